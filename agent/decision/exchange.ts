@@ -1,0 +1,139 @@
+import type { JsonObject } from '#base/json.ts'
+import type { ModelRoute, QuotaLimit, Resources, Tenant } from '#resources/resources.ts'
+import type { RequestHeaders } from './request-headers.ts'
+
+/** How the caller expects to be refused. */
+export type ClientKind = 'http' | 'json' | 'grpc' | 'grpc-web'
+
+/** The connection's certificate, as Envoy gives it. */
+export interface PeerCertificate {
+  /** PEM of the leaf, not URL-encoded. */
+  readonly pem: string
+  /** Whether Envoy validated the chain; `undefined` where its API does not say (ext_authz). */
+  readonly isChainValid?: boolean
+}
+
+/** What was asked, as it stood on the wire. Filled by `envoy/`, read by everyone, changed by nobody. */
+export interface RequestFacts {
+  readonly api: 'ext_authz' | 'ext_proc'
+  /** Envoy's `x-request-id`, empty when there is none. */
+  readonly requestId: string
+  readonly method: string
+  /** `:path` with its query, undecoded. */
+  readonly path: string
+  readonly authority: string
+  readonly scheme: string
+  readonly protocol: string
+  readonly headers: RequestHeaders
+  readonly client: ClientKind
+  readonly certificate?: PeerCertificate
+  readonly sni?: string
+  /** `ip:port` of the downstream connection; empty when unknown. */
+  readonly sourceAddress: string
+  /** What was seen of the body: the first bytes or all of it. `undefined` when none was sent to us. */
+  readonly body?: Uint8Array
+  /** False when more of the body exists than `body` holds. */
+  readonly isBodyComplete: boolean
+  /** The route's `context_extensions` (ext_authz) or the attributes the config generator wrote. */
+  readonly contextExtensions: Readonly<Record<string, string>>
+  /** Wall time of arrival, milliseconds. */
+  readonly receivedAtMs: number
+  /** `input.attributes` of the OPA Envoy plugin's contract; built when a policy wants it. */
+  attributes(): JsonObject
+}
+
+/** The workload at the other end, proven by its certificate. */
+export interface Peer {
+  readonly spiffeId: string
+  readonly trustDomain: string
+  /** Segments of the path, at least one. */
+  readonly path: readonly string[]
+  /** Lower-case hex SHA-256 of the leaf's DER. */
+  readonly certificateSha256: string
+  /** Milliseconds since the epoch. */
+  readonly notAfterMs: number
+}
+
+export type ModelVerb =
+  | 'infer'
+  | 'stream_infer'
+  | 'generate'
+  | 'generate_stream'
+  | 'metadata'
+  | 'config'
+  | 'stats'
+  | 'model_ready'
+  | 'server_live'
+  | 'server_ready'
+  | 'server_metadata'
+  | 'repository'
+  | 'shared_memory'
+  | 'trace'
+  | 'logging'
+
+/** What is asked of the model server (KServe V2, HTTP or gRPC, and Triton's extensions). */
+export interface ModelCall {
+  readonly protocol: 'v2-http' | 'v2-grpc'
+  readonly verb: ModelVerb
+  /** Absent for calls that are about the server. */
+  readonly model?: string
+  /** The version the client asked for; absent when it left the choice to the server. */
+  readonly version?: string
+}
+
+/** Where the exchange's data may be processed: the intersection of every source that spoke. */
+export interface ResidencyLabel {
+  /** Sorted zone names. */
+  readonly zones: readonly string[]
+  /** Who narrowed it, for the record. */
+  readonly sources: readonly string[]
+}
+
+export interface PolicyResult {
+  readonly decisionId: string
+  readonly revision: string
+  readonly isAllowed: boolean
+}
+
+/** What was taken from the quotas, so that it can be given back or settled once. */
+export interface QuotaHold {
+  readonly limits: readonly QuotaLimit[]
+  /** Frees what is only held while the request runs; calling it again does nothing. */
+  release(): void
+}
+
+export type SplitKeyKind = 'session' | 'user' | 'tenant' | 'request'
+
+export interface RouteChoice {
+  readonly version: string
+  /** Why: `asked` (the client named it), `pin` or `split`. */
+  readonly by: 'asked' | 'pin' | 'split'
+  /** Which step of the key ladder decided, where `by` is `split`. */
+  readonly key?: SplitKeyKind
+}
+
+/** What the model server answered, as far as Envoy tells. */
+export interface ServedFacts {
+  readonly httpStatus: number
+  readonly grpcStatus?: number
+  readonly upstreamAddress?: string
+}
+
+/** One HTTP exchange, filled stage by stage. A stage writes its own fields and reads those before it. */
+export interface Exchange {
+  /** The decision id: a UUID, also in dynamic metadata and the audit record. */
+  readonly id: string
+  readonly request: RequestFacts
+  /** The resources as they stood when the request came; kept to its end. */
+  readonly resources: Resources
+  readonly startedUs: number
+  peer?: Peer
+  tenant?: Tenant
+  call?: ModelCall
+  modelRoute?: ModelRoute
+  label?: ResidencyLabel
+  policy?: PolicyResult
+  hold?: QuotaHold
+  route?: RouteChoice
+  served?: ServedFacts
+}

@@ -1,0 +1,74 @@
+/** Who is to blame for a refusal: decides whether a rollout counts it against a model version. */
+export type Blame = 'client' | 'mesh' | 'model'
+
+export interface Reason {
+  /** HTTP status to the client; only codes of `envoy.type.v3.StatusCode` (451 is not one of them). */
+  readonly httpStatus: number
+  /** gRPC status code (google.rpc.Code) to a gRPC client. */
+  readonly grpcStatus: number
+  /** What the client reads: reveals no policy, limit, identity or topology. */
+  readonly text: string
+  readonly blame: Blame
+  /** Whether a rollout counts a request refused so against the version that would have served it. */
+  readonly isCounted: boolean
+}
+
+const row = (httpStatus: number, grpcStatus: number, blame: Blame, text: string): Reason => ({
+  httpStatus,
+  grpcStatus,
+  text,
+  blame,
+  isCounted: blame === 'model',
+})
+
+/** Everything Sluice ever says no with. Documentation (`docs/reasons.md`) is checked against this table. */
+export const reasons = {
+  // who is calling
+  peer_certificate_missing: row(401, 16, 'client', 'A client certificate is required.'),
+  peer_certificate_untrusted: row(401, 16, 'client', 'The client certificate was not accepted.'),
+  peer_certificate_invalid: row(401, 16, 'client', 'The client certificate was not accepted.'),
+  peer_certificate_expired: row(401, 16, 'client', 'The client certificate was not accepted.'),
+  peer_trust_domain_foreign: row(403, 7, 'client', 'The caller is not permitted here.'),
+  tenant_unknown: row(403, 7, 'client', 'The caller is not permitted here.'),
+  tenant_ambiguous: row(403, 7, 'mesh', 'The caller is not permitted here.'),
+  // what is being asked
+  path_not_canonical: row(400, 3, 'client', 'The request path is not in canonical form.'),
+  header_duplicated: row(400, 3, 'client', 'A header that must be single was sent more than once.'),
+  request_malformed: row(400, 3, 'client', 'The request could not be read.'),
+  message_compressed: row(400, 12, 'client', 'Compressed messages are not accepted for this call.'),
+  message_too_late: row(408, 4, 'client', 'The first message of the call did not arrive in time.'),
+  model_name_invalid: row(400, 3, 'client', 'The model name or version is not valid.'),
+  operation_forbidden: row(403, 7, 'client', 'This operation is not available.'),
+  // may they
+  model_not_permitted: row(403, 7, 'client', 'The caller may not use this model.'),
+  policy_denied: row(403, 7, 'client', 'The request was denied by policy.'),
+  policy_undefined: row(403, 7, 'mesh', 'The request was denied by policy.'),
+  policy_failed: row(503, 14, 'mesh', 'A decision could not be made.'),
+  policy_result_invalid: row(503, 14, 'mesh', 'A decision could not be made.'),
+  policy_not_loaded: row(503, 14, 'mesh', 'A decision could not be made.'),
+  // how much
+  rate_limited: row(429, 8, 'client', 'Too many requests.'),
+  rate_cost_impossible: row(429, 8, 'client', 'Too many requests.'),
+  concurrency_limited: row(429, 8, 'client', 'Too many requests at once.'),
+  limits_failed: row(503, 14, 'mesh', 'A decision could not be made.'),
+  // where
+  residency_denied: row(403, 7, 'client', 'The data may not be processed here.'),
+  residency_tag_missing: row(403, 7, 'client', 'The data may not be processed here.'),
+  residency_failed: row(503, 14, 'mesh', 'A decision could not be made.'),
+  // which version
+  version_unavailable: row(404, 5, 'client', 'This version of the model is not available.'),
+  traffic_failed: row(503, 14, 'mesh', 'A decision could not be made.'),
+  // ours
+  deadline_exceeded: row(503, 14, 'mesh', 'A decision could not be made in time.'),
+  audit_failed: row(503, 14, 'mesh', 'A decision could not be made.'),
+  internal_error: row(503, 14, 'mesh', 'A decision could not be made.'),
+  overloaded: row(503, 14, 'mesh', 'A decision could not be made.'),
+  envoy_config_unsupported: row(500, 13, 'mesh', 'A decision could not be made.'),
+} as const satisfies Record<string, Reason>
+
+export type ReasonCode = keyof typeof reasons
+
+/** The problem type of RFC 9457 for a reason. */
+export function problemType(code: ReasonCode): string {
+  return `https://sluice.dev/problems/${code.replaceAll('_', '-')}`
+}

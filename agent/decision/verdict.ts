@@ -1,0 +1,76 @@
+import type { JsonObject } from '#base/json.ts'
+import type { ReasonCode } from './reasons.ts'
+
+/** A header as it goes on the wire: lower-case name, value as text. */
+export type Header = readonly [name: string, value: string]
+
+/** What an allowed request has changed about it. Setting a header overwrites every value the client sent. */
+export interface Mutations {
+  readonly setHeaders?: readonly Header[]
+  readonly removeHeaders?: readonly string[]
+  readonly addResponseHeaders?: readonly Header[]
+  readonly setQuery?: readonly Header[]
+  readonly removeQuery?: readonly string[]
+  /** A new `:path`, with its query. */
+  readonly path?: string
+  /** The `model_version` to splice into the first message of a gRPC call. */
+  readonly grpcModelVersion?: string
+  readonly dynamicMetadata?: JsonObject
+}
+
+/** A denial that a policy wrote itself: it replaces the status, text and headers of the reason's row. */
+export interface OwnDenial {
+  readonly httpStatus?: number
+  readonly headers?: readonly Header[]
+  readonly body?: string
+  readonly dynamicMetadata?: JsonObject
+}
+
+/** What a stage says. `deny` is the caller's fault or a rule; `error` is ours, and refuses just the same. */
+export type Verdict =
+  | { readonly kind: 'allow'; readonly mutations: Mutations }
+  | {
+      readonly kind: 'deny'
+      readonly reason: ReasonCode
+      /** For the log and the audit record, never for the client. */
+      readonly detail?: string
+      readonly retryAfterSeconds?: number
+      readonly own?: OwnDenial
+    }
+  | { readonly kind: 'error'; readonly reason: ReasonCode; readonly cause: unknown }
+
+export type Refusal = Exclude<Verdict, { kind: 'allow' }>
+
+const noMutations: Mutations = {}
+
+/** Go on, nothing to change. One shared value: the common answer costs no allocation. */
+export const ALLOW: Verdict = { kind: 'allow', mutations: noMutations }
+
+export function allowWith(mutations: Mutations): Verdict {
+  return { kind: 'allow', mutations }
+}
+
+export function deny(reason: ReasonCode, detail?: string): Refusal {
+  return detail === undefined ? { kind: 'deny', reason } : { kind: 'deny', reason, detail }
+}
+
+export function failure(reason: ReasonCode, cause: unknown): Refusal {
+  return { kind: 'error', reason, cause }
+}
+
+/** Both sets of changes; where they name the same thing the later stage's is the one applied. */
+export function mergeMutations(first: Mutations, later: Mutations): Mutations {
+  if (later === noMutations) return first
+  if (first === noMutations) return later
+  const merged: { -readonly [K in keyof Mutations]: Mutations[K] } = { ...first, ...later }
+  for (const key of ['setHeaders', 'addResponseHeaders', 'setQuery'] as const) {
+    if (first[key] !== undefined && later[key] !== undefined) merged[key] = [...first[key], ...later[key]]
+  }
+  for (const key of ['removeHeaders', 'removeQuery'] as const) {
+    if (first[key] !== undefined && later[key] !== undefined) merged[key] = [...first[key], ...later[key]]
+  }
+  if (first.dynamicMetadata !== undefined && later.dynamicMetadata !== undefined) {
+    merged.dynamicMetadata = { ...first.dynamicMetadata, ...later.dynamicMetadata }
+  }
+  return merged
+}

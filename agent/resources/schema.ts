@@ -1,0 +1,162 @@
+import { z } from 'zod'
+
+/** Shares are written as parts per million: no rounding, and 1 % is 10,000. */
+export const PPM = 1_000_000
+
+const dnsLabel = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'a DNS label: lower-case letters, digits and -')
+const modelName = z
+  .string()
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/, 'a model name: letters, digits, _ . -')
+const modelPattern = z
+  .string()
+  .regex(/^(\*|[A-Za-z0-9_][A-Za-z0-9_.-]*\*?)$/, 'a model name, a prefix followed by *, or *')
+const modelVersion = z
+  .string()
+  .regex(/^[1-9][0-9]{0,18}$/, 'a model version: a positive whole number in quotes')
+const zone = z.string().regex(/^[A-Z0-9]+(-[A-Z0-9]+)*$/, 'a zone such as AE, AE-DIFC or GCC')
+
+const share = z
+  .union([
+    z
+      .string()
+      .regex(/^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)%$/, 'a share such as 10% or 0.5%')
+      .transform((text) => Math.round(Number.parseFloat(text) * 10_000)),
+    z.number().int().min(0).max(PPM),
+  ])
+  .describe('A share: "10%", or parts per million.')
+
+const duration = z
+  .string()
+  .regex(/^[1-9][0-9]*(ms|s|m|h)$/, 'a duration such as 500ms, 1s, 5m')
+  .transform((text) => {
+    const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+    const unit = text.replace(/^[0-9]+/, '') as keyof typeof unitMs
+    return Number.parseInt(text, 10) * unitMs[unit]
+  })
+
+export const tenantSpec = z
+  .strictObject({
+    peers: z
+      .array(z.string())
+      .min(1)
+      .describe(
+        'SPIFFE ID patterns: an exact ID, `*` for one segment, a trailing `/**` for one or more segments.',
+      ),
+    models: z
+      .array(modelPattern)
+      .min(1)
+      .describe('The models the tenant may use at all; policy can only narrow it.'),
+    residency: z
+      .strictObject({
+        allow: z.array(zone).min(1).describe('The zones where the data of this tenant may be processed.'),
+      })
+      .optional(),
+  })
+  .readonly()
+
+export const quotaLimit = z.discriminatedUnion('unit', [
+  z
+    .strictObject({
+      unit: z.literal('requests'),
+      rate: z.number().int().min(1).max(1e9).describe('Requests per window.'),
+      window: duration.describe('The window the rate is for, for example 1s.'),
+      burst: z
+        .number()
+        .int()
+        .min(1)
+        .max(1e9)
+        .optional()
+        .describe('How many may come at once; the rate if absent.'),
+    })
+    .readonly(),
+  z
+    .strictObject({
+      unit: z.literal('concurrency'),
+      max: z.number().int().min(1).max(1e6).describe('Requests that may run at the same time.'),
+    })
+    .readonly(),
+])
+
+export const quotaPolicySpec = z
+  .strictObject({
+    tenants: z
+      .array(z.union([dnsLabel, z.literal('*')]))
+      .min(1)
+      .describe('Tenants it is for; `*` for every one.'),
+    models: z.array(modelPattern).min(1).default(['*']).describe('Models it is for.'),
+    scope: z
+      .enum(['tenant', 'model'])
+      .default('tenant')
+      .describe('What has its own counter: each tenant, or each tenant and model.'),
+    limits: z.array(quotaLimit).min(1),
+  })
+  .readonly()
+
+export const modelRouteSpec = z
+  .strictObject({
+    model: modelName,
+    zones: z.array(zone).min(1).optional().describe('Where the data of this model may be processed at all.'),
+    versions: z
+      .array(z.strictObject({ version: modelVersion, weight: share }).readonly())
+      .min(1)
+      .describe('Candidates first, stable last: growing a candidate then never moves anybody back.'),
+    pins: z
+      .array(z.strictObject({ tenant: dnsLabel, version: modelVersion }).readonly())
+      .default([])
+      .describe('Tenants that always get one version.'),
+    key: z
+      .strictObject({
+        sessionHeader: z
+          .string()
+          .regex(/^[a-z0-9-]+$/, 'a lower-case header name')
+          .default('x-session-id'),
+        salt: z
+          .string()
+          .max(128)
+          .optional()
+          .describe('Changes who is chosen; the name of the route if absent.'),
+      })
+      .default({ sessionHeader: 'x-session-id' }),
+  })
+  .superRefine((route, context) => {
+    const total = route.versions.reduce((sum, entry) => sum + entry.weight, 0)
+    if (total !== PPM) {
+      context.addIssue({
+        code: 'custom',
+        path: ['versions'],
+        message: `weights must add up to 100%, not ${total / 10_000}%`,
+      })
+    }
+    const names = route.versions.map((entry) => entry.version)
+    if (new Set(names).size !== names.length) {
+      context.addIssue({ code: 'custom', path: ['versions'], message: 'each version may stand only once' })
+    }
+    route.pins.forEach((pin, index) => {
+      if (!names.includes(pin.version)) {
+        context.addIssue({
+          code: 'custom',
+          path: ['pins', index],
+          message: `version ${pin.version} is not among the versions`,
+        })
+      }
+    })
+  })
+  .readonly()
+
+const metadata = z.strictObject({
+  name: dnsLabel,
+  labels: z.record(z.string(), z.string()).optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+})
+
+const resource = <K extends string, S extends z.ZodType>(kind: K, spec: S) =>
+  z.strictObject({ apiVersion: z.literal('sluice.dev/v1alpha1'), kind: z.literal(kind), metadata, spec })
+
+/** One document of a resource file. */
+export const anyResource = z.discriminatedUnion('kind', [
+  resource('Tenant', tenantSpec),
+  resource('QuotaPolicy', quotaPolicySpec),
+  resource('ModelRoute', modelRouteSpec),
+])

@@ -4,6 +4,8 @@ const listenAddress = z
   .string()
   .regex(/^(unix:\/\S+|(127\.0\.0\.1|\[::1\]|localhost|0\.0\.0\.0):\d{1,5})$/, 'unix:/path or 127.0.0.1:port')
 
+const hostPort = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port')
+
 /** `sluice.yaml`. Strict: a key that is not listed is an error, not ignored. */
 export const configSchema = z.strictObject({
   role: z.enum(['model', 'edge']).default('model').describe('Where the agent sits.'),
@@ -57,6 +59,46 @@ export const configSchema = z.strictObject({
       .default('127.0.0.1:15021')
       .describe('/livez /readyz /metrics'),
   }),
+  envoy: z
+    .strictObject({
+      main: hostPort.describe('The mTLS listener with the whole pipeline (ext_proc).'),
+      admission: hostPort
+        .optional()
+        .describe('A second mTLS listener that only asks for admission (ext_authz).'),
+      tls: z.strictObject({
+        certificate: z.string().describe('PEM chain that Envoy presents.'),
+        privateKey: z.string().describe('PEM key of that certificate.'),
+        trustBundles: z
+          .record(z.string(), z.string())
+          .describe('PEM file of CA certificates by trust domain.'),
+      }),
+      upstream: z.strictObject({
+        http: hostPort.describe("The model server's HTTP port."),
+        grpc: hostPort.describe("The model server's gRPC port."),
+      }),
+      admin: z
+        .union([hostPort, z.string().regex(/^unix:\/\S+$/)])
+        .optional()
+        .describe("Envoy's admin address; a Unix socket where possible."),
+      messageTimeoutMs: z
+        .number()
+        .int()
+        .min(10)
+        .max(60_000)
+        .default(250)
+        .describe('How long Envoy waits for one answer.'),
+      policyBodyBytes: z
+        .number()
+        .int()
+        .min(0)
+        .max(1 << 20)
+        .default(0)
+        .describe(
+          'How much of an HTTP request body policy sees; 0 for none. A larger body is cut and marked so.',
+        ),
+    })
+    .optional()
+    .describe('What `sluice envoy config` generates from.'),
   decision: z
     .strictObject({
       deadlineMs: z

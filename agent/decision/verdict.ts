@@ -11,10 +11,8 @@ export interface Mutations {
   readonly addResponseHeaders?: readonly Header[]
   readonly setQuery?: readonly Header[]
   readonly removeQuery?: readonly string[]
-  /** A new `:path`, with its query. */
-  readonly path?: string
-  /** The `model_version` to splice into the first message of a gRPC call. */
-  readonly grpcModelVersion?: string
+  /** The version of the model that must answer; `envoy/` writes it into the path or the gRPC message. */
+  readonly modelVersion?: string
   readonly dynamicMetadata?: JsonObject
 }
 

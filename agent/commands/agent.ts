@@ -1,0 +1,129 @@
+import { once } from 'node:events'
+import { Command } from 'commander'
+import { openAudit } from '#audit/audit.ts'
+import { type Config, loadConfig } from '#config/config.ts'
+import { createPipeline } from '#decision/pipeline.ts'
+import type { Stage } from '#decision/stage.ts'
+import { startEnvoyServer } from '#envoy/envoy.ts'
+import { createIdentityStage } from '#identity/identity.ts'
+import { createInferenceStage } from '#inference/inference.ts'
+import { createLimitsStage } from '#limits/limits.ts'
+import { createTenantCeiling, openPolicy } from '#policy/policy.ts'
+import { createResidencyStage } from '#residency/residency.ts'
+import { createResourceGate, noResources, openResources } from '#resources/resources.ts'
+import { type ReadinessCheck, startProbes } from '#telemetry/probes.ts'
+import { createLogger, createMetrics, type Logger } from '#telemetry/telemetry.ts'
+import { createTrafficStage } from '#traffic/traffic.ts'
+import { orFail } from './fail.ts'
+
+export function agentCommand(): Command {
+  return new Command('agent')
+    .description('Decide for the Envoy in front of one model server, until SIGTERM.')
+    .requiredOption('-c, --config <file>', 'the configuration, sluice.yaml')
+    .action(
+      orFail(async (options: { readonly config: string }) => {
+        const config = loadConfig(options.config)
+        const log = createLogger(config.log.level)
+        await using agent = await startAgent(config, log)
+        log.info({ agent: config.listen.agent, probesPort: agent.probesPort }, 'agent is listening')
+        const signal = await firstSignal(['SIGTERM', 'SIGINT'])
+        log.info({ signal }, 'agent is stopping')
+      }),
+    )
+}
+
+/**
+ * Puts the agent together: what is bound last is closed first. Resolves when Envoy can be answered; it may still say
+ * "not ready" on `/readyz` and refuse everything until policy and resources are loaded.
+ */
+async function startAgent(
+  config: Config,
+  log: Logger,
+): Promise<AsyncDisposable & { readonly probesPort: number }> {
+  await using opening = new AsyncDisposableStack()
+  const metrics = createMetrics()
+  const checks: ReadinessCheck[] = []
+
+  const resources =
+    config.resources &&
+    opening.use(
+      await openResources({
+        dir: config.resources.dir,
+        log,
+        onChange: (isGood) => metrics.reloaded('resources', isGood),
+      }),
+    )
+  if (resources) {
+    checks.push({
+      name: 'resources',
+      problem: () => (resources.isReady() ? undefined : (resources.status().lastError ?? 'not loaded')),
+    })
+  }
+
+  const policy =
+    config.policy &&
+    opening.use(
+      await openPolicy({
+        bundle: config.policy.bundle,
+        decision: config.policy.decision,
+        log,
+        onChange: (isGood) => metrics.reloaded('policy', isGood),
+      }),
+    )
+  if (policy) {
+    checks.push({
+      name: 'policy',
+      problem: () => (policy.isReady() ? undefined : (policy.status().lastError ?? 'not loaded')),
+    })
+  }
+
+  const recorder = config.audit && opening.use(await openAudit({ dir: config.audit.dir, log }))
+
+  // The order of the decision. Cheap refusals first; nothing is charged for what an earlier stage refuses.
+  const stages: Stage[] = [
+    resources && createResourceGate(resources),
+    config.identity && createIdentityStage({ trustDomains: config.identity.trustDomains }),
+    createInferenceStage({ strictPaths: config.identity !== undefined }),
+    config.residency && createResidencyStage(config.residency),
+    createTenantCeiling(),
+    policy?.stage,
+    config.limits && createLimitsStage({}),
+    config.traffic && createTrafficStage(),
+  ].filter((stage) => stage !== undefined)
+
+  const pipeline = createPipeline({
+    stages,
+    resources: () => resources?.current() ?? noResources,
+    ...(recorder && { recorder }),
+    observer: (x, verdict, durationUs) => {
+      metrics.observe(x, verdict, durationUs)
+      if (verdict.kind === 'error') log.error({ id: x.id, reason: verdict.reason, err: verdict.cause }, 'decision failed')
+    },
+    deadlineMs: config.decision.deadlineMs,
+  })
+
+  const probes = opening.use(await startProbes({ address: config.listen.probes, metrics, checks }))
+  opening.use(
+    await startEnvoyServer({
+      listen: config.listen.agent,
+      pipeline,
+      isReady: () => checks.every((check) => check.problem() === undefined),
+      firstMessageTimeoutMs: config.decision.firstMessageTimeoutMs,
+      maxMessageBytes: config.decision.maxMessageBytes,
+      log,
+    }),
+  )
+  opening.defer(() => probes.drain())
+
+  const owned = opening.move()
+  return { probesPort: probes.port, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+async function firstSignal(signals: readonly NodeJS.Signals[]): Promise<string> {
+  const listening = new AbortController()
+  const first = await Promise.race(
+    signals.map((signal) => once(process, signal, { signal: listening.signal }).then(() => signal)),
+  )
+  listening.abort()
+  return first
+}

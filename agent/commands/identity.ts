@@ -1,0 +1,32 @@
+import { Command } from 'commander'
+import { openDevCa } from '#identity/dev-ca/dev-ca.ts'
+import { orFail } from './fail.ts'
+
+export function identityCommand(): Command {
+  const identity = new Command('identity').description('Workload identities (X.509-SVIDs).')
+  identity
+    .command('issue')
+    .description('Issue a certificate from a development CA. Never use it in production.')
+    .requiredOption('--ca <dir>', 'the directory of the CA; made when it is empty')
+    .requiredOption('--trust-domain <name>', 'the SPIFFE trust domain of the CA')
+    .requiredOption('--spiffe-id <id>', 'whom the certificate is for')
+    .requiredOption('--out <prefix>', 'writes <prefix>.pem and <prefix>.key')
+    .option('--ttl <seconds>', 'how long it is valid', '3600')
+    .action(
+      orFail(async (options: IssueOptions) => {
+        const ca = await openDevCa(options.ca, { trustDomain: options.trustDomain })
+        const issued = ca.issue({ spiffeId: options.spiffeId, ttlSeconds: Number(options.ttl) })
+        await ca.write(options.out, issued)
+        process.stdout.write(`${options.out}.pem ${options.out}.key\n`)
+      }),
+    )
+  return identity
+}
+
+interface IssueOptions {
+  readonly ca: string
+  readonly trustDomain: string
+  readonly spiffeId: string
+  readonly out: string
+  readonly ttl: string
+}

@@ -1,0 +1,3 @@
+import { program } from './commands/program.ts'
+
+await program().parseAsync(process.argv)

@@ -1,0 +1,82 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { SluiceError } from '#base/errors.ts'
+import { splitHostPort } from '#base/address.ts'
+import type { Metrics } from './telemetry.ts'
+
+/** One thing that must be true before traffic may come. */
+export interface ReadinessCheck {
+  readonly name: string
+  /** `undefined` when all is well, otherwise what is missing, for a person. */
+  problem(): string | undefined
+}
+
+export interface Probes extends AsyncDisposable {
+  readonly port: number
+  /** From now on `/readyz` says no, whatever the checks say: the agent is on its way out. */
+  drain(): void
+}
+
+/**
+ * Serves `/livez`, `/readyz` (`?verbose` lists the checks) and `/metrics`, as Kubernetes' own components do.
+ *
+ * @throws SluiceError when the address cannot be bound.
+ */
+export async function startProbes(options: {
+  readonly address: string
+  readonly metrics: Metrics
+  readonly checks: readonly ReadinessCheck[]
+}): Promise<Probes> {
+  let isDraining = false
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const [path, query] = (request.url ?? '/').split('?', 2)
+    if (request.method !== 'GET' && request.method !== 'HEAD') return reply(response, 405, 'method not allowed\n')
+    if (path === '/livez') return reply(response, 200, 'ok\n')
+    if (path === '/metrics') return reply(response, 200, await options.metrics.render(), 'text/plain; version=0.0.4')
+    if (path !== '/readyz') return reply(response, 404, 'not found\n')
+    const lines = options.checks.map((check) => ({ name: check.name, problem: check.problem() }))
+    if (isDraining) lines.push({ name: 'drain', problem: 'shutting down' })
+    const isReady = lines.every((line) => line.problem === undefined)
+    const text =
+      isReady && query === undefined
+        ? 'ok\n'
+        : lines.map(({ name, problem }) => (problem === undefined ? `[+]${name} ok\n` : `[-]${name}: ${problem}\n`)).join('')
+    return reply(response, isReady ? 200 : 503, text)
+  }
+  const server = createServer((request, response) => {
+    answer(request, response).catch((cause: unknown) => {
+      response.destroy(cause instanceof Error ? cause : undefined)
+    })
+  })
+  const { host, port } = splitHostPort(options.address)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) =>
+      reject(
+        new SluiceError({
+          code: 'listen_failed',
+          place: `listen.probes ${options.address}`,
+          found: cause.message,
+          expected: 'an address that can be bound',
+          cause,
+        }),
+      ),
+    )
+    server.listen(port, host, resolve)
+  })
+  const bound = server.address()
+  return {
+    port: typeof bound === 'object' && bound !== null ? bound.port : port,
+    drain: () => {
+      isDraining = true
+    },
+    [Symbol.asyncDispose]: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+function reply(response: ServerResponse, status: number, body: string, type = 'text/plain; charset=utf-8'): void {
+  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' })
+  response.end(body)
+}

@@ -1,0 +1,71 @@
+import { type DestinationStream, type Logger, pino } from 'pino'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { DecisionObserver } from '#decision/pipeline.ts'
+
+export type { Logger }
+
+/** A JSON logger: one object a line, `time` in RFC 3339, `level` as a word. */
+export function createLogger(level: string, destination: DestinationStream = pino.destination(2)): Logger {
+  return pino(
+    {
+      level,
+      base: null,
+      messageKey: 'message',
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination,
+  )
+}
+
+/** The agent's counters. A registry of its own, so that two agents in one process never mix. */
+export interface Metrics {
+  /** Prometheus text exposition format. */
+  render(): Promise<string>
+  /** Counts and times each decision. */
+  readonly observe: DecisionObserver
+  /** Reports a loaded or refused file: `what` is config, policy or resources. */
+  reloaded(what: string, isGood: boolean): void
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const decisions = new Counter({
+    name: 'sluice_decisions_total',
+    help: 'Decisions by API, verdict and reason.',
+    labelNames: ['api', 'verdict', 'reason'] as const,
+    registers: [registry],
+  })
+  const seconds = new Histogram({
+    name: 'sluice_decision_duration_seconds',
+    help: 'Time from the facts to the verdict.',
+    labelNames: ['api'] as const,
+    buckets: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.2],
+    registers: [registry],
+  })
+  const reloads = new Counter({
+    name: 'sluice_reloads_total',
+    help: 'Loads of policy and resources; a refused one leaves the last good state in place.',
+    labelNames: ['what', 'result'] as const,
+    registers: [registry],
+  })
+  const lastGood = new Gauge({
+    name: 'sluice_last_reload_successful',
+    help: '1 when what was read last is in force, 0 when it was refused.',
+    labelNames: ['what'] as const,
+    registers: [registry],
+  })
+  return {
+    render: () => registry.metrics(),
+    observe: (x, verdict, durationUs) => {
+      const reason = verdict.kind === 'allow' ? '' : verdict.reason
+      decisions.inc({ api: x.request.api, verdict: verdict.kind, reason })
+      seconds.observe({ api: x.request.api }, durationUs / 1e6)
+    },
+    reloaded: (what, isGood) => {
+      reloads.inc({ what, result: isGood ? 'loaded' : 'refused' })
+      lastGood.set({ what }, isGood ? 1 : 0)
+    },
+  }
+}

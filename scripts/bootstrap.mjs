@@ -1,0 +1,69 @@
+// Runs on any Node >= 20 of a fresh clone: brings the dependencies (Node 24 among them), then hands over to it.
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const bin = join(root, 'node_modules', '.bin')
+
+const verbs = {
+  demo: [['node', 'demo/demo.ts']],
+  test: [['node', 'scripts/test.ts']],
+  'test:unit': [['node', 'scripts/test.ts', '--unit']],
+  check: [
+    ['tsc', '-p', '.'],
+    ['biome', 'check', '--error-on-warnings', '.'],
+  ],
+  bench: [['node', 'bench/bench.ts']],
+  proto: [['node', 'scripts/proto.ts']],
+  docs: [['node', 'scripts/docs.ts']],
+  policies: [['node', 'scripts/policies.ts']],
+}
+
+installDependencies()
+const [verb, ...rest] = process.argv.slice(2)
+const commands = verbs[verb]
+if (commands === undefined) fail(`unknown verb ${verb}; expected one of ${Object.keys(verbs).join(', ')}`)
+for (const [index, [program, ...args]] of commands.entries()) {
+  const isLast = index === commands.length - 1
+  const status = run(program === 'node' ? node24() : join(bin, program), isLast ? [...args, ...rest] : args)
+  if (status !== 0) process.exit(status)
+}
+
+/** `npm ci` when what is installed is not what the lock file says. */
+function installDependencies() {
+  const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+  const marker = join(root, 'node_modules', '.sluice-lock')
+  if (existsSync(marker) && readFileSync(marker, 'utf8') === wanted) return
+  process.stderr.write('Installing npm packages (once) …\n')
+  const npm = process.env.npm_execpath
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error']
+  const status = npm === undefined ? run('npm', args, 2) : run(process.execPath, [npm, ...args], 2)
+  if (status !== 0) fail('npm ci failed; see above')
+  writeFileSync(marker, wanted)
+}
+
+/** The Node 24 that npm brought, or the one that runs this where the platform has no such package. */
+function node24() {
+  const brought = join(bin, 'node')
+  if (existsSync(brought)) return brought
+  if (Number(process.versions.node.split('.')[0]) >= 24) return process.execPath
+  fail(`no packaged Node 24 for ${process.platform}-${process.arch}: install Node 24 and run again`)
+}
+
+function run(program, args, stdout = 'inherit') {
+  const result = spawnSync(program, args, {
+    cwd: root,
+    stdio: ['inherit', stdout, 'inherit'],
+    env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
+  })
+  if (result.error) fail(`${program}: ${result.error.message}`)
+  return result.status ?? 1
+}
+
+function fail(text) {
+  process.stderr.write(`${text}\n`)
+  process.exit(1)
+}

@@ -1,0 +1,85 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Progress, tritonInstall } from './components.ts'
+import { http } from './http.ts'
+import { freePorts } from './ports.ts'
+import { startProcess } from './process.ts'
+import { temporaryFolder } from './temp.ts'
+
+/** A model server that speaks KServe V2 on loopback. */
+export interface ModelServer extends AsyncDisposable {
+  readonly name: string
+  readonly httpPort: number
+  readonly grpcPort: number
+}
+
+/** The versions of the model `fraud`; each answers differently. */
+export const fraudVersions = ['1', '2'] as const
+
+// The score is the mean of the features divided by the version, so that who answered can be told from the number too.
+const modelSource = `import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        self.version = int(args["model_version"])
+
+    def execute(self, requests):
+        responses = []
+        for request in requests:
+            features = pb_utils.get_input_tensor_by_name(request, "features").as_numpy()
+            score = np.array([features.mean() / self.version], dtype=np.float32)
+            responses.append(pb_utils.InferenceResponse([pb_utils.Tensor("score", score)]))
+        return responses
+`
+
+const modelConfig = `backend: "python"
+max_batch_size: 0
+version_policy: { all: {} }
+input [{ name: "features", data_type: TYPE_FP32, dims: [-1] }]
+output [{ name: "score", data_type: TYPE_FP32, dims: [1] }]
+instance_group [{ kind: KIND_CPU, count: 1 }]
+`
+
+/** Starts the real Triton with the model \`fraud\` in two versions on the python backend. */
+export async function startTriton(progress?: Progress): Promise<ModelServer> {
+  const triton = await tritonInstall(progress)
+  const folder = temporaryFolder()
+  for (const version of fraudVersions) {
+    mkdirSync(join(folder.path, 'fraud', version), { recursive: true })
+    writeFileSync(join(folder.path, 'fraud', version, 'model.py'), modelSource)
+  }
+  writeFileSync(join(folder.path, 'fraud', 'config.pbtxt'), modelConfig)
+  const [httpPort, grpcPort] = (await freePorts(2)) as [number, number]
+  try {
+    const process = await startProcess({
+      name: 'Triton',
+      program: triton.server,
+      args: [
+        `--model-repository=${folder.path}`,
+        `--backend-directory=${triton.backends}`,
+        '--http-address=127.0.0.1',
+        `--http-port=${httpPort}`,
+        '--grpc-address=127.0.0.1',
+        `--grpc-port=${grpcPort}`,
+        '--allow-metrics=false',
+      ],
+      env: triton.env,
+      isReady: async () => (await http({ port: httpPort, path: '/v2/health/ready' })).status === 200,
+      deadlineMs: 120_000,
+    })
+    return {
+      name: 'Triton 2.51',
+      httpPort,
+      grpcPort,
+      [Symbol.asyncDispose]: async () => {
+        await process[Symbol.asyncDispose]()
+        folder[Symbol.dispose]()
+      },
+    }
+  } catch (cause) {
+    folder[Symbol.dispose]()
+    throw cause
+  }
+}

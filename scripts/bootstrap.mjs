@@ -34,7 +34,9 @@ for (const [index, [program, ...args]] of commands.entries()) {
 
 /** `npm ci` when what is installed is not what the lock file says. */
 function installDependencies() {
-  const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+  const wanted = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')
   const marker = join(root, 'node_modules', '.sluice-lock')
   if (existsSync(marker) && readFileSync(marker, 'utf8') === wanted) return
   process.stderr.write('Installing npm packages (once) …\n')

@@ -1,0 +1,47 @@
+import { LRUCache } from 'lru-cache'
+import { RE2JS } from 're2js'
+import { integer, jsonFamily, text } from './family.ts'
+
+// A linear-time engine: the strings come from clients, and Go's syntax is what policies are written in.
+const compiled = new LRUCache<string, RE2JS>({ max: 256 })
+
+function regex(pattern: string): RE2JS {
+  let known = compiled.get(pattern)
+  if (known === undefined) {
+    known = RE2JS.compile(pattern)
+    compiled.set(pattern, known)
+  }
+  return known
+}
+
+function matches(pattern: string, value: string): { readonly start: number; readonly end: number }[] {
+  const matcher = regex(pattern).matcher(value)
+  const found: { start: number; end: number }[] = []
+  while (matcher.find()) found.push({ start: matcher.start(), end: matcher.end() })
+  return found
+}
+
+/** The regular expressions that are not compiled into the module. */
+export const regexBuiltins = jsonFamily({
+  'regex.split': (_, pattern, value) => {
+    const whole = text(value)
+    const parts: string[] = []
+    let from = 0
+    for (const { start, end } of matches(text(pattern), whole)) {
+      // As Go: an empty match at the very start or end splits nothing off.
+      if (end === 0 || (start === end && start === whole.length)) continue
+      parts.push(whole.slice(from, start))
+      from = end
+    }
+    parts.push(whole.slice(from))
+    return parts
+  },
+  'regex.find_n': (_, pattern, value, count) => {
+    const limit = integer(count)
+    const whole = text(value)
+    const found = matches(text(pattern), whole).map(({ start, end }) => whole.slice(start, end))
+    return limit < 0 ? found : found.slice(0, limit)
+  },
+  'regex.replace': (_, value, pattern, replacement) =>
+    regex(text(pattern)).matcher(text(value)).replaceAll(text(replacement)),
+})

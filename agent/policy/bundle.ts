@@ -1,0 +1,175 @@
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { z } from 'zod'
+import { messageOf, SluiceError } from '#base/errors.ts'
+import { isJsonObject, type JsonObject } from '#base/json.ts'
+import { readTar, type TarEntry, writeTar } from './tar.ts'
+
+/** What a bundle brings for one decision. */
+export interface Bundle {
+  readonly revision: string
+  readonly wasm: Buffer
+  readonly data: JsonObject
+}
+
+/** Unpacked. Data takes about nineteen times its JSON size in the runtime's memory. */
+const maxBundleBytes = 64 << 20
+
+const manifestSchema = z.looseObject({
+  revision: z.string().optional(),
+  roots: z.array(z.string()).optional(),
+  wasm: z.array(z.looseObject({ entrypoint: z.string(), module: z.string() })).optional(),
+})
+
+/**
+ * Reads an OPA bundle (`tar.gz`) and finds the module for `entrypoint`.
+ *
+ * @throws SluiceError naming the file and the member.
+ * @see https://www.openpolicyagent.org/docs/management-bundles#bundle-file-format
+ */
+export function readBundle(bytes: Buffer, place: string, entrypoint: string): Bundle {
+  const entries = unpackBundle(bytes, place)
+  const manifest = readManifest(entries, place)
+  const roots = manifest.roots ?? ['']
+  const data: Record<string, unknown> = {}
+  for (const [path, content] of entries) {
+    if (path.endsWith('.rego') || path.endsWith('.wasm') || path === '.manifest') continue
+    if (!/(^|\/)data\.json$/.test(path)) {
+      if (path === '.signatures.json')
+        refuse(place, path, 'a signature', 'an unsigned bundle: no key to verify with is configured')
+      continue
+    }
+    const value = readJson(content, place, path)
+    if (!isJsonObject(value)) return refuse(place, path, 'JSON that is no object', 'a JSON object')
+    const folder = path.split('/').slice(0, -1)
+    mergeInto(data, folder, value, (at) =>
+      refuse(place, path, `${at.join('.')} twice`, 'each value in one file only'),
+    )
+  }
+  for (const path of leaves(data)) {
+    if (
+      !roots.some(
+        (root) =>
+          root === '' ||
+          path === root ||
+          `${path}/`.startsWith(`${root}/`) ||
+          `${root}/`.startsWith(`${path}/`),
+      )
+    ) {
+      refuse(place, 'data.json', `data at ${path}`, `data under the roots ${roots.join(', ')}`)
+    }
+  }
+  const modules = manifest.wasm ?? []
+  const resolver = modules.find((module) => module.entrypoint === entrypoint)
+  if (resolver === undefined) {
+    const found =
+      modules.length === 0
+        ? 'no wasm module'
+        : `modules for ${modules.map((each) => each.entrypoint).join(', ')}`
+    return refuse(
+      place,
+      '.manifest',
+      found,
+      `a module for ${entrypoint} (opa build -t wasm -e ${entrypoint})`,
+    )
+  }
+  const modulePath = resolver.module.replace(/^\/+/, '')
+  const wasm = entries.get(modulePath)
+  if (wasm === undefined)
+    return refuse(place, modulePath, 'no such member', 'the module that .manifest names')
+  return { revision: manifest.revision ?? '', wasm, data: data as JsonObject }
+}
+
+/** The same bundle with other data and another revision: how data changes without the `opa` CLI. */
+export function repackBundle(
+  bytes: Buffer,
+  place: string,
+  change: { readonly data: JsonObject; readonly revision: string },
+): Buffer {
+  const entries = unpackBundle(bytes, place)
+  const manifest = {
+    ...(readJson(entries.get('.manifest') as Buffer, place, '.manifest') as JsonObject),
+    revision: change.revision,
+  }
+  const kept: TarEntry[] = [...entries]
+    .filter(([path]) => !/(^|\/)data\.json$/.test(path) && path !== '.manifest')
+    .map(([path, content]) => ({ path, content }))
+  const changed: TarEntry[] = [
+    { path: 'data.json', content: Buffer.from(JSON.stringify(change.data)) },
+    { path: '.manifest', content: Buffer.from(JSON.stringify(manifest)) },
+  ]
+  return gzipSync(writeTar([...changed, ...kept]))
+}
+
+/** The members of a bundle by path, nothing read yet. @throws SluiceError when it is no archive. */
+export function unpackBundle(bytes: Buffer, place: string): Map<string, Buffer> {
+  let archive: Buffer
+  try {
+    archive = gunzipSync(bytes, { maxOutputLength: maxBundleBytes })
+  } catch (cause) {
+    throw new SluiceError({
+      code: 'bundle_refused',
+      place,
+      found: messageOf(cause),
+      expected: `a gzip archive of at most ${maxBundleBytes >> 20} MiB`,
+      cause,
+    })
+  }
+  try {
+    return new Map(readTar(archive).map(({ path, content }) => [path, content]))
+  } catch (cause) {
+    throw new SluiceError({
+      code: 'bundle_refused',
+      place,
+      found: messageOf(cause),
+      expected: 'an OPA bundle (tar.gz)',
+      cause,
+    })
+  }
+}
+
+function readManifest(entries: ReadonlyMap<string, Buffer>, place: string): z.infer<typeof manifestSchema> {
+  const content = entries.get('.manifest')
+  if (content === undefined) return refuse(place, '.manifest', 'no such member', 'a manifest')
+  const parsed = manifestSchema.safeParse(readJson(content, place, '.manifest'))
+  return parsed.success
+    ? parsed.data
+    : refuse(place, '.manifest', z.prettifyError(parsed.error), 'a manifest')
+}
+
+function readJson(content: Buffer, place: string, path: string): unknown {
+  try {
+    return JSON.parse(content.toString())
+  } catch (cause) {
+    return refuse(place, path, messageOf(cause), 'JSON')
+  }
+}
+
+function mergeInto(
+  target: Record<string, unknown>,
+  folder: readonly string[],
+  value: JsonObject,
+  conflict: (at: readonly string[]) => never,
+): void {
+  let node = target
+  for (const segment of folder) {
+    node[segment] ??= {}
+    if (!isJsonObject(node[segment])) conflict(folder)
+    node = node[segment] as Record<string, unknown>
+  }
+  for (const [key, item] of Object.entries(value)) {
+    const known = node[key]
+    if (known === undefined) node[key] = item
+    else if (isJsonObject(known) && isJsonObject(item)) mergeInto(node, [key], item, conflict)
+    else conflict([...folder, key])
+  }
+}
+
+/** Paths of what is not an object, with `/`. */
+function leaves(value: unknown, path: readonly string[] = []): string[] {
+  if (!isJsonObject(value)) return [path.join('/')]
+  return Object.entries(value).flatMap(([key, item]) => leaves(item, [...path, key]))
+}
+
+function refuse(place: string, member: string, found: string, expected: string): never {
+  throw new SluiceError({ code: 'bundle_refused', place: `${place}: ${member}`, found, expected })
+}

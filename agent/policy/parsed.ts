@@ -1,0 +1,95 @@
+import type { JsonValue } from '#base/json.ts'
+
+/**
+ * The path cut at `?`, percent-decoded, leading slashes trimmed, split at `/`.
+ *
+ * @returns `undefined` when an escape is malformed.
+ */
+export function parsedPath(path: string): readonly string[] | undefined {
+  const query = path.indexOf('?')
+  try {
+    const decoded = decodeURIComponent(query === -1 ? path : path.slice(0, query))
+    return decoded.replace(/^\/+/, '').split('/')
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Query parameters as Go's `url.ParseQuery` reads them: every value of a name, `+` a space.
+ *
+ * @returns `undefined` for a `;` or a malformed escape.
+ */
+export function parsedQuery(path: string): Readonly<Record<string, readonly string[]>> | undefined {
+  const query = path.indexOf('?')
+  return query === -1 ? {} : parsedForm(path.slice(query + 1))
+}
+
+function parsedForm(text: string): Readonly<Record<string, readonly string[]>> | undefined {
+  const found: Record<string, string[]> = Object.create(null)
+  const decode = (part: string) => decodeURIComponent(part.replaceAll('+', ' '))
+  try {
+    for (const part of text.split('&')) {
+      if (part === '') continue
+      if (part.includes(';')) return undefined
+      const equals = part.indexOf('=')
+      const key = decode(equals === -1 ? part : part.slice(0, equals))
+      found[key] ??= []
+      found[key].push(equals === -1 ? '' : decode(part.slice(equals + 1)))
+    }
+    return found
+  } catch {
+    return undefined
+  }
+}
+
+/** What a policy sees of a body. `value` is null where the contract says so. */
+export type ParsedBody = { readonly isTruncated: boolean; readonly value: JsonValue }
+
+const nothing: ParsedBody = { isTruncated: false, value: null }
+const maxDepth = 128
+
+/**
+ * A request's body by its content type: JSON and forms; everything else is null, tensors above all.
+ *
+ * @returns `undefined` when it claims to be JSON or a form and is not.
+ */
+export function parsedBody(
+  contentType: string,
+  body: Uint8Array | undefined,
+  isComplete: boolean,
+): ParsedBody | undefined {
+  const isJson = contentType.includes('application/json')
+  const isForm = contentType.includes('application/x-www-form-urlencoded')
+  if (!isJson && !isForm) return nothing
+  if (!isComplete) return { isTruncated: true, value: null }
+  if (body === undefined || body.length === 0) return isJson ? nothing : { isTruncated: false, value: {} }
+  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString()
+  if (isForm) {
+    const form = parsedForm(text)
+    return form && { isTruncated: false, value: form }
+  }
+  if (isDeeperThan(maxDepth, text)) return undefined
+  try {
+    return { isTruncated: false, value: JSON.parse(text) }
+  } catch {
+    return undefined
+  }
+}
+
+/** Counts brackets outside strings; cheaper than finding out by overflowing a stack. */
+function isDeeperThan(limit: number, json: string): boolean {
+  let depth = 0
+  let isInString = false
+  for (let i = 0; i < json.length; i++) {
+    const code = json.charCodeAt(i)
+    if (isInString) {
+      if (code === 0x5c) i++
+      else if (code === 0x22) isInString = false
+    } else if (code === 0x22) isInString = true
+    else if (code === 0x7b || code === 0x5b) {
+      if (++depth > limit) return true
+    } else if (code === 0x7d || code === 0x5d) depth--
+  }
+  return false
+}

@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs'
+import { type Clock, systemClock } from '#base/clock.ts'
+import { messageOf } from '#base/errors.ts'
+import { watchPath } from '#base/watch.ts'
+import type { Exchange } from '#decision/exchange.ts'
+import type { Stage } from '#decision/stage.ts'
+import { ALLOW, deny, failure, type Verdict } from '#decision/verdict.ts'
+import type { Logger } from '#telemetry/telemetry.ts'
+import { readBundle } from './bundle.ts'
+import { createEngine, type Engine } from './engine.ts'
+import { policyInput } from './input.ts'
+import { verdictOf } from './result.ts'
+
+export interface PolicyStatus {
+  /** Of the bundle in force. */
+  readonly revision?: string
+  readonly activatedAtMs?: number
+  /** Why what was read last is not in force. */
+  readonly lastError?: string
+}
+
+export interface Policy extends Disposable {
+  readonly stage: Stage
+  status(): PolicyStatus
+  /** Whether a bundle is in force; until then every request is refused. */
+  isReady(): boolean
+}
+
+interface Active {
+  readonly engine: Engine
+  readonly revision: string
+  readonly activatedAtMs: number
+}
+
+/** Input text longer than this is refused: a policy has no business with payloads. */
+const maxInputCharacters = 1 << 20
+
+/**
+ * Loads a bundle file and keeps watching it. A new one is checked whole before it takes effect, at once; a bad one is
+ * refused and the last good one stays.
+ */
+export async function openPolicy(options: {
+  readonly bundle: string
+  /** The decision's path, for example `envoy/authz/allow`. */
+  readonly decision: string
+  readonly log: Logger
+  readonly clock?: Clock
+  readonly watchIntervalMs?: number
+  readonly onChange?: (isGood: boolean) => void
+}): Promise<Policy> {
+  const { bundle: path, decision, log, clock = systemClock, onChange } = options
+  let active: Active | undefined
+  let lastError: string | undefined
+
+  const load = () => {
+    try {
+      const bundle = readBundle(readFileSync(path), path, decision)
+      const engine = createEngine({ ...bundle, entrypoint: decision, place: path })
+      active = { engine, revision: bundle.revision, activatedAtMs: clock.nowMs() }
+      lastError = undefined
+      log.info({ path, revision: bundle.revision }, 'policy is in force')
+    } catch (thrown) {
+      lastError = messageOf(thrown)
+      log.error(
+        { path, problem: lastError, revision: active?.revision },
+        'policy refused; the last good one stays',
+      )
+    }
+    onChange?.(lastError === undefined)
+  }
+  load()
+  const watch = watchPath(
+    path,
+    load,
+    options.watchIntervalMs === undefined ? {} : { intervalMs: options.watchIntervalMs },
+  )
+
+  return {
+    stage: {
+      name: 'policy',
+      failureReason: 'policy_failed',
+      request: (x) =>
+        active === undefined ? failure('policy_not_loaded', lastError) : decide(active, x, clock),
+    },
+    status: () => ({
+      ...(active && { revision: active.revision, activatedAtMs: active.activatedAtMs }),
+      ...(lastError !== undefined && { lastError }),
+    }),
+    isReady: () => active !== undefined,
+    [Symbol.dispose]: () => watch[Symbol.dispose](),
+  }
+}
+
+function decide(active: Active, x: Exchange, clock: Clock): Verdict {
+  const input = policyInput(x)
+  if ('fault' in input) return deny('request_malformed', String(input.fault))
+  // The runtime traps on lone surrogates; OPA reads them as U+FFFD.
+  const text = JSON.stringify(input, wellFormed)
+  if (text.length > maxInputCharacters) return deny('request_malformed', 'the policy input is too large')
+  const result = active.engine.evaluate(text, { nowNs: BigInt(clock.nowMs()) * 1_000_000n })
+  const verdict = verdictOf(result, x.id)
+  x.policy = { decisionId: x.id, revision: active.revision, isAllowed: verdict.kind === 'allow' }
+  return verdict
+}
+
+function wellFormed(_key: string, value: unknown): unknown {
+  return typeof value === 'string' && !value.isWellFormed() ? value.toWellFormed() : value
+}
+
+/** A tenant's own list of models binds before any Rego runs, and without any. */
+export function createTenantCeiling(): Stage {
+  return {
+    name: 'ceiling',
+    failureReason: 'policy_failed',
+    request: ({ tenant, call }) => {
+      if (tenant === undefined || call?.model === undefined) return ALLOW
+      const { model } = call
+      const isListed = tenant.models.some((pattern) =>
+        pattern.endsWith('*') ? model.startsWith(pattern.slice(0, -1)) : model === pattern,
+      )
+      return isListed ? ALLOW : deny('model_not_permitted', `${tenant.name} does not list ${model}`)
+    },
+  }
+}

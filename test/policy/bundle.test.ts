@@ -1,0 +1,164 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import t from 'tap'
+import { SluiceError } from '#base/errors.ts'
+import { readBundle, repackBundle } from '#policy/bundle.ts'
+import { createEngine } from '#policy/engine.ts'
+import { readTar, writeTar } from '#policy/tar.ts'
+import { goTool } from '../harness/go-tools.ts'
+import { buildBundle } from '../harness/opa.ts'
+import { run } from '../harness/run.ts'
+import { temporaryFolder } from '../harness/temp.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+const decision = 'envoy/authz/allow'
+const shipped = readFileSync(join(root, 'policies/dist/default.tar.gz'))
+const members = (bytes: Buffer) =>
+  Object.fromEntries(readTar(gunzipSync(bytes)).map(({ path, content }) => [path, content]))
+
+function changed(change: (files: Record<string, Buffer>) => void): Buffer {
+  const files = members(shipped)
+  change(files)
+  return gzipSync(writeTar(Object.entries(files).map(([path, content]) => ({ path, content }))))
+}
+
+t.test('the committed bundle and capabilities are what opa builds', async (t) => {
+  using folder = temporaryFolder()
+  await run(process.execPath, ['scripts/policies.ts', '--out', folder.path], { cwd: root })
+  t.same(
+    members(readFileSync(join(folder.path, 'dist/default.tar.gz'))),
+    members(shipped),
+    'run `npm run policies`',
+  )
+  t.equal(
+    readFileSync(join(folder.path, 'capabilities.json'), 'utf8'),
+    readFileSync(join(root, 'policies/capabilities.json'), 'utf8'),
+  )
+})
+
+t.test("the default policy's own tests pass, and it is strict", async (t) => {
+  const opa = await goTool('opa')
+  t.match((await run(opa, ['test', '--ignore', 'dist', 'policies'], { cwd: root })).toString(), /^PASS/)
+  await run(opa, ['check', '--strict', '--ignore', 'dist', 'policies'], { cwd: root })
+})
+
+t.test('a bundle that cannot be used is refused with the place and what was expected', async (t) => {
+  const cases: [name: string, bytes: Buffer, message: RegExp][] = [
+    ['no gzip', Buffer.from('hello'), /incorrect header check; expected a gzip archive/],
+    ['empty', Buffer.alloc(0), /expected a gzip archive/],
+    ['truncated gzip', shipped.subarray(0, 1000), /unexpected end of file/],
+    ['no tar', gzipSync('hello'.repeat(200)), /not a tar archive/],
+    ['truncated tar', gzipSync(gunzipSync(shipped).subarray(0, 2048)), /truncated/],
+    ['a bomb', gzipSync(Buffer.alloc(65 << 20)), /expected a gzip archive of at most 64 MiB/],
+    ['no manifest', changed((files) => delete files['.manifest']), /\.manifest: no such member/],
+    [
+      'manifest no JSON',
+      changed((files) => Object.assign(files, { '.manifest': Buffer.from('{') })),
+      /\.manifest: .*expected JSON/,
+    ],
+    ['no module', changed((files) => delete files['policy.wasm']), /policy\.wasm: no such member/],
+    [
+      'another entrypoint',
+      changed((files) =>
+        Object.assign(files, {
+          '.manifest': Buffer.from('{"wasm":[{"entrypoint":"a/b","module":"/policy.wasm"}]}'),
+        }),
+      ),
+      /modules for a\/b; expected a module for envoy\/authz\/allow/,
+    ],
+    [
+      'data no JSON',
+      changed((files) => Object.assign(files, { 'data.json': Buffer.from('nope') })),
+      /data\.json: .*expected JSON/,
+    ],
+    [
+      'data no object',
+      changed((files) => Object.assign(files, { 'data.json': Buffer.from('[]') })),
+      /JSON that is no object/,
+    ],
+    [
+      'data outside its roots',
+      changed((files) =>
+        Object.assign(files, {
+          'data.json': Buffer.from('{"elsewhere":1}'),
+          '.manifest': Buffer.from(
+            '{"roots":["envoy"],"wasm":[{"entrypoint":"envoy/authz/allow","module":"/policy.wasm"}]}',
+          ),
+        }),
+      ),
+      /data at elsewhere/,
+    ],
+    [
+      'a path that leaves',
+      changed((files) => Object.assign(files, { 'a/../../x': Buffer.from('') })),
+      /leaves the archive/,
+    ],
+    [
+      'signed, and no key',
+      changed((files) => Object.assign(files, { '.signatures.json': Buffer.from('{}') })),
+      /a signature; expected an unsigned bundle/,
+    ],
+  ]
+  for (const [name, bytes, message] of cases) {
+    const error = t.throws(() => readBundle(bytes, 'policy.tar.gz', decision), { message }, name)
+    t.ok(error instanceof SluiceError && error.place.startsWith('policy.tar.gz'), `${name}: names the file`)
+  }
+})
+
+t.test('a module that cannot be used is refused', async (t) => {
+  const { data } = readBundle(shipped, 'p', decision)
+  const engine =
+    (wasm: Uint8Array, entrypoint = decision) =>
+    () =>
+      createEngine({ wasm, data, entrypoint, place: 'p' })
+  t.throws(engine(Buffer.from('not wasm')), /expected a WebAssembly module/)
+  t.throws(engine(Buffer.from('\0asm\x01\0\0\0', 'latin1')), /ABI undefined\.undefined/)
+  t.throws(
+    engine(readBundle(shipped, 'p', decision).wasm, 'envoy/authz/other'),
+    /expected the entrypoint envoy\/authz\/other/,
+  )
+
+  using folder = temporaryFolder()
+  const out = join(folder.path, 'b.tar.gz')
+  const source =
+    'package envoy.authz\n\nallow if http.send({"method": "GET", "url": input.u}).status_code == 200\n'
+  writeFileSync(join(folder.path, 'p.rego'), source)
+  await run(await goTool('opa'), [
+    'build',
+    '-t',
+    'wasm',
+    '-e',
+    decision,
+    '-o',
+    out,
+    join(folder.path, 'p.rego'),
+  ])
+  const { wasm } = readBundle(readFileSync(out), 'p', decision)
+  t.throws(engine(wasm), /needs http\.send \(put what it would fetch into the bundle's data\)/)
+})
+
+t.test('an evaluation that traps leaves a working engine', async (t) => {
+  const source = 'package envoy.authz\n\nallow := json.unmarshal(input.text)\n'
+  const bundle = readBundle(await buildBundle({ files: { 'p.rego': source } }), 'p', decision)
+  const engine = createEngine({ ...bundle, entrypoint: decision, place: 'p' })
+  const context = { nowNs: 0n }
+  t.throws(() => engine.evaluate('{"text": "\\ud800"}', context), /policy evaluation failed: illegal/)
+  t.same(engine.evaluate('{"text": "[1]"}', context), [1])
+  t.equal(engine.evaluate('{"text": "nope"}', context), undefined)
+})
+
+t.test('a repacked bundle has the new data and revision, and the same module', async (t) => {
+  const tenants = { acme: { models: { fraud: { verbs: ['infer'], versions: ['1'] } } } }
+  const bytes = repackBundle(shipped, 'p', { data: { sluice: { tenants } }, revision: 'two' })
+  const bundle = readBundle(bytes, 'p', decision)
+  t.equal(bundle.revision, 'two')
+  const engine = createEngine({ ...bundle, entrypoint: decision, place: 'p' })
+  const ask = (tenant: string) =>
+    engine.evaluate(
+      JSON.stringify({ serving: { tenant: { name: tenant }, model: { name: 'fraud', verb: 'infer' } } }),
+      { nowNs: 0n },
+    )
+  t.equal(ask('acme'), true)
+  t.equal(ask('globex'), false)
+})

@@ -97,7 +97,8 @@ async function startAgent(
     ...(recorder && { recorder }),
     observer: (x, verdict, durationUs) => {
       metrics.observe(x, verdict, durationUs)
-      if (verdict.kind === 'error') log.error({ id: x.id, reason: verdict.reason, err: verdict.cause }, 'decision failed')
+      if (verdict.kind === 'error')
+        log.error({ id: x.id, reason: verdict.reason, err: verdict.cause }, 'decision failed')
     },
     deadlineMs: config.decision.deadlineMs,
   })

@@ -50,7 +50,12 @@ export function checkCommand(): Command {
 /** Whether others than the agent's own user and group could reach its socket. */
 function socketFindings(config: Config): Finding[] {
   if (!config.listen.agent.startsWith('unix:')) {
-    return [{ isGood: true, text: `listen.agent ${config.listen.agent}: loopback TCP; a Unix socket is cheaper and private` }]
+    return [
+      {
+        isGood: true,
+        text: `listen.agent ${config.listen.agent}: loopback TCP; a Unix socket is cheaper and private`,
+      },
+    ]
   }
   const path = config.listen.agent.slice('unix:'.length)
   const stats = statSync(path, { throwIfNoEntry: false })
@@ -64,13 +69,28 @@ function socketFindings(config: Config): Finding[] {
 /** Whether an agent answers there. Not running is not a fault: the check is also made before the first start. */
 async function agentFindings(config: Config): Promise<Finding[]> {
   if (!(await canConnect(config.listen.agent))) {
-    return [{ isGood: true, text: `listen.agent ${config.listen.agent}: nobody listens (the agent is not running)` }]
+    return [
+      {
+        isGood: true,
+        text: `listen.agent ${config.listen.agent}: nobody listens (the agent is not running)`,
+      },
+    ]
   }
   try {
     const { status, body } = await get(config.listen.probes, '/readyz?verbose')
-    return [{ isGood: status === 200, text: `agent: ${status === 200 ? 'ready' : body.trim().replaceAll('\n', ', ')}` }]
+    return [
+      {
+        isGood: status === 200,
+        text: `agent: ${status === 200 ? 'ready' : body.trim().replaceAll('\n', ', ')}`,
+      },
+    ]
   } catch (cause) {
-    return [{ isGood: false, text: `listen.probes ${config.listen.probes}: ${messageOf(cause)}; the agent's socket is open but its probes do not answer` }]
+    return [
+      {
+        isGood: false,
+        text: `listen.probes ${config.listen.probes}: ${messageOf(cause)}; the agent's socket is open but its probes do not answer`,
+      },
+    ]
   }
 }
 
@@ -136,7 +156,9 @@ function get(address: string, path: string): Promise<{ readonly status: number; 
     const call = request(options, (response) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }))
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }),
+      )
       response.on('error', reject)
     })
     call.on('timeout', () => call.destroy(new Error('no answer within 2 s')))

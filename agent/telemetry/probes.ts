@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { SluiceError } from '#base/errors.ts'
 import { splitHostPort } from '#base/address.ts'
+import { SluiceError } from '#base/errors.ts'
 import type { Metrics } from './telemetry.ts'
 
 /** One thing that must be true before traffic may come. */
@@ -29,9 +29,11 @@ export async function startProbes(options: {
   let isDraining = false
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const [path, query] = (request.url ?? '/').split('?', 2)
-    if (request.method !== 'GET' && request.method !== 'HEAD') return reply(response, 405, 'method not allowed\n')
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return reply(response, 405, 'method not allowed\n')
     if (path === '/livez') return reply(response, 200, 'ok\n')
-    if (path === '/metrics') return reply(response, 200, await options.metrics.render(), 'text/plain; version=0.0.4')
+    if (path === '/metrics')
+      return reply(response, 200, await options.metrics.render(), 'text/plain; version=0.0.4')
     if (path !== '/readyz') return reply(response, 404, 'not found\n')
     const lines = options.checks.map((check) => ({ name: check.name, problem: check.problem() }))
     if (isDraining) lines.push({ name: 'drain', problem: 'shutting down' })
@@ -39,7 +41,11 @@ export async function startProbes(options: {
     const text =
       isReady && query === undefined
         ? 'ok\n'
-        : lines.map(({ name, problem }) => (problem === undefined ? `[+]${name} ok\n` : `[-]${name}: ${problem}\n`)).join('')
+        : lines
+            .map(({ name, problem }) =>
+              problem === undefined ? `[+]${name} ok\n` : `[-]${name}: ${problem}\n`,
+            )
+            .join('')
     return reply(response, isReady ? 200 : 503, text)
   }
   const server = createServer((request, response) => {
@@ -76,7 +82,12 @@ export async function startProbes(options: {
   }
 }
 
-function reply(response: ServerResponse, status: number, body: string, type = 'text/plain; charset=utf-8'): void {
+function reply(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  type = 'text/plain; charset=utf-8',
+): void {
   response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' })
   response.end(body)
 }

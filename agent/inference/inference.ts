@@ -1,0 +1,114 @@
+import type { Exchange, ModelCall, ModelVerb } from '#decision/exchange.ts'
+import type { Stage } from '#decision/stage.ts'
+import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
+import { pathFault, queryFault } from './canonical-path.ts'
+import {
+  createFrameGuard as createGuard,
+  type FrameGuard,
+  readNamedModel,
+  spliceModelVersion as splice,
+} from './grpc-message.ts'
+import { isModelName, isModelVersion } from './model-name.ts'
+import { grpcMethod, isV2Grpc } from './v2-grpc.ts'
+import { parseV2Http, pinPathVersion as pinPath } from './v2-http.ts'
+
+/** Verbs that change the server for everybody: never for callers of a model. */
+const forbidden: ReadonlySet<ModelVerb> = new Set(['repository', 'shared_memory', 'trace', 'logging'])
+
+/** What is asked of the model server: model, version and verb, from the path or the first message. */
+export function createInferenceStage(options: {
+  /** Refuse every path that is not in canonical form, of whatever protocol. */
+  readonly isPathStrict: boolean
+}): Stage {
+  return {
+    name: 'inference',
+    failureReason: 'internal_error',
+    request: (x) => {
+      const { path } = x.request
+      const query = path.indexOf('?')
+      const bare = query === -1 ? path : path.slice(0, query)
+      const fault = pathFault(bare) ?? (query === -1 ? undefined : queryFault(path.slice(query + 1)))
+      if (fault !== undefined && (options.isPathStrict || looksLikeV2(bare)))
+        return deny('path_not_canonical', fault)
+      return isGrpc(x) && isV2Grpc(bare) ? grpcCall(x, bare) : httpCall(x, bare)
+    },
+  }
+}
+
+function httpCall(x: Exchange, path: string): Verdict {
+  const parsed = parseV2Http(path)
+  if (parsed.kind === 'refused') return deny(parsed.reason, parsed.detail)
+  return parsed.kind === 'other' ? ALLOW : called(x, parsed.call)
+}
+
+function grpcCall(x: Exchange, path: string): Verdict {
+  const method = grpcMethod(path)
+  if (method === undefined) return deny('operation_forbidden', 'no such method')
+  const { verb } = method
+  if (!method.isNamed) return called(x, { protocol: 'v2-grpc', verb })
+  const { body, isBodyComplete } = x.request
+  if (body === undefined) {
+    // Admission alone (ext_authz) may be asked without the message; whoever needs the model then finds none.
+    return x.request.api === 'ext_authz'
+      ? called(x, { protocol: 'v2-grpc', verb })
+      : deny('request_malformed', 'no message')
+  }
+  const named = readNamedModel(body, isBodyComplete)
+  if (named.kind === 'incomplete')
+    return deny('request_malformed', 'the model is not named at the start of the message')
+  if (named.kind === 'refused') return deny(named.reason, named.detail)
+  const { model, version } = named
+  if (model === '' && verb === 'stats') return called(x, { protocol: 'v2-grpc', verb })
+  if (!isModelName(model)) return deny('model_name_invalid', 'the model name is not valid')
+  if (version !== '' && !isModelVersion(version))
+    return deny('model_name_invalid', 'the model version is not valid')
+  return called(x, { protocol: 'v2-grpc', verb, model, ...(version !== '' && { version }) })
+}
+
+function called(x: Exchange, call: ModelCall): Verdict {
+  if (forbidden.has(call.verb)) return deny('operation_forbidden', call.verb)
+  x.call = call
+  const route = call.model === undefined ? undefined : x.resources.routes.get(call.model)
+  if (route !== undefined) x.modelRoute = route
+  return ALLOW
+}
+
+function isGrpc(x: Exchange): boolean {
+  return x.request.client === 'grpc' || x.request.client === 'grpc-web'
+}
+
+/** Whether some reader, decoding or normalising, could take the path for one of the model server's. */
+function looksLikeV2(path: string): boolean {
+  const flat = path
+    .toLowerCase()
+    .replaceAll('%76', 'v')
+    .replaceAll('%32', '2')
+    .replaceAll('%2f', '/')
+    .replaceAll('\\', '/')
+  return flat.split('/').includes('v2') || flat.includes('grpcinferenceservice')
+}
+
+/** Whether the decision about a gRPC call has to wait for its first message. */
+export function isModelInMessage(path: string): boolean {
+  return grpcMethod(path)?.isNamed === true
+}
+
+/** Whether enough of a gRPC body has come to decide. */
+export function hasNamedModel(body: Uint8Array, isComplete: boolean): boolean {
+  return readNamedModel(body, isComplete).kind !== 'incomplete'
+}
+
+/** The path with the version put in. */
+export function pinPathVersion(path: string, version: string): string {
+  return pinPath(path, version)
+}
+
+/** The start of a gRPC body with the version put into its first message. */
+export function spliceModelVersion(body: Uint8Array, version: string): Uint8Array {
+  return splice(body, version)
+}
+
+/** Watches the rest of a gRPC body for what would undo the decision. */
+export function createFrameGuard(): FrameGuard {
+  return createGuard()
+}

@@ -100,6 +100,8 @@ export interface QuotaHold {
   readonly limits: readonly QuotaLimit[]
   /** Frees what is only held while the request runs; calling it again does nothing. */
   release(): void
+  /** Gives back what was charged, when a later stage refused the request. */
+  refund(): void
 }
 
 export type SplitKeyKind = 'session' | 'user' | 'tenant' | 'request'

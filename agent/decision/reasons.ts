@@ -48,7 +48,6 @@ export const reasons = {
   policy_not_loaded: row(503, 14, 'mesh', 'A decision could not be made.'),
   // how much
   rate_limited: row(429, 8, 'client', 'Too many requests.'),
-  rate_cost_impossible: row(429, 8, 'client', 'Too many requests.'),
   concurrency_limited: row(429, 8, 'client', 'Too many requests at once.'),
   limits_failed: row(503, 14, 'mesh', 'A decision could not be made.'),
   // where
@@ -62,7 +61,7 @@ export const reasons = {
   deadline_exceeded: row(503, 14, 'mesh', 'A decision could not be made in time.'),
   audit_failed: row(503, 14, 'mesh', 'A decision could not be made.'),
   internal_error: row(503, 14, 'mesh', 'A decision could not be made.'),
-  overloaded: row(503, 14, 'mesh', 'A decision could not be made.'),
+  resources_not_loaded: row(503, 14, 'mesh', 'A decision could not be made.'),
   envoy_config_unsupported: row(500, 13, 'mesh', 'A decision could not be made.'),
 } as const satisfies Record<string, Reason>
 

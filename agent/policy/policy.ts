@@ -5,7 +5,6 @@ import { watchPath } from '#base/watch.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny, failure, type Verdict } from '#decision/verdict.ts'
-import type { Logger } from '#telemetry/telemetry.ts'
 import { readBundle } from './bundle.ts'
 import { createEngine, type Engine } from './engine.ts'
 import { policyInput } from './input.ts'
@@ -39,16 +38,16 @@ const maxInputCharacters = 1 << 20
  * Loads a bundle file and keeps watching it. A new one is checked whole before it takes effect, at once; a bad one is
  * refused and the last good one stays.
  */
-export async function openPolicy(options: {
+export function openPolicy(options: {
   readonly bundle: string
   /** The decision's path, for example `envoy/authz/allow`. */
   readonly decision: string
-  readonly log: Logger
   readonly clock?: Clock
   readonly watchIntervalMs?: number
-  readonly onChange?: (isGood: boolean) => void
-}): Promise<Policy> {
-  const { bundle: path, decision, log, clock = systemClock, onChange } = options
+  /** Told of each load: the revision in force, and why what was read is not. */
+  readonly onLoad: (load: { readonly revision?: string; readonly problem?: string }) => void
+}): Policy {
+  const { bundle: path, decision, clock = systemClock, onLoad } = options
   let active: Active | undefined
   let lastError: string | undefined
 
@@ -58,7 +57,6 @@ export async function openPolicy(options: {
       const engine = createEngine({ ...bundle, entrypoint: decision, place: path })
       active = { engine, revision: bundle.revision, activatedAtMs: clock.nowMs() }
       lastError = undefined
-      log.info({ path, revision: bundle.revision }, 'policy is in force')
     } catch (thrown) {
       lastError = messageOf(thrown)
       log.error(
@@ -66,7 +64,10 @@ export async function openPolicy(options: {
         'policy refused; the last good one stays',
       )
     }
-    onChange?.(lastError === undefined)
+    onLoad({
+      ...(active && { revision: active.revision }),
+      ...(lastError !== undefined && { problem: lastError }),
+    })
   }
   load()
   const watch = watchPath(

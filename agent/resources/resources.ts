@@ -1,4 +1,7 @@
 import type { z } from 'zod'
+import { messageOf } from '#base/errors.ts'
+import { watchPath } from '#base/watch.ts'
+import { readResources } from './directory.ts'
 import type { modelRouteSpec, quotaLimit, quotaPolicySpec, tenantSpec } from './schema.ts'
 
 interface Named {
@@ -36,5 +39,52 @@ export function perResources<T>(compile: (resources: Resources) => T): (resource
       compiled.set(resources, value)
     }
     return value
+  }
+}
+
+export interface ResourceSource extends Disposable {
+  /** The last good state; empty before the first. */
+  current(): Resources
+  /** Whether there has been a good state; until then every request must be refused. */
+  isReady(): boolean
+  /** Why what was read last is not in force. */
+  lastError(): string | undefined
+}
+
+/**
+ * Loads a directory of resource files and keeps watching it. One mistake anywhere refuses the whole reload: the last good
+ * state stays.
+ */
+export function openResources(options: {
+  readonly dir: string
+  /** Why a Tenant cannot be used, in the eyes of those who compile it. */
+  readonly tenantFault?: (tenant: Tenant) => string | undefined
+  /** Told of each load: whether it is in force, and why not. */
+  readonly onLoad: (load: { readonly epoch: number; readonly problem?: string }) => void
+  readonly watchIntervalMs?: number
+}): ResourceSource {
+  const { dir, onLoad, tenantFault = () => undefined } = options
+  let current = noResources
+  let problem: string | undefined
+  const load = () => {
+    try {
+      current = readResources(dir, current.epoch + 1, tenantFault)
+      problem = undefined
+    } catch (thrown) {
+      problem = messageOf(thrown)
+    }
+    onLoad({ epoch: current.epoch, ...(problem !== undefined && { problem }) })
+  }
+  load()
+  const watch = watchPath(
+    dir,
+    load,
+    options.watchIntervalMs === undefined ? {} : { intervalMs: options.watchIntervalMs },
+  )
+  return {
+    current: () => current,
+    isReady: () => current.epoch > 0,
+    lastError: () => problem,
+    [Symbol.dispose]: () => watch[Symbol.dispose](),
   }
 }

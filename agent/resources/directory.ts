@@ -1,0 +1,115 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { z } from 'zod'
+import { type Fault, messageOf, SluiceError } from '#base/errors.ts'
+import { faultsError, parseDocument, readDocuments } from '#base/yaml-document.ts'
+import type { ModelRoute, QuotaPolicy, Resources, Tenant } from './resources.ts'
+import { anyResource } from './schema.ts'
+
+interface Placed {
+  readonly resource: z.infer<typeof anyResource>
+  readonly place: string
+}
+
+/**
+ * Reads every resource file of a directory, whole or not at all.
+ *
+ * @param tenantFault checks what this folder cannot: why a Tenant cannot be used
+ * @throws SluiceError that lists every mistake with file, line, path, what was found and what was expected.
+ */
+export function readResources(
+  dir: string,
+  epoch: number,
+  tenantFault: (tenant: Tenant) => string | undefined,
+): Resources {
+  const placed = files(dir).flatMap(readFile)
+  const faults = [...duplicates(placed), ...crossFaults(placed, tenantFault)]
+  if (faults.length > 0) throw faultsError(faults)
+  const named = <K extends Placed['resource']['kind']>(kind: K) =>
+    placed.flatMap(({ resource }) =>
+      resource.kind === kind ? [{ ...resource.spec, name: resource.metadata.name }] : [],
+    )
+  return {
+    epoch,
+    tenants: named('Tenant') as Tenant[],
+    quotas: named('QuotaPolicy') as QuotaPolicy[],
+    routes: new Map((named('ModelRoute') as ModelRoute[]).map((route) => [route.model, route])),
+  }
+}
+
+function files(dir: string): string[] {
+  try {
+    // Kubernetes lays the files of a ConfigMap out as links beside hidden folders.
+    return readdirSync(dir)
+      .filter((name) => /\.(ya?ml|json)$/.test(name) && !name.startsWith('.'))
+      .sort()
+      .map((name) => join(dir, name))
+  } catch (cause) {
+    throw new SluiceError({
+      code: 'resources_unreadable',
+      place: dir,
+      found: messageOf(cause),
+      expected: 'a directory',
+      cause,
+    })
+  }
+}
+
+function readFile(path: string): Placed[] {
+  return readDocuments(path).flatMap((document) => {
+    // A document of comments only.
+    if (document.value === null) return []
+    const parsed = parseDocument(document, anyResource)
+    if (!parsed.ok) throw faultsError(parsed.faults)
+    return [{ resource: parsed.value, place: document.placeOf(['metadata', 'name']) }]
+  })
+}
+
+function duplicates(placed: readonly Placed[]): Fault[] {
+  const seen = new Map<string, string>()
+  return placed.flatMap(({ resource, place }) => {
+    const names = [`${resource.kind} ${resource.metadata.name}`]
+    if (resource.kind === 'ModelRoute') names.push(`ModelRoute for the model ${resource.spec.model}`)
+    return names.flatMap((name): Fault[] => {
+      const first = seen.get(name)
+      seen.set(name, place)
+      if (first === undefined) return []
+      return [
+        {
+          code: 'resource_duplicate',
+          place,
+          found: `${name} a second time`,
+          expected: `only the one at ${first}`,
+        },
+      ]
+    })
+  })
+}
+
+function crossFaults(
+  placed: readonly Placed[],
+  tenantFault: (tenant: Tenant) => string | undefined,
+): Fault[] {
+  const tenants = new Set(
+    placed.flatMap(({ resource }) => (resource.kind === 'Tenant' ? [resource.metadata.name] : [])),
+  )
+  return placed.flatMap(({ resource, place }): Fault[] => {
+    const { name } = resource.metadata
+    if (resource.kind === 'Tenant') {
+      const found = tenantFault({ ...resource.spec, name })
+      return found === undefined
+        ? []
+        : [{ code: 'tenant_invalid', place, found, expected: 'a usable Tenant' }]
+    }
+    const named =
+      resource.kind === 'QuotaPolicy' ? resource.spec.tenants : resource.spec.pins.map((pin) => pin.tenant)
+    return named
+      .filter((tenant) => tenant !== '*' && !tenants.has(tenant))
+      .map((tenant) => ({
+        code: 'tenant_unknown',
+        place,
+        found: `${resource.kind} ${name} names the tenant ${tenant}`,
+        expected: 'a tenant that exists',
+      }))
+  })
+}

@@ -2,15 +2,16 @@ import { once } from 'node:events'
 import { Command } from 'commander'
 import { openAudit } from '#audit/audit.ts'
 import { type Config, loadConfig } from '#config/config.ts'
+import { createResourceGate } from '#decision/gate.ts'
 import { createPipeline } from '#decision/pipeline.ts'
 import type { Stage } from '#decision/stage.ts'
 import { startEnvoyServer } from '#envoy/envoy.ts'
-import { createIdentityStage } from '#identity/identity.ts'
+import { createIdentityStage, tenantFault } from '#identity/identity.ts'
 import { createInferenceStage } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import { createTenantCeiling, openPolicy } from '#policy/policy.ts'
 import { createResidencyStage } from '#residency/residency.ts'
-import { createResourceGate, noResources, openResources } from '#resources/resources.ts'
+import { noResources, openResources } from '#resources/resources.ts'
 import { type ReadinessCheck, startProbes } from '#telemetry/probes.ts'
 import { createLogger, createMetrics, type Logger } from '#telemetry/telemetry.ts'
 import { createTrafficStage } from '#traffic/traffic.ts'
@@ -44,51 +45,47 @@ async function startAgent(
   const metrics = createMetrics()
   const checks: ReadinessCheck[] = []
 
+  const loaded = (what: string) => (load: { readonly problem?: string }) => {
+    metrics.reloaded(what, load.problem === undefined)
+    if (load.problem === undefined) log.info(load, `${what} in force`)
+    else log.error(load, `${what} refused; the last good state stays`)
+  }
+
   const resources =
     config.resources &&
-    opening.use(
-      await openResources({
-        dir: config.resources.dir,
-        log,
-        onChange: (isGood) => metrics.reloaded('resources', isGood),
-      }),
-    )
+    opening.use(openResources({ dir: config.resources.dir, tenantFault, onLoad: loaded('resources') }))
   if (resources) {
-    checks.push({
-      name: 'resources',
-      problem: () => (resources.isReady() ? undefined : (resources.status().lastError ?? 'not loaded')),
-    })
+    const problem = () => (resources.isReady() ? undefined : (resources.lastError() ?? 'not loaded'))
+    checks.push({ name: 'resources', problem })
   }
 
   const policy =
     config.policy &&
     opening.use(
-      await openPolicy({
+      openPolicy({
         bundle: config.policy.bundle,
         decision: config.policy.decision,
-        log,
-        onChange: (isGood) => metrics.reloaded('policy', isGood),
+        onLoad: loaded('policy'),
       }),
     )
   if (policy) {
-    checks.push({
-      name: 'policy',
-      problem: () => (policy.isReady() ? undefined : (policy.status().lastError ?? 'not loaded')),
-    })
+    const problem = () => (policy.isReady() ? undefined : (policy.status().lastError ?? 'not loaded'))
+    checks.push({ name: 'policy', problem })
   }
 
-  const recorder = config.audit && opening.use(await openAudit({ dir: config.audit.dir, log }))
+  const recorder = config.audit && opening.use(openAudit({ dir: config.audit.dir }))
 
-  // The order of the decision. Cheap refusals first; nothing is charged for what an earlier stage refuses.
+  // The order of the decision. Cheap refusals first; the version is chosen before policy, so that policy judges the one
+  // that will answer; nothing is charged for what an earlier stage refuses.
   const stages: Stage[] = [
     resources && createResourceGate(resources),
     config.identity && createIdentityStage({ trustDomains: config.identity.trustDomains }),
-    createInferenceStage({ strictPaths: config.identity !== undefined }),
+    createInferenceStage({ isPathStrict: config.identity !== undefined }),
     config.residency && createResidencyStage(config.residency),
+    config.traffic && createTrafficStage(),
     createTenantCeiling(),
     policy?.stage,
-    config.limits && createLimitsStage({}),
-    config.traffic && createTrafficStage(),
+    config.limits && createLimitsStage(),
   ].filter((stage) => stage !== undefined)
 
   const pipeline = createPipeline({

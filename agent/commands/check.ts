@@ -105,7 +105,7 @@ async function envoyFindings(config: Config, options: CheckOptions): Promise<Fin
   if (sources.length === 0 && config.envoy !== undefined) {
     sources.push({ name: 'generated Envoy configuration', dump: envoyConfig(config) })
   }
-  return sources.flatMap(({ name, dump }) => {
+  return sources.flatMap(({ name, dump }): Finding[] => {
     const found = auditEnvoyConfig(dump)
     if (found.length === 0) return [{ isGood: true, text: `${name}: nothing that fails open` }]
     return found.map(({ place, setting, why, fix }) => ({

@@ -4,7 +4,9 @@ import { SluiceError } from '#base/errors.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
+import type { Tenant } from '#resources/resources.ts'
 import { type ParsedLeaf, parseLeaf } from './leaf.ts'
+import { parsePeerPattern } from './peer-pattern.ts'
 import { trustDomainFault } from './spiffe-id.ts'
 import { bindTenant } from './tenant-binding.ts'
 
@@ -85,4 +87,13 @@ export function createIdentityStage(options: {
     return ALLOW
   }
   return { name: 'identity', failureReason: 'internal_error', request: identify }
+}
+
+/** Why a Tenant cannot be used: the first of its patterns that is none. */
+export function tenantFault(tenant: Tenant): string | undefined {
+  for (const text of tenant.peers) {
+    const parsed = parsePeerPattern(text)
+    if (!parsed.ok) return `Tenant ${tenant.name}: the peer pattern ${text} ${parsed.why}`
+  }
+  return undefined
 }

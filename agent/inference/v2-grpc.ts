@@ -9,11 +9,7 @@ export interface GrpcMethod {
   readonly isNamed: boolean
 }
 
-const method = (verb: ModelVerb, isNamed = false, isStreaming = false): GrpcMethod => ({
-  verb,
-  isNamed,
-  isStreaming,
-})
+const method = (verb: ModelVerb, isNamed = false): GrpcMethod => ({ verb, isNamed })
 
 const methods: ReadonlyMap<string, GrpcMethod> = new Map([
   ['ServerLive', method('server_live')],

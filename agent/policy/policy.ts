@@ -59,10 +59,6 @@ export function openPolicy(options: {
       lastError = undefined
     } catch (thrown) {
       lastError = messageOf(thrown)
-      log.error(
-        { path, problem: lastError, revision: active?.revision },
-        'policy refused; the last good one stays',
-      )
     }
     onLoad({
       ...(active && { revision: active.revision }),

@@ -1,0 +1,83 @@
+import type { JsonObject } from '#base/json.ts'
+import type { Config } from '#config/config.ts'
+import { milliseconds, typed } from './types.ts'
+
+export const agentCluster = 'sluice_agent'
+
+/** What the pipeline reads of a request; asked for by name because Envoy sends no attribute by itself. */
+export const requestAttributes = [
+  'connection.peer_certificate',
+  'connection.peer_certificate_valid',
+  'connection.uri_san_peer_certificate',
+  'connection.requested_server_name',
+  'source.address',
+  'request.protocol',
+] as const
+
+export const responseAttributes = ['upstream.address'] as const
+
+const agentService = (timeoutMs: number): JsonObject => ({
+  envoy_grpc: { cluster_name: agentCluster },
+  timeout: milliseconds(timeoutMs),
+})
+
+/** The whole pipeline. Refuses (503) when the agent is dead, late or answers what does not fit. */
+export function extProcFilter(config: Config, messageTimeoutMs: number, bodyBytes: number): JsonObject {
+  return typed('envoy.filters.http.ext_proc', 'extProc', {
+    // The stream lives as long as the request; the timeout of each answer is message_timeout.
+    grpc_service: { envoy_grpc: { cluster_name: agentCluster }, timeout: '0s' },
+    failure_mode_allow: false,
+    status_on_error: { code: 'ServiceUnavailable' },
+    message_timeout: milliseconds(messageTimeoutMs),
+    // How long the agent may ask to wait for the first message of a gRPC call.
+    max_message_timeout: milliseconds(config.decision.firstMessageTimeoutMs),
+    processing_mode: {
+      request_header_mode: 'SEND',
+      response_header_mode: 'SEND',
+      request_body_mode: bodyBytes > 0 ? 'BUFFERED_PARTIAL' : 'NONE',
+      response_body_mode: 'NONE',
+      request_trailer_mode: 'SKIP',
+      response_trailer_mode: 'SKIP',
+    },
+    // A gRPC call's model is in its message: the answer to the headers waits for it, so it must come without waiting.
+    send_body_without_waiting_for_header_response: true,
+    allow_mode_override: false,
+    request_attributes: [...requestAttributes],
+    response_attributes: [...responseAttributes],
+    metadata_options: { receiving_namespaces: { untyped: ['sluice'] } },
+    mutation_rules: { allow_all_routing: false, allow_envoy: false },
+  })
+}
+
+/** For the route of gRPC calls. */
+export const streamedRequestBody: JsonObject = {
+  overrides: {
+    processing_mode: {
+      request_header_mode: 'SEND',
+      response_header_mode: 'SEND',
+      request_body_mode: 'STREAMED',
+      response_body_mode: 'NONE',
+      request_trailer_mode: 'SKIP',
+      response_trailer_mode: 'SKIP',
+    },
+  },
+}
+
+/** Admission alone. */
+export function extAuthzFilter(messageTimeoutMs: number, bodyBytes: number): JsonObject {
+  return typed('envoy.filters.http.ext_authz', 'extAuthz', {
+    transport_api_version: 'V3',
+    grpc_service: agentService(messageTimeoutMs),
+    failure_mode_allow: false,
+    status_on_error: { code: 'ServiceUnavailable' },
+    // Every value of a repeated header, and bytes as they came.
+    encode_raw_headers: true,
+    include_peer_certificate: true,
+    include_tls_session: true,
+    validate_mutations: true,
+    clear_route_cache: false,
+    ...(bodyBytes > 0 && {
+      with_request_body: { max_request_bytes: bodyBytes, allow_partial_message: true, pack_as_bytes: true },
+    }),
+  })
+}

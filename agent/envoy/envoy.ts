@@ -1,0 +1,25 @@
+import type { Pipeline } from '#decision/pipeline.ts'
+import { type GrpcServer, startGrpcServer } from '#grpc/grpc-js.ts'
+import type { Logger } from '#telemetry/telemetry.ts'
+import { extAuthzMethod } from './ext-authz.ts'
+import { extProcMethod } from './ext-proc.ts'
+import { healthMethods } from './health.ts'
+
+/**
+ * Answers Envoy: ext_authz, ext_proc and gRPC health on one socket, all from one pipeline.
+ *
+ * @throws SluiceError when `listen` cannot be bound.
+ */
+export function startEnvoyServer(options: {
+  /** `unix:/path` or `host:port`. */
+  readonly listen: string
+  readonly pipeline: Pipeline
+  readonly isReady: () => boolean
+  readonly maxMessageBytes: number
+  readonly firstMessageTimeoutMs: number
+  readonly log: Logger
+}): Promise<GrpcServer> {
+  const { listen, maxMessageBytes, isReady } = options
+  const methods = [extAuthzMethod(options), extProcMethod(options), ...healthMethods(isReady)]
+  return startGrpcServer({ listen, methods, maxMessageBytes })
+}

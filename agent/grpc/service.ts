@@ -1,0 +1,31 @@
+/** A gRPC status that ends a call without an answer. @see google.rpc.Code */
+export interface Status {
+  readonly code: number
+  readonly message: string
+}
+
+/** The calling side of one stream: messages go out in the order of `send`. */
+export interface StreamWriter {
+  send(message: Uint8Array): void
+  /** Ends the stream: with OK, or with a status. Nothing may be sent after it. */
+  close(status?: Status): void
+}
+
+/** The reading side of one stream. After `ended` nothing more is called. */
+export interface StreamReader {
+  message(bytes: Uint8Array): void
+  /** The peer will send no more, but may still read. */
+  halfClosed(): void
+  /** The stream is over, however it ended. Called exactly once. */
+  ended(): void
+}
+
+/** A method by its path. Messages are bytes: what they mean is the handler's business, how they travel the host's. */
+export type Method =
+  | {
+      readonly kind: 'unary'
+      readonly path: string
+      /** An answer, or a status. Must not throw or reject. */
+      handle(message: Uint8Array): Uint8Array | Status | Promise<Uint8Array | Status>
+    }
+  | { readonly kind: 'stream'; readonly path: string; open(writer: StreamWriter): StreamReader }

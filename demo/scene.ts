@@ -13,7 +13,10 @@ export const callers = {
 export type Caller = keyof typeof callers
 
 /** The same workload name, but vouched for by somebody else. */
-export const stranger = { trustDomain: 'elsewhere.example', spiffeId: 'spiffe://elsewhere.example/ns/acme/sa/checkout' }
+export const stranger = {
+  trustDomain: 'elsewhere.example',
+  spiffeId: 'spiffe://elsewhere.example/ns/acme/sa/checkout',
+}
 
 /** How many requests a minute `initech` has; small, so that the tour runs into it. */
 export const initechRequests = 5

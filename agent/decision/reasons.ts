@@ -56,6 +56,7 @@ export const reasons = {
   residency_failed: row(503, 14, 'mesh', 'A decision could not be made.'),
   // which version
   version_unavailable: row(404, 5, 'client', 'This version of the model is not available.'),
+  version_required: row(400, 9, 'client', 'The request must name a version of the model.'),
   traffic_failed: row(503, 14, 'mesh', 'A decision could not be made.'),
   // ours
   deadline_exceeded: row(503, 14, 'mesh', 'A decision could not be made in time.'),

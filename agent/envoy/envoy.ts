@@ -1,5 +1,5 @@
 import type { Pipeline } from '#decision/pipeline.ts'
-import { type GrpcServer, startGrpcServer } from '#grpc/grpc-js.ts'
+import { type GrpcServer, startGrpcServer } from '#grpc/grpc.ts'
 import type { Logger } from '#telemetry/telemetry.ts'
 import { extAuthzMethod } from './ext-authz.ts'
 import { extProcMethod } from './ext-proc.ts'

@@ -110,8 +110,11 @@ export function createTenantCeiling(): Stage {
     name: 'ceiling',
     failureReason: 'policy_failed',
     request: ({ tenant, call }) => {
-      if (tenant === undefined || call?.model === undefined) return ALLOW
-      const { model } = call
+      if (tenant === undefined || call === undefined) return ALLOW
+      const { model, verb } = call
+      // A call that computes, of which the model was not seen (ext_authz without the body), could be of any model.
+      if (model === undefined)
+        return verb.endsWith('infer') ? deny('model_not_permitted', 'the model was not seen') : ALLOW
       const isListed = tenant.models.some((pattern) =>
         pattern.endsWith('*') ? model.startsWith(pattern.slice(0, -1)) : model === pattern,
       )

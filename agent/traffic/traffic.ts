@@ -9,7 +9,8 @@ const split: ReadonlySet<ModelVerb> = new Set(['infer', 'stream_infer', 'generat
 
 /**
  * Which version answers: the one the client names if the route has it, a tenant's pin, or the split. A model without a
- * route is left alone. Over ext_authz the choice is only checked: that API cannot write it into the request.
+ * route is left alone. ext_authz cannot write a choice into the request: there the client
+ * has to name the version.
  */
 export function createTrafficStage(): Stage {
   return {
@@ -25,7 +26,8 @@ export function createTrafficStage(): Stage {
         x.route = { version: call.version, by: 'asked' }
         return ALLOW
       }
-      if (x.request.api === 'ext_authz') return ALLOW
+      // Left open, the model server would choose, and policy would have judged another version or none.
+      if (x.request.api === 'ext_authz') return deny('version_required')
       const route = choose(x, modelRoute)
       x.route = route
       return allowWith({

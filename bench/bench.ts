@@ -36,11 +36,15 @@ const known = readdirSync(new URL('.', import.meta.url))
   .map((file) => file.slice(0, -'.bench.ts'.length))
 const [name] = positionals
 if (name === undefined || !known.includes(name)) {
-  process.stderr.write(`usage: npm run -s bench -- NAME [--json] [--seconds N] [--connections N]\nNAME: ${known.join(', ')}\n`)
+  process.stderr.write(
+    `usage: npm run -s bench -- NAME [--json] [--seconds N] [--connections N]\nNAME: ${known.join(', ')}\n`,
+  )
   process.exit(2)
 }
 
-const { measure } = (await import(`./${name}.bench.ts`)) as { measure: (options: BenchOptions) => Promise<Row[]> }
+const { measure } = (await import(`./${name}.bench.ts`)) as {
+  measure: (options: BenchOptions) => Promise<Row[]>
+}
 const rows = await measure({ seconds: Number(values.seconds), connections: Number(values.connections) })
 if (values.json) process.stdout.write(`${JSON.stringify({ bench: name, rows })}\n`)
 else {

@@ -46,7 +46,8 @@ export async function load(options: {
         const headEnd = received.indexOf('\r\n\r\n')
         if (headEnd === -1) return
         const length = /\r\ncontent-length: (\d+)/i.exec(received.slice(0, headEnd + 2))
-        if (length === null) return reject(new Error(`an answer without content-length: ${received.slice(0, headEnd)}`))
+        if (length === null)
+          return reject(new Error(`an answer without content-length: ${received.slice(0, headEnd)}`))
         if (received.length < headEnd + 4 + Number(length[1])) return
         latenciesMs.push(performance.now() - sentAt)
         const status = Number(received.slice(9, 12))

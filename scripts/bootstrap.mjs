@@ -32,7 +32,10 @@ for (const [index, [program, ...args]] of commands.entries()) {
   if (status !== 0) process.exit(status)
 }
 
-/** `npm ci` when what is installed is not what the lock file says. */
+/**
+ * Installs what the lock file says, without touching it, when something else is installed. `npm ci` would refuse a lock
+ * file that lacks optional binaries of other platforms, and registries that mirror only some platforms make such files.
+ */
 function installDependencies() {
   const wanted = createHash('sha256')
     .update(readFileSync(join(root, 'package-lock.json')))
@@ -41,9 +44,9 @@ function installDependencies() {
   if (existsSync(marker) && readFileSync(marker, 'utf8') === wanted) return
   process.stderr.write('Installing npm packages (once) …\n')
   const npm = process.env.npm_execpath
-  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error']
+  const args = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']
   const status = npm === undefined ? run('npm', args, 2) : run(process.execPath, [npm, ...args], 2)
-  if (status !== 0) fail('npm ci failed; see above')
+  if (status !== 0) fail('npm install failed; see above')
   writeFileSync(marker, wanted)
 }
 

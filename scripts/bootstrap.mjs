@@ -1,7 +1,7 @@
 // Runs on any Node >= 20 of a fresh clone: brings the dependencies (Node 24 among them), then hands over to it.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -47,6 +47,9 @@ function installDependencies() {
   const args = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']
   const status = npm === undefined ? run('npm', args, 2) : run(process.execPath, [npm, ...args], 2)
   if (status !== 0) fail('npm install failed; see above')
+  // The test runner keeps what it built from its plugins beside the tests; that of another installation does not fit.
+  rmSync(join(root, '.tap'), { recursive: true, force: true })
+  if (run(join(bin, 'tap'), ['build'], 2) !== 0) fail('tap build failed; see above')
   writeFileSync(marker, wanted)
 }
 

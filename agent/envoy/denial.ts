@@ -21,51 +21,76 @@ export function denialOf(refusal: Refusal, client: ClientKind, decisionId: strin
   const reason = reasons[refusal.reason]
   const own = refusal.kind === 'deny' ? refusal.own : undefined
   const retry = refusal.kind === 'deny' ? refusal.retryAfterSeconds : undefined
-  const headers: Header[] = [
-    ...(own?.headers ?? []),
+  const ours: Header[] = [
     ['x-sluice-decision-id', decisionId],
     ...(retry === undefined ? [] : [['retry-after', String(retry)] as const]),
   ]
+  /** A policy's own header stands in place of ours. */
+  const withOwn = (...more: readonly Header[]): Header[] => {
+    const written = new Set(own?.headers?.map(([name]) => name))
+    return [...(own?.headers ?? []), ...[...more, ...ours].filter(([name]) => !written.has(name))]
+  }
   const text = own?.body ?? reason.text
   const httpStatus = own?.httpStatus ?? reason.httpStatus
+  const grpcStatus =
+    own?.httpStatus === undefined
+      ? reason.grpcStatus
+      : (grpcStatuses.get(own.httpStatus) ?? reason.grpcStatus)
   switch (client) {
     case 'grpc':
-      return { httpStatus, grpcStatus: reason.grpcStatus, headers, body: text }
+      return { httpStatus, grpcStatus, headers: withOwn(), body: text }
     case 'grpc-web':
       return {
         httpStatus: 200,
         headers: [
-          ...headers,
+          ...withOwn().filter(([name]) => name !== 'content-type'),
           ['content-type', 'application/grpc-web+proto'],
-          ['grpc-status', String(reason.grpcStatus)],
+          ['grpc-status', String(grpcStatus)],
           ['grpc-message', encodeGrpcMessage(text)],
         ],
         body: '',
       }
     case 'json': {
-      if (own?.body !== undefined) return { httpStatus, headers, body: own.body }
+      if (own?.body !== undefined) return { httpStatus, headers: withOwn(), body: own.body }
       const problem = {
         type: problemType(refusal.reason),
         title: reason.text,
         status: httpStatus,
         instance: `urn:uuid:${decisionId}`,
+        // Where V2 clients look.
+        error: reason.text,
       }
       return {
         httpStatus,
-        headers: [...headers, ['content-type', 'application/problem+json']],
+        headers: withOwn(['content-type', 'application/problem+json']),
         body: JSON.stringify(problem),
       }
     }
     case 'http':
       return {
         httpStatus,
-        headers: [...headers, ['content-type', 'text/plain; charset=utf-8']],
+        headers: withOwn(['content-type', 'text/plain; charset=utf-8']),
         body: own?.body ?? `${text}\n`,
       }
     default:
       return client satisfies never
   }
 }
+
+/** The gRPC status of a refusal for which a policy chose the HTTP one. @see google.rpc.Code */
+const grpcStatuses: ReadonlyMap<number, number> = new Map([
+  [400, 3],
+  [401, 16],
+  [403, 7],
+  [404, 5],
+  [409, 10],
+  [412, 9],
+  [429, 8],
+  [500, 13],
+  [501, 12],
+  [503, 14],
+  [504, 4],
+])
 
 /** Percent-encodes what a `grpc-message` may not hold. */
 export function encodeGrpcMessage(text: string): string {

@@ -13,9 +13,9 @@ import {
   type HeaderMutationSchema,
   ProcessingResponseSchema,
 } from '#gen/envoy/service/ext_proc/v3/external_processor_pb.js'
-import { pinPathVersion } from '#inference/inference.ts'
 import { denialOf } from './denial.ts'
 import { upstreamHeaders } from './upstream-headers.ts'
+import { upstreamPath } from './upstream-path.ts'
 
 type Response = MessageInitShape<typeof ProcessingResponseSchema>
 type Common = MessageInitShape<typeof CommonResponseSchema>
@@ -24,9 +24,6 @@ type Permitted = Extract<Decision, { kind: 'allow' }>
 
 /** Metadata that policies set stands under this namespace. */
 export const metadataNamespace = 'sluice'
-
-/** Envoy advises chunks of at most 64 KiB in full duplex. */
-export const maxDuplexChunkBytes = 65_536
 
 function encode(response: Response): Uint8Array {
   return toBinary(ProcessingResponseSchema, create(ProcessingResponseSchema, response))
@@ -45,10 +42,9 @@ export const unchanged = {
 /** What an allowed request carries upstream. `more` are set as well. */
 function permittedHeaders(x: Exchange, decision: Permitted, more: readonly Header[]): HeaderMutation {
   const { set, remove } = upstreamHeaders(x, decision.mutations)
-  const { modelVersion } = decision.mutations
-  const isInPath = modelVersion !== undefined && x.call?.protocol === 'v2-http'
-  const path: Header[] = isInPath ? [[':path', pinPathVersion(x.request.path, modelVersion)]] : []
-  return { setHeaders: [...path, ...set, ...more].map(overwrite), removeHeaders: [...remove] }
+  const path = upstreamPath(x, decision.mutations)
+  const moved: Header[] = path === x.request.path ? [] : [[':path', path]]
+  return { setHeaders: [...moved, ...set, ...more].map(overwrite), removeHeaders: [...remove] }
 }
 
 export function requestHeadersAnswer(x: Exchange, decision: Permitted): Uint8Array {

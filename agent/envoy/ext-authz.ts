@@ -4,7 +4,7 @@ import { messageOf } from '#base/errors.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Decision, Pipeline } from '#decision/pipeline.ts'
 import { reasons } from '#decision/reasons.ts'
-import type { Header } from '#decision/verdict.ts'
+import { deny, type Header } from '#decision/verdict.ts'
 import {
   HeaderValueOption_HeaderAppendAction,
   type HeaderValueOptionSchema,
@@ -15,6 +15,7 @@ import {
   type DeniedHttpResponseSchema,
 } from '#gen/envoy/service/auth/v3/external_auth_pb.js'
 import type { Method, Status } from '#grpc/service.ts'
+import { createFrameGuard } from '#inference/inference.ts'
 import type { Logger } from '#telemetry/telemetry.ts'
 import { decodeCheck } from './decode-check.ts'
 import { type Denial, denialOf } from './denial.ts'
@@ -22,7 +23,8 @@ import { upstreamHeaders } from './upstream-headers.ts'
 
 export const extAuthzService = Authorization.typeName
 
-const invalidArgument = 3
+const malformed: Status = { code: 3, message: 'malformed CheckRequest' }
+const internal = 13
 
 /** `envoy.service.auth.v3.Authorization/Check`: may this request go on? */
 export function extAuthzMethod(options: {
@@ -41,17 +43,40 @@ export function extAuthzMethod(options: {
       } catch (thrown) {
         // Without facts there is nothing to decide; Envoy takes a failed call as its own error and refuses.
         log.warn({ problem: messageOf(thrown) }, 'ext_authz: a check that cannot be read')
-        return { code: invalidArgument, message: 'malformed CheckRequest' } satisfies Status
+        return malformed
       }
-      const decision = pipeline.request(x)
-      return decision instanceof Promise ? decision.then((late) => answer(x, late)) : answer(x, decision)
+      try {
+        const decision = pipeline.request(x)
+        return decision instanceof Promise
+          ? decision.then((late) => answer(x, late)).catch(failed)
+          : answer(x, decision)
+      } catch (thrown) {
+        return failed(thrown)
+      }
     },
   }
 
   function answer(x: Exchange, decision: Decision): Uint8Array {
+    const fault = decision.kind === 'allow' ? unjudgedMessage(x) : undefined
+    const final = fault === undefined ? decision : pipeline.refuse(x, deny('request_malformed', fault))
     pipeline.end(x)
-    return encodeCheck(x, decision)
+    return encodeCheck(x, final)
   }
+
+  function failed(thrown: unknown): Status {
+    log.error({ err: thrown }, 'ext_authz: check failed')
+    return { code: internal, message: 'check failed' }
+  }
+}
+
+/**
+ * Why a gRPC message cannot be vouched for by what was seen of it: protobuf takes the last of a repeated name, so one
+ * that names its model again, in what follows or in what Envoy did not send, would run another model than was judged.
+ */
+function unjudgedMessage(x: Exchange): string | undefined {
+  const { body, isBodyComplete } = x.request
+  if (x.call?.protocol !== 'v2-grpc' || x.call.model === undefined || body === undefined) return undefined
+  return isBodyComplete ? createFrameGuard().feed(body) : 'only a part of the message that names the model'
 }
 
 /** The only way from a decision to a CheckResponse. */

@@ -13,6 +13,15 @@ import {
 } from '#inference/inference.ts'
 import type { Logger } from '#telemetry/telemetry.ts'
 import {
+  type BodyModes,
+  bodyModes,
+  duplexChunks,
+  isBuffered,
+  noModes,
+  unfitForNamedModel,
+  unspokenMode,
+} from './body-modes.ts'
+import {
   decodeRequestHeaders,
   decodeServed,
   type HeaderFacts,
@@ -22,7 +31,6 @@ import {
 import {
   bodyAnswer,
   bufferedBodyAnswer,
-  maxDuplexChunkBytes,
   moreTime,
   refusal,
   requestHeadersAnswer,
@@ -37,14 +45,6 @@ type FrameGuard = ReturnType<typeof createFrameGuard>
 const maxPrefixBytes = 65_536
 /** How long the first message may take before Envoy is asked for patience. */
 const askForTimeAfterMs = 50
-
-/** What Envoy was configured to send, from the first message of the stream. */
-interface Modes {
-  readonly request: Mode
-  readonly response: Mode
-  /** Whether body chunks come while the answer to the headers is outstanding. */
-  readonly isEager: boolean
-}
 
 /** Where the request's side of the stream stands. */
 type State =
@@ -86,11 +86,13 @@ export interface SessionOptions {
 export class ProcessSession {
   readonly #options: SessionOptions
   #state: State = { kind: 'start' }
-  #modes: Modes = { request: Mode.NONE, response: Mode.NONE, isEager: false }
+  #modes: BodyModes = noModes
   #isObserving = false
   /** Ended with the stream, however that ends. */
   #exchange: Exchange | undefined
   #isOver = false
+  #isHalfClosed = false
+  readonly #ended = { requestBody: false, responseBody: false }
   #patience: NodeJS.Timeout | undefined
   #limit: NodeJS.Timeout | undefined
 
@@ -103,15 +105,7 @@ export class ProcessSession {
       this.#state.later.push(message)
       return
     }
-    if (message.protocolConfig !== undefined) {
-      const { requestBodyMode, responseBodyMode, sendBodyWithoutWaitingForHeaderResponse } =
-        message.protocolConfig
-      this.#modes = {
-        request: requestBodyMode,
-        response: responseBodyMode,
-        isEager: sendBodyWithoutWaitingForHeaderResponse,
-      }
-    }
+    if (message.protocolConfig !== undefined) this.#modes = bodyModes(message.protocolConfig)
     if (message.observabilityMode) this.#isObserving = true
     const { case: kind, value } = message.request
     switch (kind) {
@@ -120,7 +114,7 @@ export class ProcessSession {
       case 'requestBody':
         return this.#requestBody(value)
       case 'requestTrailers':
-        return this.#requestTrailers()
+        return this.#requestTrailers(message)
       case 'responseHeaders':
         return this.#responseHeaders(message)
       case 'responseBody':
@@ -136,16 +130,42 @@ export class ProcessSession {
 
   /** Envoy sends no more; a decision that still waited for a body will not get it. */
   halfClosed(): void {
+    this.#isHalfClosed = true
     if (this.#state.kind === 'waiting') this.#decide(this.#state, true)
-    // A running decision still answers; then, as now, nothing is left to say.
-    else if (this.#state.kind !== 'deciding') this.#options.writer.close()
+    if (this.#state.kind !== 'deciding') this.#options.writer.close()
   }
 
   ended(): void {
     if (this.#isOver) return
     this.#isOver = true
     this.#stopTimers()
+    // Stages that are still at work may yet take something: what they took is given back when they are done.
+    if (this.#state.kind !== 'deciding') this.#release()
+  }
+
+  #release(): void {
     if (this.#exchange !== undefined) this.#options.pipeline.end(this.#exchange)
+  }
+
+  /** Goes on with `then` once the stages have answered; messages that come meanwhile wait their turn. */
+  #whenDecided(decision: Decision | Promise<Decision>, then: (decision: Decision) => void): void {
+    if (!(decision instanceof Promise)) return then(decision)
+    const { log, writer } = this.#options
+    const before = this.#state
+    const later: ProcessingRequest[] = []
+    this.#state = { kind: 'deciding', later }
+    decision
+      .then((late) => {
+        this.#state = before
+        if (this.#isOver) return this.#release()
+        then(late)
+        for (const message of later) this.message(message)
+        if (this.#isHalfClosed) this.halfClosed()
+      })
+      .catch((cause: unknown) => {
+        log.error({ err: cause }, 'ext_proc: session failed')
+        writer.close({ code: 13, message: 'session failed' })
+      })
   }
 
   #requestHeaders(message: ProcessingRequest, isEnd: boolean): void {
@@ -154,24 +174,18 @@ export class ProcessSession {
     const headers = message.request.case === 'requestHeaders' ? message.request.value.headers : undefined
     const facts = decodeRequestHeaders(message, headers, clock.nowMs())
     const principal = principalOf(message)
-    const { request: mode, isEager } = this.#modes
+    const { request: mode } = this.#modes
     const path = facts.path.split('?', 1)[0] ?? ''
     const isNamedLater = (facts.client === 'grpc' || facts.client === 'grpc-web') && isModelInMessage(path)
-    const isBuffered = mode === Mode.BUFFERED || mode === Mode.BUFFERED_PARTIAL
-    if (isEnd || (!isNamedLater && !isBuffered))
+    const fault =
+      unspokenMode(this.#modes) ?? (isNamedLater && !isEnd ? unfitForNamedModel(this.#modes) : undefined)
+    if (fault !== undefined) return this.#refuseConfig(facts, principal, fault)
+    if (isEnd || (!isNamedLater && !isBuffered(mode)))
       return this.#open(withBody(facts, principal, undefined, isEnd), false, [])
-    if (isBuffered) {
+    if (isBuffered(mode)) {
       // Envoy holds the request back until the body has been answered; only then does anything go upstream.
       this.#state = { kind: 'waiting', facts, principal, chunks: [], isHeaderAnswered: true }
       return this.#send(unchanged.requestHeaders)
-    }
-    const fault = modeFault(mode, isEager)
-    if (fault !== undefined) {
-      this.#options.log.error(
-        { path, fault },
-        'ext_proc: Envoy is configured in a way that hides the model of gRPC calls',
-      )
-      return this.#refuseUnread(facts, principal, deny('envoy_config_unsupported', fault))
     }
     this.#state = { kind: 'waiting', facts, principal, chunks: [], isHeaderAnswered: false }
     const { firstMessageTimeoutMs } = this.#options
@@ -206,28 +220,25 @@ export class ProcessSession {
           return this.#refuse(x, this.#options.pipeline.refuse(x, deny('request_malformed', fault)))
         return this.#passBody('requestBody', this.#modes.request, body.body, body.endOfStream)
       }
-      case 'foreign':
-        return this.#passBody('requestBody', this.#modes.request, body.body, body.endOfStream)
       case 'refused':
         return
       case 'start':
+      case 'foreign':
       case 'deciding':
-        throw new Error('a request body before its headers')
+        throw new Error('a request body without its headers')
       default:
         return this.#state satisfies never
     }
   }
 
-  #requestTrailers(): void {
+  #requestTrailers(message: ProcessingRequest): void {
     if (this.#state.kind === 'waiting') {
       this.#decide(this.#state, true)
-      // The trailers' answer follows the body's; a decision that takes longer keeps the order.
-      const state = this.#state as State
-      if (state.kind === 'deciding') state.later.push(trailersMarker)
-      else if (state.kind === 'permitted') this.#send(unchanged.requestTrailers)
-      return
+      // The trailers' answer follows the body's, whenever that comes.
+      return this.message(message)
     }
-    if (this.#state.kind !== 'refused') this.#send(unchanged.requestTrailers)
+    if (this.#state.kind === 'permitted') this.#send(unchanged.requestTrailers)
+    else if (this.#state.kind !== 'refused') throw new Error('request trailers without their headers')
   }
 
   /** Decides with what has come of the body. */
@@ -239,23 +250,10 @@ export class ProcessSession {
   }
 
   #open(facts: RequestFacts, isHeaderAnswered: boolean, chunks: readonly HttpBody[]): void {
-    const { pipeline, writer } = this.#options
+    const { pipeline } = this.#options
     const x = pipeline.open(facts)
     this.#exchange = x
-    const decision = pipeline.request(x)
-    if (!(decision instanceof Promise)) return this.#decided(x, decision, isHeaderAnswered, chunks)
-    const later: ProcessingRequest[] = []
-    this.#state = { kind: 'deciding', later }
-    decision
-      .then((late) => {
-        if (this.#isOver) return
-        this.#decided(x, late, isHeaderAnswered, chunks)
-        for (const message of later) this.message(message)
-      })
-      .catch((cause: unknown) => {
-        this.#options.log.error({ err: cause }, 'ext_proc: session failed')
-        writer.close({ code: 13, message: 'session failed' })
-      })
+    this.#whenDecided(pipeline.request(x), (decision) => this.#decided(x, decision, isHeaderAnswered, chunks))
   }
 
   #decided(x: Exchange, decision: Decision, isHeaderAnswered: boolean, chunks: readonly HttpBody[]): void {
@@ -289,39 +287,25 @@ export class ProcessSession {
   }
 
   #responseHeaders(message: ProcessingRequest): void {
-    // A stream may begin here: an earlier filter answered, and no request of it ever reached us.
-    if (this.#state.kind === 'start') this.#state = { kind: 'foreign' }
-    if (this.#state.kind === 'foreign') return this.#send(unchanged.responseHeaders)
-    // Envoy was told to answer by itself and shows us that answer, or answered before the decision fell.
+    const { pipeline, clock } = this.#options
+    const headers = message.request.case === 'responseHeaders' ? message.request.value.headers : undefined
+    const served = decodeServed(message, headers)
+    if (this.#state.kind === 'start') {
+      // A stream may begin here: an earlier filter answered, and no request went anywhere.
+      this.#state = { kind: 'foreign' }
+      if (served.upstreamAddress !== undefined) {
+        const fault = 'processing_mode.request_header_mode is SKIP; expected SEND'
+        return this.#refuseConfig(decodeRequestHeaders(message, undefined, clock.nowMs()), '', fault)
+      }
+    }
+    // Envoy shows an answer of another filter, or one that it gave before the decision fell.
     if (this.#state.kind !== 'permitted') return this.#send(unchanged.responseHeaders)
     const { x, decision } = this.#state
-    const headers = message.request.case === 'responseHeaders' ? message.request.value.headers : undefined
-    const { pipeline, log, writer } = this.#options
-    const verdict = pipeline.response(x, decodeServed(message, headers))
-    const answer = (final: Decision) => {
+    this.#whenDecided(pipeline.response(x, served), (final) => {
       if (final.kind !== 'allow') return this.#refuse(x, final)
-      this.#send(
-        responseHeadersAnswer([
-          ...(decision.mutations.addResponseHeaders ?? []),
-          ...(final.mutations.addResponseHeaders ?? []),
-        ]),
-      )
-    }
-    if (!(verdict instanceof Promise)) return answer(verdict)
-    const permitted = this.#state
-    const later: ProcessingRequest[] = []
-    this.#state = { kind: 'deciding', later }
-    verdict
-      .then((final) => {
-        if (this.#isOver) return
-        this.#state = permitted
-        answer(final)
-        for (const each of later) this.message(each)
-      })
-      .catch((cause: unknown) => {
-        log.error({ err: cause }, 'ext_proc: session failed')
-        writer.close({ code: 13, message: 'session failed' })
-      })
+      const added = decision.mutations.addResponseHeaders ?? []
+      this.#send(responseHeadersAnswer([...added, ...(final.mutations.addResponseHeaders ?? [])]))
+    })
   }
 
   #responseBody(body: HttpBody): void {
@@ -332,14 +316,11 @@ export class ProcessSession {
   /** Lets a chunk through as it is. In full duplex silence drops it, so it is sent back. */
   #passBody(direction: 'requestBody' | 'responseBody', mode: Mode, body: Uint8Array, isEnd: boolean): void {
     if (mode !== Mode.FULL_DUPLEX_STREAMED) return this.#send(unchanged[direction])
-    for (let at = 0; at < body.length || at === 0; at += maxDuplexChunkBytes) {
-      const value = body.subarray(at, at + maxDuplexChunkBytes)
-      const endOfStream = isEnd && at + maxDuplexChunkBytes >= body.length
-      this.#send(
-        bodyAnswer(direction, {
-          mutation: { case: 'streamedResponse', value: { body: value, endOfStream } },
-        }),
-      )
+    // Envoy has been seen to repeat the last chunk; the end may be said only once.
+    if (this.#ended[direction]) return
+    this.#ended[direction] = isEnd
+    for (const value of duplexChunks(body, isEnd)) {
+      this.#send(bodyAnswer(direction, { mutation: { case: 'streamedResponse', value } }))
     }
   }
 
@@ -349,6 +330,12 @@ export class ProcessSession {
     const x = this.#options.pipeline.open(withBody(facts, principal, undefined, false))
     this.#exchange = x
     this.#refuse(x, this.#options.pipeline.refuse(x, why))
+  }
+
+  /** Refuses because of how Envoy is configured, and tells its owner which field to mend. */
+  #refuseConfig(facts: HeaderFacts, principal: string, fault: string): void {
+    this.#options.log.error({ path: facts.path, fault }, 'ext_proc: Envoy is not configured for what it asks')
+    this.#refuseUnread(facts, principal, deny('envoy_config_unsupported', fault))
   }
 
   #refuse(x: Exchange, decision: Decision): void {
@@ -365,18 +352,6 @@ export class ProcessSession {
     clearTimeout(this.#patience)
     clearTimeout(this.#limit)
   }
-}
-
-/** Stands for the trailers that came while the stages were at work. */
-const trailersMarker = { request: { case: 'requestTrailers', value: {} } } as unknown as ProcessingRequest
-
-/** Which field of Envoy's `ExternalProcessor` is wrong for a call whose message names the model. */
-function modeFault(mode: Mode, isEager: boolean): string | undefined {
-  if (mode === Mode.NONE) return 'processing_mode.request_body_mode is NONE; expected STREAMED'
-  if (mode === Mode.GRPC) return 'processing_mode.request_body_mode is GRPC; expected STREAMED'
-  if (mode === Mode.STREAMED && !isEager)
-    return 'send_body_without_waiting_for_header_response is false; expected true'
-  return undefined
 }
 
 function joined(chunks: readonly HttpBody[]): Uint8Array {

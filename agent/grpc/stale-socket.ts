@@ -19,7 +19,8 @@ export async function removeStaleSocket(path: string): Promise<void> {
       socket.destroy()
       resolve(true)
     })
-    socket.once('error', () => resolve(false))
+    // Anything else, such as a full backlog or a missing permission, is the sign of a living owner.
+    socket.once('error', (cause: NodeJS.ErrnoException) => resolve(cause.code !== 'ECONNREFUSED'))
   })
   if (isLive) throw refuse('a process that listens on it', 'a socket of its own for each agent')
   rmSync(path)

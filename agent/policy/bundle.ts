@@ -29,11 +29,14 @@ const manifestSchema = z.looseObject({
 export function readBundle(bytes: Buffer, place: string, entrypoint: string): Bundle {
   const entries = unpackBundle(bytes, place)
   const manifest = readManifest(entries, place)
-  const roots = manifest.roots ?? ['']
+  const roots = (manifest.roots ?? ['']).map((root) => root.replace(/^\/+|\/+$/g, ''))
   const data: Record<string, unknown> = {}
   for (const [path, content] of entries) {
     if (path.endsWith('.rego') || path.endsWith('.wasm') || path === '.manifest') continue
     if (!/(^|\/)data\.json$/.test(path)) {
+      // OPA would read them, so that passing over them would change what the policy says.
+      if (/(^|\/)data\.ya?ml$/.test(path))
+        refuse(place, path, 'data in YAML', 'data.json (opa build writes it)')
       if (path === '.signatures.json')
         refuse(place, path, 'a signature', 'an unsigned bundle: no key to verify with is configured')
       continue
@@ -42,19 +45,11 @@ export function readBundle(bytes: Buffer, place: string, entrypoint: string): Bu
     if (!isJsonObject(value)) return refuse(place, path, 'JSON that is no object', 'a JSON object')
     const folder = path.split('/').slice(0, -1)
     mergeInto(data, folder, value, (at) =>
-      refuse(place, path, `${at.join('.')} twice`, 'each value in one file only'),
+      refuse(place, path, `${at.join('.')} twice or reserved`, 'each value in one file only'),
     )
   }
   for (const path of leaves(data)) {
-    if (
-      !roots.some(
-        (root) =>
-          root === '' ||
-          path === root ||
-          `${path}/`.startsWith(`${root}/`) ||
-          `${root}/`.startsWith(`${path}/`),
-      )
-    ) {
+    if (!roots.some((root) => root === '' || `${path}/`.startsWith(`${root}/`))) {
       refuse(place, 'data.json', `data at ${path}`, `data under the roots ${roots.join(', ')}`)
     }
   }
@@ -152,13 +147,16 @@ function mergeInto(
 ): void {
   let node = target
   for (const segment of folder) {
-    node[segment] ??= {}
+    if (segment === '__proto__') conflict(folder)
+    if (!Object.hasOwn(node, segment)) node[segment] = {}
     if (!isJsonObject(node[segment])) conflict(folder)
     node = node[segment] as Record<string, unknown>
   }
   for (const [key, item] of Object.entries(value)) {
+    // Assigning to it would change every object of the program.
+    if (key === '__proto__') conflict([...folder, key])
     const known = node[key]
-    if (known === undefined) node[key] = item
+    if (!Object.hasOwn(node, key)) node[key] = item
     else if (isJsonObject(known) && isJsonObject(item)) mergeInto(node, [key], item, conflict)
     else conflict([...folder, key])
   }

@@ -2,6 +2,7 @@ import * as library from '@open-policy-agent/opa-wasm'
 import { messageOf, SluiceError } from '#base/errors.ts'
 import type { JsonObject, JsonValue } from '#base/json.ts'
 import { builtins, type EvaluationContext, refusedBuiltins } from './builtins/builtins.ts'
+import { wellFormedJson } from './json-text.ts'
 
 /** One entrypoint of one module with its data, ready to be asked. */
 export interface Engine {
@@ -185,7 +186,7 @@ function callBuiltin(live: Live, name: string, addresses: readonly number[]): nu
     return 0
   }
   if (result === undefined) return 0
-  const text = JSON.stringify(result)
+  const text = wellFormedJson(JSON.stringify(result))
   const length = Buffer.byteLength(text)
   const address = exports.opa_malloc(length)
   Buffer.from(memory.buffer).write(text, address, length, 'utf8')

@@ -16,7 +16,9 @@ export function policyInput(x: Exchange): JsonObject | InputFault {
   if (path === undefined) return { fault: 'the path has a malformed escape' }
   const query = parsedQuery(request.path)
   if (query === undefined) return { fault: 'the query cannot be parsed' }
-  const body = parsedBody(request.headers.single('content-type') ?? '', request.body, request.isBodyComplete)
+  // Joined as Envoy and the plugin do: a second content type must not hide a body from policy.
+  const contentType = request.headers.all('content-type').join(',')
+  const body = parsedBody(contentType, request.body, request.isBodyComplete)
   if (body === undefined) return { fault: 'the body is not what its content type says' }
   const attributes = request.attributes()
   const principal = (attributes['source'] as JsonObject | undefined)?.['principal']

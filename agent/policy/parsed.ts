@@ -1,4 +1,6 @@
 import type { JsonValue } from '#base/json.ts'
+import { parseExactJson } from './json-text.ts'
+import { boundaryOf, readMultipart } from './multipart.ts'
 
 /**
  * The path cut at `?`, percent-decoded, leading slashes trimmed, split at `/`.
@@ -50,31 +52,60 @@ const nothing: ParsedBody = { isTruncated: false, value: null }
 const maxDepth = 128
 
 /**
- * A request's body by its content type: JSON and forms; everything else is null, tensors above all.
+ * A request's body by its content type, the first that fits: JSON, nothing of gRPC, a form, a multipart form; everything
+ * else is null, tensors above all.
  *
- * @returns `undefined` when it claims to be JSON or a form and is not.
+ * @returns `undefined` when it claims to be one of these and is not.
  */
 export function parsedBody(
   contentType: string,
   body: Uint8Array | undefined,
   isComplete: boolean,
 ): ParsedBody | undefined {
-  const isJson = contentType.includes('application/json')
-  const isForm = contentType.includes('application/x-www-form-urlencoded')
-  if (!isJson && !isForm) return nothing
+  const read = readerFor(contentType)
+  if (read === undefined) return nothing
   if (!isComplete) return { isTruncated: true, value: null }
-  if (body === undefined || body.length === 0) return isJson ? nothing : { isTruncated: false, value: {} }
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString()
-  if (isForm) {
-    const form = parsedForm(text)
-    return form && { isTruncated: false, value: form }
-  }
+  if (body === undefined || body.length === 0) return nothing
+  const value = read(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
+  return value === undefined ? undefined : { isTruncated: false, value }
+}
+
+type BodyReader = (body: Buffer) => JsonValue | undefined
+
+function readerFor(contentType: string): BodyReader | undefined {
+  if (contentType.includes('application/json')) return readJson
+  if (contentType.includes('application/grpc')) return undefined
+  if (contentType.includes('application/x-www-form-urlencoded')) return (body) => parsedForm(body.toString())
+  if (contentType.includes('multipart/form-data')) return (body) => readForm(body, contentType)
+  return undefined
+}
+
+function readJson(body: Buffer): JsonValue | undefined {
+  const text = body.toString()
   if (isDeeperThan(maxDepth, text)) return undefined
   try {
-    return { isTruncated: false, value: JSON.parse(text) }
+    return parseExactJson(text)
   } catch {
     return undefined
   }
+}
+
+/** By field name; a part that says it is JSON is read as such. */
+function readForm(body: Buffer, contentType: string): JsonValue | undefined {
+  const boundary = boundaryOf(contentType)
+  if (boundary === undefined || boundary === '') return boundary === '' ? null : undefined
+  const parts = readMultipart(body, boundary)
+  if (parts === undefined) return undefined
+  const form: Record<string, JsonValue[]> = Object.create(null)
+  for (const part of parts) {
+    const value = part.contentType.includes('application/json')
+      ? readJson(part.content)
+      : part.content.toString()
+    if (value === undefined) return undefined
+    form[part.name] ??= []
+    form[part.name]?.push(value)
+  }
+  return form
 }
 
 /** Counts brackets outside strings; cheaper than finding out by overflowing a stack. */

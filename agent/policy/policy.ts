@@ -8,6 +8,7 @@ import { ALLOW, deny, failure, type Verdict } from '#decision/verdict.ts'
 import { readBundle } from './bundle.ts'
 import { createEngine, type Engine } from './engine.ts'
 import { policyInput } from './input.ts'
+import { wellFormedJson } from './json-text.ts'
 import { verdictOf } from './result.ts'
 
 export interface PolicyStatus {
@@ -91,17 +92,12 @@ export function openPolicy(options: {
 function decide(active: Active, x: Exchange, clock: Clock): Verdict {
   const input = policyInput(x)
   if ('fault' in input) return deny('request_malformed', String(input.fault))
-  // The runtime traps on lone surrogates; OPA reads them as U+FFFD.
-  const text = JSON.stringify(input, wellFormed)
+  const text = wellFormedJson(JSON.stringify(input))
   if (text.length > maxInputCharacters) return deny('request_malformed', 'the policy input is too large')
   const result = active.engine.evaluate(text, { nowNs: BigInt(clock.nowMs()) * 1_000_000n })
   const verdict = verdictOf(result, x.id)
   x.policy = { decisionId: x.id, revision: active.revision, isAllowed: verdict.kind === 'allow' }
   return verdict
-}
-
-function wellFormed(_key: string, value: unknown): unknown {
-  return typeof value === 'string' && !value.isWellFormed() ? value.toWellFormed() : value
 }
 
 /** A tenant's own list of models binds before any Rego runs, and without any. */

@@ -10,7 +10,8 @@ const envoyStatuses = new Set([
 ])
 
 /** What a policy may not set: routing, framing, Envoy's own, and what Sluice vouches for. */
-const reserved = /^(:.*|host|connection|content-length|transfer-encoding|upgrade|te|x-envoy-.*|x-sluice-.*)$/
+const reserved =
+  /^(:.*|host|connection|keep-alive|proxy-connection|content-length|transfer-encoding|upgrade|te|trailer|x-envoy-.*|x-sluice-.*)$/
 const headerName = /^[a-z0-9!#$%&'*+.^_`|~-]+$/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be in a header.
 const headerValue = /^[^\u0000-\u0008\u000a-\u001f\u007f]*$/
@@ -64,7 +65,9 @@ const resultSchema = z.object({
 export function verdictOf(result: JsonValue | undefined, decisionId: string): Verdict {
   if (result === undefined) return deny('policy_undefined')
   if (result === true) return allowWith({ dynamicMetadata: { decision_id: decisionId } })
-  if (result === false) return deny('policy_denied')
+  if (result === false) {
+    return { kind: 'deny', reason: 'policy_denied', own: { dynamicMetadata: { decision_id: decisionId } } }
+  }
   const parsed = resultSchema.safeParse(result)
   if (!parsed.success) return failure('policy_result_invalid', new Error(z.prettifyError(parsed.error)))
   const {

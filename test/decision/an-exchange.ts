@@ -1,0 +1,84 @@
+import type { Clock } from '#base/clock.ts'
+import type { Exchange, RequestFacts } from '#decision/exchange.ts'
+import { RequestHeaders } from '#decision/request-headers.ts'
+import type { ModelRoute, Resources, Tenant } from '#resources/resources.ts'
+
+export const acme: Tenant = {
+  name: 'acme',
+  peers: ['spiffe://example.org/ns/acme/**'],
+  models: ['fraud'],
+  residency: { allow: ['AE', 'GCC'] },
+}
+
+export const fraudRoute: ModelRoute = {
+  name: 'fraud',
+  model: 'fraud',
+  versions: [
+    { version: '2', weight: 100_000 },
+    { version: '1', weight: 900_000 },
+  ],
+  pins: [],
+  key: { sessionHeader: 'x-session-id' },
+}
+
+export const someResources = (more: Partial<Resources> = {}): Resources => ({
+  epoch: 1,
+  tenants: [acme],
+  quotas: [],
+  routes: new Map([['fraud', fraudRoute]]),
+  ...more,
+})
+
+type HeaderList = readonly (readonly [string, string])[]
+
+export function someRequest(
+  more: Partial<Omit<RequestFacts, 'headers'>> & { readonly headers?: HeaderList } = {},
+): RequestFacts {
+  const headers = new RequestHeaders()
+  for (const [name, value] of more.headers ?? []) headers.add(name, value)
+  return {
+    api: 'ext_proc',
+    requestId: 'r-1',
+    method: 'POST',
+    path: '/v2/models/fraud/infer',
+    authority: 'models.example.org',
+    scheme: 'https',
+    protocol: 'HTTP/2',
+    client: 'http',
+    sourceAddress: '10.0.0.1:4711',
+    isBodyComplete: true,
+    contextExtensions: {},
+    receivedAtMs: 0,
+    attributes: () => ({
+      request: { http: { method: 'POST', path: more.path ?? '/v2/models/fraud/infer' } },
+    }),
+    ...more,
+    headers,
+  }
+}
+
+/** A complete exchange, to change one thing of. */
+export function anExchange(more: Partial<Exchange> = {}): Exchange {
+  return {
+    id: '00000000-0000-4000-8000-000000000001',
+    request: someRequest(),
+    resources: someResources(),
+    startedUs: 0,
+    tenant: acme,
+    call: { protocol: 'v2-http', verb: 'infer', model: 'fraud' },
+    modelRoute: fraudRoute,
+    ...more,
+  }
+}
+
+/** A clock that only moves when told. */
+export function manualClock(): Clock & { advanceMs(ms: number): void } {
+  let ms = 1_700_000_000_000
+  return {
+    nowMs: () => ms,
+    monotonicUs: () => ms * 1000,
+    advanceMs: (by) => {
+      ms += by
+    },
+  }
+}

@@ -1,0 +1,113 @@
+import t from 'tap'
+import type { JsonValue } from '#base/json.ts'
+import { verdictOf } from '#policy/result.ts'
+
+const decided = { decision_id: 'd1' }
+
+t.test('what Rego said becomes a verdict', async (t) => {
+  const cases: [result: JsonValue | undefined, verdict: object][] = [
+    [true, { kind: 'allow', mutations: { dynamicMetadata: decided } }],
+    [false, { kind: 'deny', reason: 'policy_denied', own: { dynamicMetadata: decided } }],
+    [undefined, { kind: 'deny', reason: 'policy_undefined' }],
+    [
+      { allowed: true, unknown: 1 },
+      { kind: 'allow', mutations: { dynamicMetadata: decided } },
+    ],
+    [
+      {
+        allowed: true,
+        headers: [{ 'X-A': ['1', '2'] }, { 'x-b': '3' }],
+        response_headers_to_add: { 'x-c': '4' },
+        request_headers_to_remove: ['Authorization'],
+        query_parameters_to_set: { q: ['1', '2'] },
+        query_parameters_to_remove: ['r'],
+        dynamic_metadata: { team: { id: 7 }, decision_id: 'forged' },
+      },
+      {
+        kind: 'allow',
+        mutations: {
+          dynamicMetadata: { team: { id: 7 }, ...decided },
+          setHeaders: [
+            ['x-a', '1'],
+            ['x-a', '2'],
+            ['x-b', '3'],
+          ],
+          addResponseHeaders: [['x-c', '4']],
+          removeHeaders: ['authorization'],
+          setQuery: [
+            ['q', '1'],
+            ['q', '2'],
+          ],
+          removeQuery: ['r'],
+        },
+      },
+    ],
+    [
+      { allowed: false, http_status: 302, headers: { location: '/login' }, body: 'no' },
+      {
+        kind: 'deny',
+        reason: 'policy_denied',
+        own: { dynamicMetadata: decided, httpStatus: 302, headers: [['location', '/login']], body: 'no' },
+      },
+    ],
+  ]
+  for (const [result, verdict] of cases) t.same(verdictOf(result, 'd1'), verdict, JSON.stringify(result))
+})
+
+t.test('a result of the wrong shape is an error, and an error refuses', async (t) => {
+  const wrong: JsonValue[] = [
+    null,
+    1,
+    'true',
+    [],
+    [true],
+    {},
+    { allowed: 'true' },
+    { allowed: 1 },
+    { allowed: true, headers: 'x' },
+    { allowed: true, headers: { a: 1 } },
+    { allowed: true, headers: { a: [1] } },
+    { allowed: true, headers: { 'a b': '1' } },
+    { allowed: true, headers: { a: 'b\r\nx: y' } },
+    { allowed: true, response_headers_to_add: { a: null } },
+    { allowed: true, request_headers_to_remove: 'a' },
+    { allowed: true, query_parameters_to_set: { a: 1 } },
+    { allowed: true, query_parameters_to_remove: [1] },
+    { allowed: true, dynamic_metadata: [] },
+    { allowed: false, body: 1 },
+    { allowed: false, http_status: '403' },
+    { allowed: false, http_status: 403.5 },
+    { allowed: false, http_status: 451 },
+    { allowed: false, http_status: 0 },
+  ]
+  for (const result of wrong) {
+    t.match(
+      verdictOf(result, 'd1'),
+      { kind: 'error', reason: 'policy_result_invalid' },
+      JSON.stringify(result),
+    )
+  }
+})
+
+t.test('a policy may not touch routing, framing or what Sluice vouches for', async (t) => {
+  const names = [
+    ':path',
+    ':authority',
+    'Host',
+    'content-length',
+    'Transfer-Encoding',
+    'connection',
+    'keep-alive',
+  ]
+  names.push('proxy-connection', 'te', 'trailer', 'upgrade', 'X-Envoy-Upstream', 'x-sluice-tenant')
+  for (const name of names) {
+    for (const change of [
+      { headers: { [name]: 'x' } },
+      { response_headers_to_add: [{ [name]: ['x'] }] },
+      { request_headers_to_remove: [name] },
+    ]) {
+      const verdict = verdictOf({ allowed: true, ...change }, 'd1')
+      t.match(verdict, { kind: 'error', reason: 'policy_result_invalid' }, JSON.stringify(change))
+    }
+  }
+})

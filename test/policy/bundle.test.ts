@@ -95,6 +95,43 @@ t.test('a bundle that cannot be used is refused with the place and what was expe
       /leaves the archive/,
     ],
     [
+      'data in YAML',
+      changed((files) => Object.assign(files, { 'x/data.yaml': Buffer.from('a: 1') })),
+      /x\/data\.yaml: data in YAML; expected data\.json/,
+    ],
+    [
+      'data above its roots',
+      changed((files) =>
+        Object.assign(files, {
+          'data.json': Buffer.from('{"a":1}'),
+          '.manifest': Buffer.from(
+            '{"roots":["a/b"],"wasm":[{"entrypoint":"envoy/authz/allow","module":"/policy.wasm"}]}',
+          ),
+        }),
+      ),
+      /data at a;/,
+    ],
+    [
+      'a value in two files',
+      changed((files) =>
+        Object.assign(files, {
+          'data.json': Buffer.from('{"a":{"b":1}}'),
+          'a/data.json': Buffer.from('{"b":2}'),
+        }),
+      ),
+      /data\.json: (a\.)?b twice or reserved/,
+    ],
+    [
+      'a folder that is the prototype',
+      changed((files) => Object.assign(files, { ['__proto__/data.json']: Buffer.from('{"polluted":1}') })),
+      /__proto__ twice or reserved/,
+    ],
+    [
+      'a key that is the prototype',
+      changed((files) => Object.assign(files, { 'data.json': Buffer.from('{"__proto__":{"polluted":1}}') })),
+      /__proto__ twice or reserved/,
+    ],
+    [
       'signed, and no key',
       changed((files) => Object.assign(files, { '.signatures.json': Buffer.from('{}') })),
       /a signature; expected an unsigned bundle/,
@@ -104,6 +141,24 @@ t.test('a bundle that cannot be used is refused with the place and what was expe
     const error = t.throws(() => readBundle(bytes, 'policy.tar.gz', decision), { message }, name)
     t.ok(error instanceof SluiceError && error.place.startsWith('policy.tar.gz'), `${name}: names the file`)
   }
+  t.notOk('polluted' in {}, 'no bundle changes what every object has')
+})
+
+t.test('data of several files is one document, whatever the keys', async (t) => {
+  const files = {
+    'data.json': Buffer.from('{"a":{"x":1},"constructor":{"toString":2}}'),
+    'a/b/data.json': Buffer.from('{"y":3}'),
+    '.manifest': Buffer.from(
+      '{"roots":["/a","constructor/"],"wasm":[{"entrypoint":"envoy/authz/allow","module":"/policy.wasm"}]}',
+    ),
+  }
+  const bundle = readBundle(
+    changed((members) => Object.assign(members, files)),
+    'p',
+    decision,
+  )
+  t.equal(JSON.stringify(bundle.data), '{"a":{"x":1,"b":{"y":3}},"constructor":{"toString":2}}')
+  t.equal(bundle.revision, '')
 })
 
 t.test('a module that cannot be used is refused', async (t) => {

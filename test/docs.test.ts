@@ -1,0 +1,53 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { reasons } from '#decision/reasons.ts'
+import { StatusCode } from '#gen/envoy/type/v3/http_status_pb.js'
+
+const root = join(import.meta.dirname, '..')
+
+t.test('the generated pages are current', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-docs-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  execFileSync(process.execPath, ['scripts/docs.ts', '--out', folder], { cwd: root })
+  for (const name of readdirSync(folder)) {
+    t.equal(
+      readFileSync(join(folder, name), 'utf8'),
+      readFileSync(join(root, 'docs', name), 'utf8'),
+      `${name}: run \`npm run docs\``,
+    )
+  }
+})
+
+t.test('every reason has a status that Envoy can send, and a text that reveals nothing', async (t) => {
+  for (const [code, reason] of Object.entries(reasons)) {
+    t.ok(StatusCode[reason.httpStatus] !== undefined && reason.httpStatus >= 400, code)
+    t.ok(reason.grpcStatus > 0 && reason.grpcStatus <= 16, code)
+    t.notMatch(reason.text, /tenant|quota|bundle|rego|spiffe|zone|envoy|sluice/i, code)
+    t.equal(reason.isCounted, reason.blame === 'model', code)
+  }
+})
+
+t.test('every metric is in the documentation', async (t) => {
+  const source = readFileSync(join(root, 'agent/telemetry/telemetry.ts'), 'utf8')
+  const page = readFileSync(join(root, 'docs/using.md'), 'utf8')
+  const names = [...source.matchAll(/name: '(sluice_\w+)'/g)].map(([, name]) => name as string)
+  t.ok(names.length > 3)
+  for (const name of names) t.match(page, name)
+})
+
+t.test('links between the pages lead somewhere', async (t) => {
+  for (const page of [
+    'README.md',
+    'CONTRIBUTING.md',
+    ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
+  ]) {
+    const text = readFileSync(join(root, page), 'utf8')
+    for (const [, target = ''] of text.matchAll(/\]\(([^)#]+)\)/g)) {
+      if (target.startsWith('http')) continue
+      t.doesNotThrow(() => readFileSync(join(root, page, '..', target)), `${page}: ${target}`)
+    }
+  }
+})

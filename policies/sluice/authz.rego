@@ -6,7 +6,7 @@
 #
 #     {"acme": {"models": {"fraud": {"verbs": ["infer"], "versions": ["1", "2"]}}}}
 #
-#   Every known tenant may ask whether the server and its models are ready.
+#   Every known tenant may ask whether the server is ready, and after the models that it has a grant for.
 # entrypoint: true
 package envoy.authz
 

@@ -39,6 +39,14 @@ test_a_known_tenant_may_ask_for_health if {
 	authz.allow with input as ask("globex", {"verb": "server_ready"}) with data.sluice.tenants as tenants
 }
 
+test_a_granted_model_may_be_asked_after if {
+	authz.allow with input as ask("acme", {"name": "fraud", "verb": "model_ready"}) with data.sluice.tenants as tenants
+}
+
+test_another_model_may_not_be_asked_after if {
+	not authz.allow with input as ask("globex", {"name": "fraud", "verb": "metadata"}) with data.sluice.tenants as tenants
+}
+
 test_an_empty_input_is_denied if {
 	not authz.allow with input as {} with data.sluice.tenants as tenants
 }

@@ -38,12 +38,12 @@ export function denialOf(refusal: Refusal, client: ClientKind, decisionId: strin
       : (grpcStatuses.get(own.httpStatus) ?? reason.grpcStatus)
   switch (client) {
     case 'grpc':
-      return { httpStatus, grpcStatus, headers: withOwn(), body: text }
+      return { httpStatus, grpcStatus, headers: withoutType(withOwn()), body: text }
     case 'grpc-web':
       return {
         httpStatus: 200,
         headers: [
-          ...withOwn().filter(([name]) => name !== 'content-type'),
+          ...withoutType(withOwn()),
           ['content-type', 'application/grpc-web+proto'],
           ['grpc-status', String(grpcStatus)],
           ['grpc-message', encodeGrpcMessage(text)],
@@ -75,6 +75,11 @@ export function denialOf(refusal: Refusal, client: ClientKind, decisionId: strin
     default:
       return client satisfies never
   }
+}
+
+/** A gRPC client takes an answer of another type for a broken server, whatever a policy says. */
+function withoutType(headers: readonly Header[]): readonly Header[] {
+  return headers.filter(([name]) => name !== 'content-type')
 }
 
 /** The gRPC status of a refusal for which a policy chose the HTTP one. @see google.rpc.Code */

@@ -49,7 +49,14 @@ t.test('synchronous stages are answered synchronously', async (t) => {
 t.test('after a refusal no later stage runs, and earlier ones give back in reverse order', async (t) => {
   const ran: string[] = []
   const noted = (name: string, verdict: Verdict) =>
-    stage(name, () => (ran.push(name), verdict), { revoke: () => ran.push(`revoke ${name}`) })
+    stage(
+      name,
+      () => {
+        ran.push(name)
+        return verdict
+      },
+      { revoke: () => ran.push(`revoke ${name}`) },
+    )
   const pipeline = pipelineOf([
     noted('a', ALLOW),
     noted('b', ALLOW),

@@ -123,7 +123,7 @@ t.test('patterns that would match more than they say are refused', async (t) => 
   }
 })
 
-t.test('an ID is its own pattern, and no other ID matches it', async (t) => {
+t.test('an ID is its own pattern, and no other ID matches it', async () => {
   const segment = fc.stringMatching(/^[a-zA-Z0-9_-]{1,8}$/)
   const path = fc.array(segment, { minLength: 1, maxLength: 5 })
   fc.assert(

@@ -38,7 +38,7 @@ t.test('a rate lets its burst through and says when to come again', async (t) =>
   t.equal(ask().verdict.kind, 'allow')
 })
 
-t.test('in no span of time do more than burst plus rate conform', async (t) => {
+t.test('in no span of time do more than burst plus rate conform', async () => {
   const gaps = fc.array(fc.integer({ min: 0, max: 400_000 }), { minLength: 1, maxLength: 200 })
   fc.assert(
     fc.property(

@@ -46,7 +46,7 @@ t.test('the label names who narrowed it', async (t) => {
   t.same(judge(['GCC', 'AE'], ['AE']).x.label, { zones: ['AE'], sources: ['tenant acme', 'model fraud'] })
 })
 
-t.test('another source never widens', async (t) => {
+t.test('another source never widens', async () => {
   const zones = fc.subarray(['AE', 'GCC', 'EU', 'SA', 'AE-DIFC'], { minLength: 1 })
   fc.assert(
     fc.property(zones, zones, (tenant, model) => {

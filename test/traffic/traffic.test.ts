@@ -25,7 +25,7 @@ t.test('the shares of many keys are those of the weights', async (t) => {
   }
 })
 
-t.test('growing a candidate moves nobody back, shrinking moves nobody onto it', async (t) => {
+t.test('growing a candidate moves nobody back, shrinking moves nobody onto it', async () => {
   const ppm = fc.integer({ min: 0, max: 1_000_000 })
   fc.assert(
     fc.property(ppm, ppm, fc.string(), fc.string(), (a, b, salt, key) => {

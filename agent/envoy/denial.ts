@@ -1,6 +1,7 @@
 import type { ClientKind } from '#decision/exchange.ts'
 import { problemType, reasons } from '#decision/reasons.ts'
 import type { Header, Refusal } from '#decision/verdict.ts'
+import { encodeGrpcMessage } from '#grpc/service.ts'
 
 /** A refusal as a client of one kind reads it. */
 export interface Denial {
@@ -96,13 +97,3 @@ const grpcStatuses: ReadonlyMap<number, number> = new Map([
   [503, 14],
   [504, 4],
 ])
-
-/** Percent-encodes what a `grpc-message` may not hold. */
-export function encodeGrpcMessage(text: string): string {
-  let encoded = ''
-  for (const byte of Buffer.from(text)) {
-    const isPlain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25
-    encoded += isPlain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
-  }
-  return encoded
-}

@@ -1,6 +1,6 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import { frame, MessageReader } from './messages.ts'
-import type { Method, Status, StreamReader } from './service.ts'
+import { encodeGrpcMessage, type Method, type Status, type StreamReader } from './service.ts'
 
 const ok: Status = { code: 0, message: '' }
 const invalidArgument = 3
@@ -123,6 +123,6 @@ function refuse(stream: ServerHttp2Stream, status: Status): void {
 function statusHeaders({ code, message }: Status): Record<string, string> {
   return {
     'grpc-status': String(code),
-    ...(message !== '' && { 'grpc-message': encodeURIComponent(message) }),
+    ...(message !== '' && { 'grpc-message': encodeGrpcMessage(message) }),
   }
 }

@@ -29,3 +29,17 @@ export type Method =
       handle(message: Uint8Array): Uint8Array | Status | Promise<Uint8Array | Status>
     }
   | { readonly kind: 'stream'; readonly path: string; open(writer: StreamWriter): StreamReader }
+
+/**
+ * A text as `grpc-message` holds it: UTF-8, percent-encoded outside of printable ASCII.
+ *
+ * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+ */
+export function encodeGrpcMessage(text: string): string {
+  let encoded = ''
+  for (const byte of Buffer.from(text)) {
+    const isPlain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25
+    encoded += isPlain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
+  }
+  return encoded
+}

@@ -1,12 +1,12 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { ClientKind } from '#decision/exchange.ts'
 import { type ReasonCode, reasons } from '#decision/reasons.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import { deny, failure } from '#decision/verdict.ts'
 import { clientKind } from '#envoy/client-kind.ts'
-import { denialOf, encodeGrpcMessage } from '#envoy/denial.ts'
+import { denialOf } from '#envoy/denial.ts'
 import { StatusCode } from '#gen/envoy/type/v3/http_status_pb.js'
+import { encodeGrpcMessage } from '#grpc/service.ts'
 
 const id = '00000000-0000-4000-8000-000000000000'
 const kinds: readonly ClientKind[] = ['http', 'json', 'grpc', 'grpc-web']
@@ -111,13 +111,4 @@ t.test("a policy's own denial replaces status, text and headers", async (t) => {
     'content-type': 'application/grpc-web+proto',
     'grpc-status': '16',
   })
-})
-
-t.test('a gRPC message survives its encoding', async () => {
-  fc.assert(
-    fc.property(fc.string({ unit: 'binary' }), (text) => {
-      const encoded = encodeGrpcMessage(text)
-      return /^[\x20-\x7e]*$/.test(encoded) && decodeURIComponent(encoded) === text.toWellFormed()
-    }),
-  )
 })

@@ -1,0 +1,12 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { encodeGrpcMessage } from '#grpc/service.ts'
+
+t.test('a gRPC message survives its encoding', async () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      const encoded = encodeGrpcMessage(text)
+      return /^[\x20-\x7e]*$/.test(encoded) && decodeURIComponent(encoded) === text.toWellFormed()
+    }),
+  )
+})

@@ -1,102 +1,76 @@
 import { type Clock, systemClock } from '#base/clock.ts'
-import type { Exchange, ModelVerb } from '#decision/exchange.ts'
+import type { Exchange, ModelVerb, QuotaHold } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny, type Refusal, type Verdict } from '#decision/verdict.ts'
 import { perResources, type QuotaLimit, type QuotaPolicy } from '#resources/resources.ts'
-import { type GcraLimit, gcra, gcraLimit } from './gcra.ts'
+import { type Counter, Counters } from './counters.ts'
+import { charge, type Rate, rateOf, refund, waitUs } from './gcra.ts'
 
 /** Verbs that cost the model server work. Asking whether it is ready is never charged. */
 const charged: ReadonlySet<ModelVerb> = new Set(['infer', 'stream_infer', 'generate', 'generate_stream'])
 
-interface Counter {
-  /** Theoretical arrival time of a rate, microseconds. */
-  tatUs: number
-  /** Requests that run now. */
-  running: number
-}
-
 interface Rule {
   readonly policy: QuotaPolicy
   readonly limit: QuotaLimit
-  readonly rate?: GcraLimit
-  /** What makes its counters the same ones after a reload. */
+  readonly rate?: Rate
   readonly identity: string
 }
 
-const compiled = perResources((resources) =>
-  resources.quotas.flatMap((policy) =>
-    policy.limits.map((limit, index): Rule => {
-      const identity = JSON.stringify([policy.name, index, limit])
-      if (limit.unit === 'concurrency') return { policy, limit, identity }
-      const { rate, window, burst = rate } = limit
-      return { policy, limit, identity, rate: gcraLimit({ rate, windowMs: window, burst }) }
-    }),
-  ),
-)
+/** A limit that applies to one request, with the counter it is counted on. */
+interface Charge {
+  readonly rule: Rule
+  readonly counter: Counter
+}
 
-/** How many counters may be idle before the oldest are looked over. */
-const sweepEvery = 10_000
+const compiled = perResources((resources) => {
+  const rules = resources.quotas.flatMap(rulesOf)
+  const forEveryone = rules.filter(({ policy }) => policy.tenants.includes('*'))
+  const byTenant = new Map(
+    [...new Set(rules.flatMap(({ policy }) => policy.tenants))].map((name) => [
+      name,
+      rules.filter(({ policy }) => policy.tenants.includes(name) || policy.tenants.includes('*')),
+    ]),
+  )
+  return { forEveryone, byTenant }
+})
 
 /**
  * Rates and concurrency of tenants, in this process's memory. Every limit that applies is looked at before any is
- * charged: a refused request costs nothing. A request without a tenant counts as the tenant with the empty name, which
- * only `*` policies cover.
+ * charged: a refused request costs nothing. A counter survives a reload that leaves its limit as it was.
+ *
+ * What is not known is counted, never let off: requests without a tenant count together as one more tenant, which the
+ * `*` policies cover; a request whose model is not known is charged to the policies of every model.
  */
 export function createLimitsStage(options: { readonly clock?: Clock } = {}): Stage {
   const { clock = systemClock } = options
-  const counters = new Map<string, Counter>()
-
-  const counterOf = (key: string): Counter => {
-    let counter = counters.get(key)
-    if (counter === undefined) {
-      if (counters.size > 0 && counters.size % sweepEvery === 0) sweep(counters, clock.monotonicUs())
-      counter = { tatUs: 0, running: 0 }
-      counters.set(key, counter)
-    }
-    return counter
-  }
+  const counters = new Counters()
+  let epoch = 0
 
   const reserve = (x: Exchange): Verdict => {
-    const { call } = x
+    const { call, resources } = x
     if (call !== undefined && !charged.has(call.verb)) return ALLOW
     const tenant = x.tenant?.name ?? ''
-    const model = call?.model ?? ''
+    const model = call?.model
     const nowUs = clock.monotonicUs()
-    const charges: { readonly counter: Counter; readonly rule: Rule; readonly tatUs: number }[] = []
-    for (const rule of compiled(x.resources)) {
-      if (!applies(rule.policy, tenant, model)) continue
-      const counter = counterOf(
-        JSON.stringify([rule.identity, tenant, rule.policy.scope === 'model' ? model : null]),
-      )
-      if (rule.rate === undefined) {
-        if (rule.limit.unit === 'concurrency' && counter.running >= rule.limit.max) {
-          return deny('concurrency_limited', rule.policy.name)
-        }
-        charges.push({ counter, rule, tatUs: 0 })
-        continue
+    if (resources.epoch > epoch) {
+      epoch = resources.epoch
+      counters.prune(nowUs)
+    }
+    const { forEveryone, byTenant } = compiled(resources)
+    const charges: Charge[] = []
+    for (const rule of byTenant.get(tenant) ?? forEveryone) {
+      const { policy, rate, limit } = rule
+      if (model !== undefined && !covers(policy, model)) continue
+      const counter = counters.find(rule, tenant, policy.scope === 'model' ? (model ?? '') : '', nowUs)
+      if (rate !== undefined) {
+        const wait = waitUs(counter, rate, nowUs)
+        if (wait > 0) return tooEarly(policy, wait)
+      } else if (limit.unit === 'concurrency' && counter.running >= limit.max) {
+        return deny('concurrency_limited', policy.name)
       }
-      const answer = gcra(counter.tatUs, rule.rate, nowUs)
-      if (answer.kind === 'early') return tooEarly(rule, answer.retryAfterUs)
-      charges.push({ counter, rule, tatUs: answer.tatUs })
+      charges.push({ rule, counter })
     }
-    if (charges.length === 0) return ALLOW
-    for (const { counter, rule, tatUs } of charges) {
-      if (rule.rate === undefined) counter.running++
-      else counter.tatUs = tatUs
-    }
-    let isHeld = true
-    x.hold = {
-      limits: charges.map(({ rule }) => rule.limit),
-      release: () => {
-        if (!isHeld) return
-        isHeld = false
-        for (const { counter, rule } of charges) if (rule.rate === undefined) counter.running--
-      },
-      refund: () => {
-        for (const { counter, rule } of charges)
-          if (rule.rate !== undefined) counter.tatUs -= rule.rate.periodUs
-      },
-    }
+    if (charges.length > 0) x.hold = take(charges, nowUs, clock)
     return ALLOW
   }
 
@@ -107,31 +81,49 @@ export function createLimitsStage(options: { readonly clock?: Clock } = {}): Sta
     revoke: (x) => {
       x.hold?.refund()
       x.hold?.release()
-      delete x.hold
     },
     end: (x) => x.hold?.release(),
   }
 }
 
-function tooEarly(rule: Rule, retryAfterUs: number): Refusal {
+function take(charges: readonly Charge[], nowUs: number, clock: Clock): QuotaHold {
+  for (const { rule, counter } of charges) {
+    if (rule.rate === undefined) counter.running++
+    else charge(counter, rule.rate, nowUs)
+  }
+  let [isRunning, isCharged] = [true, true]
   return {
-    kind: 'deny',
-    reason: 'rate_limited',
-    detail: rule.policy.name,
-    retryAfterSeconds: Math.max(1, Math.ceil(retryAfterUs / 1e6)),
+    limits: charges.map(({ rule }) => rule.limit),
+    release: () => {
+      if (!isRunning) return
+      isRunning = false
+      for (const { rule, counter } of charges) if (rule.rate === undefined) counter.running--
+    },
+    refund: () => {
+      if (!isCharged) return
+      isCharged = false
+      for (const { rule, counter } of charges)
+        if (rule.rate !== undefined) refund(counter, rule.rate, nowUs, clock.monotonicUs())
+    },
   }
 }
 
-function applies(policy: QuotaPolicy, tenant: string, model: string): boolean {
-  if (!policy.tenants.includes('*') && !policy.tenants.includes(tenant)) return false
+function rulesOf(policy: QuotaPolicy): Rule[] {
+  return policy.limits.map((limit, index) => {
+    const identity = JSON.stringify([policy.name, index, policy.scope, limit])
+    if (limit.unit === 'concurrency') return { policy, limit, identity }
+    const { rate, window, burst = rate } = limit
+    return { policy, limit, identity, rate: rateOf({ rate, windowMs: window, burst }) }
+  })
+}
+
+function tooEarly(policy: QuotaPolicy, waitUs: number): Refusal {
+  const retryAfterSeconds = Math.ceil(waitUs / 1e6)
+  return { kind: 'deny', reason: 'rate_limited', detail: policy.name, retryAfterSeconds }
+}
+
+function covers(policy: QuotaPolicy, model: string): boolean {
   return policy.models.some((pattern) =>
     pattern.endsWith('*') ? model.startsWith(pattern.slice(0, -1)) : model === pattern,
   )
-}
-
-/** Forgets counters that say the same as none would: nothing runs, and the rate has caught up. */
-function sweep(counters: Map<string, Counter>, nowUs: number): void {
-  for (const [key, counter] of counters) {
-    if (counter.running === 0 && counter.tatUs <= nowUs) counters.delete(key)
-  }
 }

@@ -15,7 +15,10 @@ const modelPattern = z
 const modelVersion = z
   .string()
   .regex(/^[1-9][0-9]{0,18}$/, 'a model version: a positive whole number in quotes')
-const zone = z.string().regex(/^[A-Z0-9]+(-[A-Z0-9]+)*$/, 'a zone such as AE, AE-DIFC or GCC')
+export const zone = z
+  .string()
+  .max(32)
+  .regex(/^[A-Z0-9]+(-[A-Z0-9]+)*$/, 'a zone such as AE, AE-DIFC or GCC')
 
 const share = z
   .union([
@@ -27,14 +30,19 @@ const share = z
   ])
   .describe('A share: "10%", or parts per million.')
 
+/** Beyond these (limits/gcra.ts) a rate could not be counted in whole numbers. */
+const maxWindowMs = 24 * 3_600_000
+const maxRate = 1e8
+
 const duration = z
   .string()
-  .regex(/^[1-9][0-9]*(ms|s|m|h)$/, 'a duration such as 500ms, 1s, 5m')
+  .regex(/^[1-9][0-9]{0,7}(ms|s|m|h)$/, 'a duration such as 500ms, 1s, 5m')
   .transform((text) => {
     const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
     const unit = text.replace(/^[0-9]+/, '') as keyof typeof unitMs
     return Number.parseInt(text, 10) * unitMs[unit]
   })
+  .refine((ms) => ms <= maxWindowMs, 'at most 24h')
 
 export const tenantSpec = z
   .strictObject({
@@ -60,13 +68,13 @@ export const quotaLimit = z.discriminatedUnion('unit', [
   z
     .strictObject({
       unit: z.literal('requests'),
-      rate: z.number().int().min(1).max(1e9).describe('Requests per window.'),
+      rate: z.number().int().min(1).max(maxRate).describe('Requests per window.'),
       window: duration.describe('The window the rate is for, for example 1s.'),
       burst: z
         .number()
         .int()
         .min(1)
-        .max(1e9)
+        .max(maxRate)
         .optional()
         .describe('How many may come at once; the rate if absent.'),
     })

@@ -1,7 +1,5 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Verdict } from '#decision/verdict.ts'
-import { gcra, gcraLimit } from '#limits/gcra.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import type { QuotaPolicy } from '#resources/resources.ts'
 import { acme, anExchange, manualClock, someResources } from '../decision/an-exchange.ts'
@@ -14,6 +12,8 @@ const policy = (more: Partial<QuotaPolicy> = {}): QuotaPolicy => ({
   limits: [{ unit: 'requests', rate: 2, window: 1000 }],
   ...more,
 })
+
+const infer = (model: string) => ({ protocol: 'v2-http', verb: 'infer', model }) as const
 
 function setUp(quotas: QuotaPolicy[]) {
   const clock = manualClock()
@@ -36,32 +36,6 @@ t.test('a rate lets its burst through and says when to come again', async (t) =>
   t.equal(ask().verdict.kind, 'deny')
   clock.advanceMs(1)
   t.equal(ask().verdict.kind, 'allow')
-})
-
-t.test('in no span of time do more than burst plus rate conform', async () => {
-  const gaps = fc.array(fc.integer({ min: 0, max: 400_000 }), { minLength: 1, maxLength: 200 })
-  fc.assert(
-    fc.property(
-      fc.integer({ min: 1, max: 20 }),
-      fc.integer({ min: 1, max: 10 }),
-      gaps,
-      (rate, burst, steps) => {
-        const limit = gcraLimit({ rate, windowMs: 1000, burst })
-        let [nowUs, tatUs] = [0, 0]
-        const admitted: number[] = []
-        for (const step of steps) {
-          nowUs += step
-          const answer = gcra(tatUs, limit, nowUs)
-          if (answer.kind === 'early') continue
-          tatUs = answer.tatUs
-          admitted.push(nowUs)
-        }
-        return admitted.every((from, first) =>
-          admitted.slice(first).every((to, more) => more + 1 <= burst + ((to - from) * rate) / 1e6 + 1e-6),
-        )
-      },
-    ),
-  )
 })
 
 t.test('a denied request changes no counter', async (t) => {
@@ -130,4 +104,61 @@ t.test('a reload of the same limit keeps what was used', async (t) => {
   const ask = () => stage.request?.(anExchange({ resources: someResources({ quotas }) })) as Verdict
   t.equal(ask().kind, 'allow')
   t.equal(ask().kind, 'deny')
+})
+
+t.test('a changed limit counts anew, the others go on', async (t) => {
+  const clock = manualClock()
+  const stage = createLimitsStage({ clock })
+  const limitsOf = (rate: number) => [
+    policy({ name: 'a', models: ['fraud'], limits: [{ unit: 'requests', rate, window: 60_000 }] }),
+    policy({ name: 'b', models: ['ocr'], limits: [{ unit: 'requests', rate: 1, window: 60_000 }] }),
+  ]
+  const ask = (epoch: number, rate: number, model: string) => {
+    const resources = someResources({ epoch, quotas: limitsOf(rate) })
+    return stage.request?.(anExchange({ resources, call: infer(model) })) as Verdict
+  }
+  for (const model of ['fraud', 'ocr']) {
+    t.equal(ask(1, 1, model).kind, 'allow')
+    t.equal(ask(1, 1, model).kind, 'deny')
+  }
+  t.equal(ask(2, 2, 'fraud').kind, 'allow')
+  t.equal(ask(2, 2, 'ocr').kind, 'deny')
+})
+
+t.test('requests without a tenant count together, and only `*` policies are for them', async (t) => {
+  const { ask } = setUp([
+    policy({ name: 'everyone', tenants: ['*'], limits: [{ unit: 'requests', rate: 1, window: 60_000 }] }),
+    policy({ name: 'acme', limits: [{ unit: 'requests', rate: 1, window: 60_000 }] }),
+  ])
+  const nobody = { tenant: undefined as never }
+  t.equal(ask(nobody).verdict.kind, 'allow')
+  t.match(ask(nobody).verdict, { reason: 'rate_limited', detail: 'everyone' })
+  t.equal(ask().verdict.kind, 'allow', 'a tenant is not touched by what nobody used up')
+})
+
+t.test('a request whose model is not known is charged to the policies of every model', async (t) => {
+  const { ask } = setUp([
+    policy({ models: ['ocr'], limits: [{ unit: 'requests', rate: 1, window: 60_000 }] }),
+  ])
+  const unknown = { call: { protocol: 'v2-grpc', verb: 'infer' } as const }
+  t.equal(ask(unknown).verdict.kind, 'allow')
+  t.equal(ask(unknown).verdict.kind, 'deny')
+  t.equal(ask({ call: undefined as never }).verdict.kind, 'deny')
+  t.equal(ask().verdict.kind, 'allow', 'fraud is known not to be meant')
+})
+
+t.test('made-up model names neither grow the memory nor start afresh', async (t) => {
+  const limits = [{ unit: 'requests', rate: 1, window: 60_000 } as const]
+  const { ask, clock } = setUp([policy({ scope: 'model', limits })])
+  const allowed = (count: number, name: string) =>
+    Array.from({ length: count }, (_, i) => ask({ call: infer(`${name}${i}`) }).verdict.kind).filter(
+      (kind) => kind === 'allow',
+    ).length
+  t.equal(allowed(1000, 'm'), 1000)
+  t.equal(ask({ call: infer('one-more') }).verdict.kind, 'allow', 'the first on the shared counter')
+  t.equal(allowed(100, 'late'), 0)
+  clock.advanceMs(60_000)
+  t.equal(ask({ call: infer('one-more') }).verdict.kind, 'allow', 'idle counters made room')
+  t.equal(ask({ call: infer('late1') }).verdict.kind, 'allow')
+  t.equal(ask({ call: infer('one-more') }).verdict.kind, 'deny')
 })

@@ -128,10 +128,9 @@ export class ProcessSession {
     }
   }
 
-  /** Envoy sends no more; a decision that still waited for a body will not get it. */
+  /** Envoy sends no more. A decision that runs is still answered; one that waits for a body will never be needed. */
   halfClosed(): void {
     this.#isHalfClosed = true
-    if (this.#state.kind === 'waiting') this.#decide(this.#state, true)
     if (this.#state.kind !== 'deciding') this.#options.writer.close()
   }
 

@@ -419,6 +419,17 @@ t.test('a stream that Envoy half-closes while the stages are at work is answered
   t.strictSame([...bench.ends.values()], [1])
 })
 
+t.test('a stream that ends while the body is waited for is never decided', async (t) => {
+  for (const headers of [grpcHeaders(), requestHeaders({ mode: Mode.BUFFERED })]) {
+    const bench = kit()
+    const envoy = script(bench)
+    envoy.say(headers)
+    envoy.halfClose()
+    t.equal(envoy.closed(), 'ok')
+    t.equal(bench.ends.size, 0)
+  }
+})
+
 t.test('the certificate and where it came from are facts', async (t) => {
   const seen: unknown[] = []
   const envoy = script(

@@ -38,7 +38,7 @@ export interface Pipeline {
   response(x: Exchange, served: ServedFacts): Decision | Promise<Decision>
   /** Refuses before any stage ran, for what the decoder itself found wrong. Recorded like every other. */
   refuse(x: Exchange, refusal: Refusal): Decision
-  /** Releases what the exchange holds. */
+  /** Releases what the exchange holds, in every stage. @throws AggregateError afterwards, for stages that could not. */
   end(x: Exchange): void
 }
 
@@ -63,12 +63,14 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       let verdict: Verdict | Promise<Verdict>
       try {
         verdict = stage[phase](x)
+        if (!(verdict instanceof Promise)) verdict = proper(verdict, stage)
       } catch (cause) {
         verdict = failure(stage.failureReason, cause)
       }
       if (verdict instanceof Promise) {
         const before = mutations
         return verdict
+          .then((answer) => proper(answer, stage))
           .catch((cause: unknown) => failure(stage.failureReason, cause))
           .then((answer) =>
             answer.kind === 'allow'
@@ -82,20 +84,29 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     return mutations === ALLOW_MUTATIONS ? ALLOW : { kind: 'allow', mutations }
   }
 
+  /** Has the stages before `refusedAt` give back. One that cannot makes the refusal ours; the others still do. */
   function revoked(x: Exchange, phase: 'request' | 'response', refusedAt: number, refusal: Refusal): Refusal {
+    let final = refusal
     if (phase === 'request') {
-      for (let i = refusedAt - 1; i >= 0; i--) stages[i]?.revoke?.(x)
+      for (let i = refusedAt - 1; i >= 0; i--) {
+        const stage = stages[i] as Stage
+        try {
+          stage.revoke?.(x)
+        } catch (cause) {
+          final = failure(stage.failureReason, cause)
+        }
+      }
     }
-    return refusal
+    return final
   }
 
   function conclude(x: Exchange, phase: 'request' | 'response', verdict: Verdict, beganUs: number): Decision {
-    let final = verdict
+    let final: Verdict = verdict
     try {
       recorder?.decided(x, final, phase)
     } catch (cause) {
       final = failure('audit_failed', cause)
-      if (verdict.kind === 'allow') revoked(x, phase, stages.length, final)
+      if (verdict.kind === 'allow') final = revoked(x, phase, stages.length, final)
     }
     observer?.(x, final, clock.monotonicUs() - beganUs)
     return final as Decision
@@ -149,8 +160,29 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     },
     refuse: (x, refusal) => conclude(x, 'request', refusal, x.startedUs),
     end: (x) => {
-      for (const stage of stages) stage.end?.(x)
+      const wrong: unknown[] = []
+      for (const stage of stages) {
+        try {
+          stage.end?.(x)
+        } catch (cause) {
+          wrong.push(cause)
+        }
+      }
+      if (wrong.length > 0) throw new AggregateError(wrong, 'a stage could not end an exchange')
     },
+  }
+}
+
+/** What a stage that is not well written answers (nothing, an object of another kind) must not pass for an allow. */
+function proper(verdict: Verdict, stage: Stage): Verdict {
+  switch (verdict.kind) {
+    case 'allow':
+    case 'deny':
+    case 'error':
+      return verdict
+    default:
+      verdict satisfies never
+      throw new TypeError(`the stage ${stage.name} answered no verdict`)
   }
 }
 

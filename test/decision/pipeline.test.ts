@@ -156,3 +156,53 @@ t.test('an exchange keeps the resources it was opened with', async (t) => {
   t.equal(x.resources.epoch, 1)
   t.equal(pipeline.open(someRequest()).resources.epoch, 2)
 })
+
+t.test('what is no verdict never passes for an allow', async (t) => {
+  for (const answer of [undefined, null, {}, true, { kind: 'allowed' }, 'allow']) {
+    for (const request of [() => answer as never, async () => answer as never]) {
+      const given: string[] = []
+      const pipeline = pipelineOf([
+        stage('taker', () => ALLOW, { revoke: () => given.push('back') }),
+        stage('x', request, { failureReason: 'policy_failed' }),
+      ])
+      const decision = await pipeline.request(pipeline.open(someRequest()))
+      t.match(decision, { kind: 'error', reason: 'policy_failed' }, JSON.stringify(answer))
+      t.same(given, ['back'])
+    }
+  }
+})
+
+t.test('a stage that cannot give back or end keeps no other from it', async (t) => {
+  const ran: string[] = []
+  const throwing = () => {
+    throw new Error('bang')
+  }
+  const pipeline = pipelineOf([
+    stage('a', () => ALLOW, { revoke: () => ran.push('revoke a'), end: () => ran.push('end a') }),
+    stage('b', () => ALLOW, { revoke: throwing, end: throwing, failureReason: 'limits_failed' }),
+    stage('c', () => deny('policy_denied'), { end: () => ran.push('end c') }),
+  ])
+  const x = pipeline.open(someRequest())
+  t.match(await pipeline.request(x), { kind: 'error', reason: 'limits_failed' })
+  t.throws(() => pipeline.end(x), { name: 'AggregateError' })
+  t.same(ran, ['revoke a', 'end a', 'end c'])
+})
+
+t.test('an answer is judged by every stage that looks at answers, and recorded', async (t) => {
+  const seen: string[] = []
+  const pipeline = pipelineOf(
+    [
+      stage('a', () => ALLOW),
+      stage('b', () => ALLOW, {
+        response: (x) => (x.served?.httpStatus === 200 ? ALLOW : deny('policy_denied')),
+        revoke: () => t.fail('what an answered request cost stays charged'),
+      }),
+    ],
+    { recorder: { decided: (_x, verdict, phase) => void seen.push(`${phase} ${verdict.kind}`) } },
+  )
+  const x = pipeline.open(someRequest())
+  await pipeline.request(x)
+  t.equal((await pipeline.response(x, { httpStatus: 200 })).kind, 'allow')
+  t.match(await pipeline.response(x, { httpStatus: 500 }), { kind: 'deny', reason: 'policy_denied' })
+  t.same(seen, ['request allow', 'response allow', 'response deny'])
+})

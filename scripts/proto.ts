@@ -1,6 +1,6 @@
 // Generates agent/gen/ from proto/. `--out DIR` writes elsewhere, for the test that compares.
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -16,4 +16,5 @@ const buf = spawnSync(join(root, 'node_modules/.bin/buf'), ['generate', '--templ
   cwd: join(root, 'proto'),
   stdio: 'inherit',
 })
+rmSync(path)
 process.exit(buf.status ?? 1)

@@ -92,7 +92,7 @@ t.test(
           removeHeaders: ['x-gone', 'x-own'],
           addResponseHeaders: [['x-back', '2']],
           setQuery: [['q', '3']],
-          removeQuery: ['r'],
+          removeQuery: ['a'],
           dynamicMetadata: { decision_id: 'd', nested: { list: [1, 'a', null] } },
         }),
     })
@@ -107,11 +107,15 @@ t.test(
     t.match(answer, {
       httpResponse: {
         value: {
-          headers: [option('x-own', '1'), option('x-sluice-decision-id', id ?? '')],
+          headers: [
+            option(':path', '/v2/models/fraud/infer?q=3'),
+            option('x-own', '1'),
+            option('x-sluice-decision-id', id ?? ''),
+          ],
           headersToRemove: ['x-gone', 'x-sluice-tenant'],
           responseHeadersToAdd: [{ header: { key: 'x-back', value: '2' } }],
-          queryParametersToSet: [{ key: 'q', value: '3' }],
-          queryParametersToRemove: ['r'],
+          queryParametersToSet: [],
+          queryParametersToRemove: [],
         },
       },
       dynamicMetadata: { decision_id: 'd', nested: { list: [1, 'a', null] } },

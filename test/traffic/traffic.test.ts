@@ -111,7 +111,8 @@ t.test(
     t.equal(choose({ call: { protocol: 'v2-http', verb: 'model_ready', model: 'fraud' } }).x.route, undefined)
     const { modelRoute: _, ...without } = anExchange()
     const x = { ...without }
-    t.equal((createTrafficStage().request?.(x) as Verdict).kind, 'allow')
+    const verdict = createTrafficStage().request?.(x) as Verdict
+    t.equal(verdict.kind, 'allow')
     t.equal(x.route, undefined)
   },
 )

@@ -30,7 +30,9 @@ export function createInferenceStage(options: {
       const fault = pathFault(bare) ?? (query === -1 ? undefined : queryFault(path.slice(query + 1)))
       if (fault !== undefined && (options.isPathStrict || looksLikeV2(bare)))
         return deny('path_not_canonical', fault)
-      return isGrpc(x) && isV2Grpc(bare) ? grpcCall(x, bare) : httpCall(x, bare)
+      if (!isV2Grpc(bare)) return httpCall(x, bare)
+      // Without the content type nobody would look into the message, and a lenient server might still serve it.
+      return isGrpc(x) ? grpcCall(x, bare) : deny('request_malformed', 'a gRPC path without the gRPC content type')
     },
   }
 }

@@ -1,71 +1,106 @@
-import { readFileSync } from 'node:fs'
-import { isNode, LineCounter, parseAllDocuments, type Document as YamlDocument } from 'yaml'
-import type { z } from 'zod'
-import { type Fault, messageOf, SluiceError } from './errors.ts'
+import { readFileSync, statSync } from 'node:fs'
+import { type Document, isMap, isNode, isScalar, LineCounter, parseAllDocuments, visit } from 'yaml'
+import { type Fault, messageOf, SluiceError, throwFaults } from './errors.ts'
 
 /** One document of a file, with the way back from a path in it to a line. */
 export interface SourceDocument {
   readonly value: unknown
-  /** `file:line` of what a path leads to, or of the nearest thing that exists above it. */
+  /** `file:line:column` of what a path leads to, or of the nearest thing that exists above it. */
   placeOf(path: readonly PropertyKey[]): string
+  /** The same of the key itself, where the path leads to an entry of a map. */
+  placeOfKey(path: readonly PropertyKey[]): string
 }
 
 const maxBytes = 1 << 20
 
 /**
- * Reads a YAML (or JSON) file of one or more documents. Aliases are refused: a few lines of them can stand for gigabytes.
+ * Reads a YAML (or JSON) file of one or more documents. What readers could understand differently is refused: aliases (a
+ * few lines of them can also stand for gigabytes), keys that are repeated or no plain text, tags that nobody resolves.
  *
- * @throws SluiceError naming file and line.
+ * @throws SluiceError naming every mistake with file, line and column.
  */
 export function readDocuments(path: string): SourceDocument[] {
-  let text: string
+  const text = readText(path)
+  const lines = new LineCounter()
+  const place = (offset: number) => {
+    const { line, col } = lines.linePos(offset)
+    return `${path}:${line}:${col}`
+  }
+  const documents = [
+    ...parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, merge: false }),
+  ]
+  const faults = documents.flatMap((document) =>
+    mistakes(document).map(
+      ({ offset, found, cause }): Fault => ({
+        code: 'yaml_malformed',
+        place: place(offset),
+        found,
+        expected: 'YAML without aliases, tags or repeated keys',
+        cause,
+      }),
+    ),
+  )
+  throwFaults(faults)
+  return documents.map((document) => ({
+    value: document.toJS({ maxAliasCount: 0 }),
+    placeOf: (target) => place(offsetOf(document, target)),
+    placeOfKey: (target) => place(keyOffset(document, target) ?? offsetOf(document, target)),
+  }))
+}
+
+function readText(path: string): string {
   try {
-    text = readFileSync(path, 'utf8')
+    const { size } = statSync(path)
+    if (size > maxBytes) {
+      const found = `${size} bytes`
+      throw new SluiceError({ code: 'file_too_large', place: path, found, expected: 'at most 1 MiB' })
+    }
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path))
   } catch (cause) {
+    if (cause instanceof SluiceError) throw cause
+    const found = messageOf(cause)
     throw new SluiceError({
       code: 'file_unreadable',
       place: path,
-      found: messageOf(cause),
-      expected: 'a readable file',
+      found,
+      expected: 'a readable file of UTF-8 text',
       cause,
     })
   }
-  if (text.length > maxBytes) {
-    throw new SluiceError({
-      code: 'file_too_large',
-      place: path,
-      found: `${text.length} characters`,
-      expected: 'at most 1 MiB',
-    })
-  }
-  const lines = new LineCounter()
-  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
-  if (!Array.isArray(documents)) return []
-  return documents.map((document) => {
-    const at = (offset: number) => `${path}:${lines.linePos(offset).line}`
-    const [error] = document.errors
-    if (error !== undefined) throw malformed(at(error.pos[0]), error.message, error)
-    let value: unknown
-    try {
-      value = document.toJS({ maxAliasCount: 0 })
-    } catch (cause) {
-      throw malformed(path, messageOf(cause), cause)
-    }
-    return { value, placeOf: (target) => at(offsetOf(document as YamlDocument.Parsed, target)) }
-  })
 }
 
-function malformed(place: string, found: string, cause: unknown): SluiceError {
-  return new SluiceError({
-    code: 'yaml_malformed',
-    place,
-    found,
-    expected: 'YAML without aliases or repeated keys',
+interface Mistake {
+  readonly offset: number
+  readonly found: string
+  readonly cause?: unknown
+}
+
+function mistakes(document: Document.Parsed): Mistake[] {
+  const found: Mistake[] = [...document.errors, ...document.warnings].map((cause) => ({
+    offset: cause.pos[0],
+    found: cause.message,
     cause,
+  }))
+  visit(document, {
+    Alias: (_, node) => {
+      found.push({ offset: node.range?.[0] ?? 0, found: `the alias *${node.source}` })
+    },
+    Map: (_, node) => {
+      const seen = new Set<string>()
+      for (const { key } of node.items) {
+        const offset = (isNode(key) ? key.range?.[0] : undefined) ?? 0
+        if (!isScalar(key)) found.push({ offset, found: 'a key that is no plain text' })
+        // `1` and `"1"` are two keys of YAML and one of an object.
+        else if (seen.has(String(key.value)))
+          found.push({ offset, found: `the key ${key.value} a second time` })
+        else seen.add(String(key.value))
+      }
+    },
   })
+  return found
 }
 
-function offsetOf(document: YamlDocument.Parsed, path: readonly PropertyKey[]): number {
+function offsetOf(document: Document.Parsed, path: readonly PropertyKey[]): number {
   for (let length = path.length; length > 0; length--) {
     const node = document.getIn(path.slice(0, length), true)
     if (isNode(node) && node.range) return node.range[0]
@@ -73,46 +108,9 @@ function offsetOf(document: YamlDocument.Parsed, path: readonly PropertyKey[]): 
   return document.contents?.range?.[0] ?? 0
 }
 
-/**
- * Checks a document against a schema.
- *
- * @returns the parsed value, or every fault with its line and path.
- */
-export function parseDocument<S extends z.ZodType>(
-  document: SourceDocument,
-  schema: S,
-):
-  | { readonly ok: true; readonly value: z.infer<S> }
-  | { readonly ok: false; readonly faults: readonly Fault[] } {
-  const result = schema.safeParse(document.value)
-  if (result.success) return { ok: true, value: result.data }
-  const faults = result.error.issues.map((issue): Fault => {
-    const path = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0] as string] : issue.path
-    return {
-      code: 'value_invalid',
-      place: `${document.placeOf(path)}: ${path.join('.') || '(document)'}`,
-      found:
-        issue.code === 'unrecognized_keys' ? 'a key that is not known' : shown(valueAt(document.value, path)),
-      expected: issue.code === 'unrecognized_keys' ? 'no such key' : issue.message,
-    }
-  })
-  return { ok: false, faults }
-}
-
-/** All faults as one error; `place` of the first. */
-export function faultsError(faults: readonly Fault[]): SluiceError {
-  const [first, ...rest] = faults as [Fault, ...Fault[]]
-  if (rest.length === 0) return new SluiceError(first)
-  const text = faults.map((fault) => new SluiceError(fault).message).join('\n')
-  return Object.assign(new SluiceError(first), { message: text })
-}
-
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], value)
-}
-
-function shown(value: unknown): string {
-  if (value === undefined) return 'nothing'
-  const text = JSON.stringify(value) ?? String(value)
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text
+function keyOffset(document: Document.Parsed, path: readonly PropertyKey[]): number | undefined {
+  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
+  if (!isMap(parent)) return undefined
+  const pair = parent.items.find(({ key }) => isScalar(key) && String(key.value) === String(path.at(-1)))
+  return isScalar(pair?.key) ? pair.key.range?.[0] : undefined
 }

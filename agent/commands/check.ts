@@ -4,7 +4,7 @@ import { createConnection } from 'node:net'
 import { Command } from 'commander'
 import { splitHostPort } from '#base/address.ts'
 import { messageOf, SluiceError } from '#base/errors.ts'
-import { type Config, loadConfig } from '#config/config.ts'
+import { type Config, loadConfig, missingFiles } from '#config/config.ts'
 import { auditEnvoyConfig } from '#envoy/audit/audit.ts'
 import { envoyConfig } from '#envoy/bootstrap/bootstrap.ts'
 import { readEnvoyFile } from './envoy.ts'
@@ -33,6 +33,10 @@ export function checkCommand(): Command {
         const config = loadConfig(options.config)
         const findings: Finding[] = [
           { isGood: true, text: `${options.config}: valid` },
+          ...missingFiles(config).map(({ place, found, expected }) => ({
+            isGood: false,
+            text: `${place}: ${found}; expected ${expected}`,
+          })),
           ...socketFindings(config),
           ...(await agentFindings(config)),
           ...(await envoyFindings(config, options)),

@@ -1,14 +1,17 @@
+import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { z } from 'zod'
-import { SluiceError } from '#base/errors.ts'
-import { faultsError, parseDocument, readDocuments } from '#base/yaml-document.ts'
+import { type Fault, SluiceError } from '#base/errors.ts'
+import { parseDocument } from '#base/schema-faults.ts'
+import { readDocuments } from '#base/yaml-document.ts'
 import { configSchema } from './schema.ts'
 
 /** The static configuration, defaults filled in, paths absolute. */
 export type Config = z.infer<typeof configSchema>
 
 /**
- * Reads `sluice.yaml`. Relative paths in it are read from the folder it lies in.
+ * Reads `sluice.yaml`. Relative paths in it are read from the folder it lies in. Whether the files it names exist is not
+ * asked: some belong to Envoy, and the agent waits for the others; see {@link missingFiles}.
  *
  * @throws SluiceError that lists every mistake with file, line, path, what was found and what was expected.
  */
@@ -20,8 +23,28 @@ export function loadConfig(path: string): Config {
     throw new SluiceError({ code: 'config_invalid', place: path, found, expected: 'one YAML document' })
   }
   const parsed = parseDocument(document, configSchema)
-  if (!parsed.ok) throw faultsError(parsed.faults)
+  if (!parsed.ok) throw new SluiceError(...parsed.faults)
   return withAbsolutePaths(parsed.value, dirname(resolve(path)))
+}
+
+/** The files and directories that the configuration names and that are not there, or not what they should be. */
+export function missingFiles(config: Config): Fault[] {
+  const { policy, resources, envoy } = config
+  const named: (readonly [place: string, path: string, kind: 'file' | 'directory'])[] = []
+  if (policy) named.push(['policy.bundle', policy.bundle, 'file'])
+  if (resources) named.push(['resources.dir', resources.dir, 'directory'])
+  if (envoy) {
+    named.push(['envoy.tls.certificate', envoy.tls.certificate, 'file'])
+    named.push(['envoy.tls.privateKey', envoy.tls.privateKey, 'file'])
+    for (const [domain, path] of Object.entries(envoy.tls.trustBundles))
+      named.push([`envoy.tls.trustBundles.${domain}`, path, 'file'])
+  }
+  return named.flatMap(([place, path, kind]): Fault[] => {
+    const stats = statSync(path, { throwIfNoEntry: false })
+    const found = stats?.isFile() ? 'file' : stats?.isDirectory() ? 'directory' : 'nothing'
+    if (found === kind) return []
+    return [{ code: 'file_missing', place: `${place}: ${path}`, found, expected: `a ${kind}` }]
+  })
 }
 
 function withAbsolutePaths(config: Config, folder: string): Config {

@@ -1,13 +1,21 @@
 import { z } from 'zod'
 
-const listenAddress = z
-  .string()
-  .regex(/^(unix:\/\S+|(127\.0\.0\.1|\[::1\]|localhost|0\.0\.0\.0):\d{1,5})$/, 'unix:/path or 127.0.0.1:port')
+/** An address whose last part is a port there can be. */
+const withPort = (pattern: RegExp, expected: string) =>
+  z
+    .string()
+    .regex(pattern, expected)
+    .refine((text) => Number(/:(\d+)$/.exec(text)?.[1] ?? 0) <= 65_535, 'a port of at most 65535')
 
-const hostPort = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'host:port')
+const listenAddress = withPort(
+  /^(unix:\/\S+|(127\.0\.0\.1|\[::1\]|localhost|0\.0\.0\.0):\d{1,5})$/,
+  'unix:/path or 127.0.0.1:port',
+)
+const hostPort = withPort(/^([^\s:[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'host:port')
+const zone = z.string().regex(/^[A-Z0-9]+(-[A-Z0-9]+)*$/, 'a zone such as AE, AE-DIFC or GCC')
+const path = z.string().min(1)
 
-/** `sluice.yaml`. Strict: a key that is not listed is an error, not ignored. */
-export const configSchema = z.strictObject({
+const shape = z.strictObject({
   role: z.enum(['model', 'edge']).default('model').describe('Where the agent sits.'),
   identity: z
     .strictObject({
@@ -20,7 +28,7 @@ export const configSchema = z.strictObject({
     .describe('Who may call. Without it no identity or tenant is demanded.'),
   policy: z
     .strictObject({
-      bundle: z.string().min(1).describe('A bundle file (.tar.gz) built for wasm, watched for changes.'),
+      bundle: path.describe('A bundle file (.tar.gz) built for wasm, watched for changes.'),
       decision: z
         .string()
         .regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as envoy/authz/allow')
@@ -31,33 +39,27 @@ export const configSchema = z.strictObject({
   limits: z
     .strictObject({ store: z.literal('memory').default('memory') })
     .optional()
-    .describe('Quotas and rates.'),
+    .describe('Quotas and rates. Needs resources.'),
   residency: z
     .strictObject({
-      zone: z.string().describe('The zone this agent stands in.'),
-      partOf: z
-        .array(z.string())
-        .default([])
-        .describe('Larger zones that this one belongs to, for example GCC.'),
+      zone: zone.describe('The zone this agent stands in.'),
+      partOf: z.array(zone).default([]).describe('Larger zones that this one belongs to, for example GCC.'),
       requireTag: z.boolean().default(true).describe('Refuse a tenant that says nothing about residency.'),
     })
-    .optional(),
-  traffic: z.strictObject({}).optional().describe('Choose versions by ModelRoute resources.'),
+    .optional()
+    .describe('Where data may be processed. Needs resources.'),
+  traffic: z.strictObject({}).optional().describe('Choose versions by ModelRoute resources, which it needs.'),
   audit: z
-    .strictObject({ dir: z.string().describe('Where the record is written, one JSON line a decision.') })
+    .strictObject({ dir: path.describe('Where the record is written, one JSON line a decision.') })
     .optional(),
   resources: z
     .strictObject({
-      dir: z.string().describe('A directory of resource files (.yaml, .yml, .json), watched.'),
+      dir: path.describe('A directory of resource files (.yaml, .yml, .json), watched.'),
     })
     .optional(),
   listen: z.strictObject({
     agent: listenAddress.describe('Where Envoy calls ext_authz, ext_proc and health.'),
-    probes: z
-      .string()
-      .regex(/^(\S+:\d{1,5})$/, 'host:port')
-      .default('127.0.0.1:15021')
-      .describe('/livez /readyz /metrics'),
+    probes: hostPort.default('127.0.0.1:15021').describe('/livez /readyz /metrics'),
   }),
   envoy: z
     .strictObject({
@@ -66,18 +68,16 @@ export const configSchema = z.strictObject({
         .optional()
         .describe('A second mTLS listener that only asks for admission (ext_authz).'),
       tls: z.strictObject({
-        certificate: z.string().describe('PEM chain that Envoy presents.'),
-        privateKey: z.string().describe('PEM key of that certificate.'),
-        trustBundles: z
-          .record(z.string(), z.string())
-          .describe('PEM file of CA certificates by trust domain.'),
+        certificate: path.describe('PEM chain that Envoy presents.'),
+        privateKey: path.describe('PEM key of that certificate.'),
+        trustBundles: z.record(z.string(), path).describe('PEM file of CA certificates by trust domain.'),
       }),
       upstream: z.strictObject({
         http: hostPort.describe("The model server's HTTP port."),
         grpc: hostPort.describe("The model server's gRPC port."),
       }),
       admin: z
-        .union([hostPort, z.string().regex(/^unix:\/\S+$/)])
+        .union([hostPort, z.string().regex(/^unix:\/\S+$/, 'unix:/path')])
         .optional()
         .describe("Envoy's admin address; a Unix socket where possible."),
       messageTimeoutMs: z
@@ -123,4 +123,46 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+})
+
+/** What a part of the configuration needs of another. */
+const needs: readonly {
+  readonly path: readonly string[]
+  readonly message: string
+  readonly isMet: (config: z.infer<typeof shape>) => boolean
+}[] = [
+  ...(['limits', 'residency', 'traffic'] as const).map((part) => ({
+    path: [part],
+    message: 'resources beside it, which say what is allowed',
+    isMet: (config: z.infer<typeof shape>) => config[part] === undefined || config.resources !== undefined,
+  })),
+  {
+    path: ['residency', 'requireTag'],
+    message: 'identity, without which there is no tenant, or false',
+    isMet: ({ residency, identity }) => residency?.requireTag !== true || identity !== undefined,
+  },
+  {
+    path: ['envoy', 'tls', 'trustBundles'],
+    message: 'a bundle for each of identity.trustDomains',
+    isMet: ({ envoy, identity }) =>
+      envoy === undefined ||
+      (identity?.trustDomains ?? []).every((domain) => Object.hasOwn(envoy.tls.trustBundles, domain)),
+  },
+  {
+    path: ['envoy', 'messageTimeoutMs'],
+    message: 'more than decision.deadlineMs, so that the refusal is ours',
+    isMet: ({ envoy, decision }) => envoy === undefined || envoy.messageTimeoutMs > decision.deadlineMs,
+  },
+  {
+    path: ['envoy', 'admission'],
+    message: 'another address than envoy.main',
+    isMet: ({ envoy }) => envoy?.admission !== envoy?.main || envoy === undefined,
+  },
+]
+
+/** `sluice.yaml`. Strict: a key that is not listed is an error, not ignored. */
+export const configSchema = shape.superRefine((config, context) => {
+  for (const { path, message, isMet } of needs) {
+    if (!isMet(config)) context.addIssue({ code: 'custom', path: [...path], message })
+  }
 })

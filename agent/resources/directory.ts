@@ -1,8 +1,9 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
-import { type Fault, messageOf, SluiceError } from '#base/errors.ts'
-import { faultsError, parseDocument, readDocuments } from '#base/yaml-document.ts'
+import { type Fault, messageOf, SluiceError, throwFaults } from '#base/errors.ts'
+import { parseDocument } from '#base/schema-faults.ts'
+import { readDocuments } from '#base/yaml-document.ts'
 import type { ModelRoute, QuotaPolicy, Resources, Tenant } from './resources.ts'
 import { anyResource } from './schema.ts'
 
@@ -12,7 +13,8 @@ interface Placed {
 }
 
 /**
- * Reads every resource file of a directory, whole or not at all.
+ * Reads every resource file of a directory, whole or not at all. A directory without a single resource is a mistake: an
+ * empty mount or a half-done copy would otherwise lift every limit.
  *
  * @param tenantFault checks what this folder cannot: why a Tenant cannot be used
  * @throws SluiceError that lists every mistake with file, line, path, what was found and what was expected.
@@ -22,9 +24,14 @@ export function readResources(
   epoch: number,
   tenantFault: (tenant: Tenant) => string | undefined,
 ): Resources {
-  const placed = files(dir).flatMap(readFile)
-  const faults = [...duplicates(placed), ...crossFaults(placed, tenantFault)]
-  if (faults.length > 0) throw faultsError(faults)
+  const { placed, faults } = readAll(fileNames(dir).map((name) => join(dir, name)))
+  // What refers to another resource can only be judged when every one was read.
+  throwFaults(faults)
+  throwFaults([...duplicates(placed), ...crossFaults(placed, tenantFault)])
+  if (placed.length === 0) {
+    const expected = 'at least one resource in a .yaml, .yml or .json file'
+    throw new SluiceError({ code: 'resources_empty', place: dir, found: 'no resource', expected })
+  }
   const named = <K extends Placed['resource']['kind']>(kind: K) =>
     placed.flatMap(({ resource }) =>
       resource.kind === kind ? [{ ...resource.spec, name: resource.metadata.name }] : [],
@@ -37,13 +44,12 @@ export function readResources(
   }
 }
 
-function files(dir: string): string[] {
+function fileNames(dir: string): string[] {
   try {
     // Kubernetes lays the files of a ConfigMap out as links beside hidden folders.
     return readdirSync(dir)
       .filter((name) => /\.(ya?ml|json)$/.test(name) && !name.startsWith('.'))
       .sort()
-      .map((name) => join(dir, name))
   } catch (cause) {
     throw new SluiceError({
       code: 'resources_unreadable',
@@ -55,14 +61,27 @@ function files(dir: string): string[] {
   }
 }
 
-function readFile(path: string): Placed[] {
-  return readDocuments(path).flatMap((document) => {
-    // A document of comments only.
-    if (document.value === null) return []
-    const parsed = parseDocument(document, anyResource)
-    if (!parsed.ok) throw faultsError(parsed.faults)
-    return [{ resource: parsed.value, place: document.placeOf(['metadata', 'name']) }]
-  })
+function readAll(paths: readonly string[]): {
+  readonly placed: readonly Placed[]
+  readonly faults: readonly Fault[]
+} {
+  const placed: Placed[] = []
+  const faults: Fault[] = []
+  for (const path of paths) {
+    try {
+      for (const document of readDocuments(path)) {
+        // A document of comments only.
+        if (document.value === null) continue
+        const parsed = parseDocument(document, anyResource)
+        if (parsed.ok) placed.push({ resource: parsed.value, place: document.placeOf(['metadata', 'name']) })
+        else faults.push(...parsed.faults)
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof SluiceError)) throw thrown
+      faults.push(...thrown.faults)
+    }
+  }
+  return { placed, faults }
 }
 
 function duplicates(placed: readonly Placed[]): Fault[] {
@@ -72,16 +91,12 @@ function duplicates(placed: readonly Placed[]): Fault[] {
     if (resource.kind === 'ModelRoute') names.push(`ModelRoute for the model ${resource.spec.model}`)
     return names.flatMap((name): Fault[] => {
       const first = seen.get(name)
-      seen.set(name, place)
-      if (first === undefined) return []
-      return [
-        {
-          code: 'resource_duplicate',
-          place,
-          found: `${name} a second time`,
-          expected: `only the one at ${first}`,
-        },
-      ]
+      if (first === undefined) {
+        seen.set(name, place)
+        return []
+      }
+      const [found, expected] = [`${name} a second time`, `only the one at ${first}`]
+      return [{ code: 'resource_duplicate', place, found, expected }]
     })
   })
 }

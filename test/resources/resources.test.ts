@@ -12,6 +12,8 @@ const tenant = (name: string) =>
   resource('Tenant', name, `{peers: ["spiffe://td/ns/${name}/**"], models: [fraud]}`)
 const route = (name: string, versions: string) =>
   resource('ModelRoute', name, `{model: fraud, versions: ${versions}}`)
+const quota = (window: string) =>
+  resource('QuotaPolicy', 'q', `{tenants: ['*'], limits: [{unit: requests, rate: 1, window: "${window}"}]}`)
 const oneVersion = '[{version: "1", weight: "100%"}]'
 
 function folder(t: Test, files: Record<string, string>): string {
@@ -60,18 +62,26 @@ t.test('all documents of all files are one set', async (t) => {
 
 t.test('one mistake refuses the whole set and names its place', async (t) => {
   const rows: [name: string, text: string, message: RegExp][] = [
-    ['unknown kind', resource('Tenent', 'a', '{}'), /a\.yaml:2: kind: "Tenent"; expected/],
-    ['unknown version', tenant('a').replace('v1alpha1', 'v9'), /a\.yaml:1: apiVersion: "sluice\.dev\/v9"/],
+    [
+      'unknown kind',
+      resource('Tenent', 'a', '{}'),
+      /a\.yaml:2:\d+: kind: "Tenent"; expected "Tenant" or "QuotaPolicy" or "ModelRoute"/,
+    ],
+    [
+      'unknown version',
+      tenant('a').replace('v1alpha1', 'v9'),
+      /a\.yaml:1:\d+: apiVersion: "sluice\.dev\/v9"/,
+    ],
     [
       'unknown key',
       tenant('a').replace('models', 'modles'),
-      /a\.yaml:4: spec\.modles: a key that is not known/,
+      /a\.yaml:4:\d+: spec\.modles: a key that is not known; expected models/,
     ],
     ['name that is none', tenant('A_b'), /metadata\.name: "A_b"; expected a DNS label/],
     [
       'duplicate',
       `${tenant('a')}---\n${tenant('a')}`,
-      /a\.yaml:8: Tenant a a second time; expected only the one at .*a\.yaml:3/,
+      /a\.yaml:8:\d+: Tenant a a second time; expected only the one at .*a\.yaml:3:\d+/,
     ],
     [
       'two routes of a model',
@@ -104,7 +114,15 @@ t.test('one mistake refuses the whole set and names its place', async (t) => {
       tenant('a').replace('/ns/a/**', '/ns/a*'),
       /Tenant a: the peer pattern .* stands for a whole segment/,
     ],
-    ['no YAML', 'a: [', /a\.yaml:\d: .*expected YAML/],
+    ['a window that is too long', quota('99h'), /window: "99h"; expected at most 24h/],
+    ['a window without a unit', quota('60'), /window: "60"; expected a duration such as/],
+    [
+      'a weight that is no share',
+      route('x', '[{version: "1", weight: lots}]'),
+      /weight: "lots"; expected a share .* or a number/,
+    ],
+    ['nothing', '# nothing\n', /no resource; expected at least one resource/],
+    ['no YAML', 'a: [', /a\.yaml:\d:\d: .*expected YAML/],
   ]
   for (const [name, text, message] of rows) {
     const { source, problems } = load(t, { 'a.yaml': text })
@@ -140,4 +158,24 @@ t.test('a directory that is not there is not ready', async (t) => {
   using source = openResources({ dir: '/nowhere', onLoad: () => {} })
   t.notOk(source.isReady())
   t.match(source.lastError(), /\/nowhere.*expected a directory/)
+})
+
+t.test('the mistakes of all files are told at once', async (t) => {
+  const { problems } = load(t, {
+    'a.yaml': tenant('A'),
+    'b.yaml': `${tenant('b').replace('peers', 'pears')}---\n${tenant('c').replace('kind', 'kin')}`,
+    'c.yaml': 'a: [',
+    'd.yaml': tenant('d'),
+  })
+  t.match(problems[0], /a\.yaml.*b\.yaml:4:.*pears.*b\.yaml:.*c\.yaml/s)
+})
+
+t.test('a directory that is emptied does not lift every limit', async (t) => {
+  const dir = folder(t, { 'a.yaml': tenant('acme') })
+  const loads: { epoch: number; problem?: string }[] = []
+  using source = openResources({ dir, onLoad: (each) => loads.push(each), watchIntervalMs: 10 })
+  rmSync(join(dir, 'a.yaml'))
+  for (let i = 0; i < 1000 && loads.length < 2; i++) await sleep(10)
+  t.match(loads[1], { epoch: 1, problem: /no resource/ })
+  t.equal(source.current().tenants.length, 1)
 })

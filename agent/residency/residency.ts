@@ -1,5 +1,4 @@
-import { SluiceError } from '#base/errors.ts'
-import type { Exchange } from '#decision/exchange.ts'
+import type { Exchange, ResidencyLabel } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
 
@@ -12,50 +11,57 @@ export interface ResidencyOptions {
   readonly requireTag: boolean
 }
 
+/** Somebody who says where the data may be processed. */
+interface Source {
+  readonly name: string
+  readonly zones: readonly string[]
+}
+
 /**
- * Whether the data may be processed here: the zones that the tenant allows, narrowed by those of the model, must hold
- * this zone or one it is part of. Sources only ever narrow.
+ * Whether the data may be processed here: every source that speaks (the tenant, the model) must allow this zone or one
+ * it is part of. Sources only ever narrow. A zone is a name, not a prefix: `AE` does not hold `AE-DIFC`, which has a law
+ * of its own, unless `partOf` says so.
  */
 export function createResidencyStage(options: ResidencyOptions): Stage {
-  const here = [options.zone, ...options.partOf]
-  if (options.zone === '') {
-    throw new SluiceError({
-      code: 'zone_missing',
-      place: 'residency.zone',
-      found: 'nothing',
-      expected: 'the zone of this agent',
-    })
-  }
+  const { zone, requireTag } = options
+  const here = [zone, ...options.partOf]
   return {
     name: 'residency',
     failureReason: 'residency_failed',
     request: (x): Verdict => {
-      const allowed = x.tenant?.residency?.allow
-      if (allowed === undefined && options.requireTag)
+      if (requireTag && x.tenant?.residency === undefined)
         return deny('residency_tag_missing', x.tenant?.name ?? 'no tenant')
-      const { modelRoute } = x
-      const label = narrow(x, allowed, modelRoute?.zones)
-      if (label === undefined) return ALLOW
-      return here.some((zone) => label.includes(zone))
+      const sources = sourcesOf(x)
+      if (sources.length === 0) return ALLOW
+      x.label = intersection(sources, here)
+      return x.label.zones.includes(zone)
         ? ALLOW
-        : deny('residency_denied', `allowed ${label.join(' ') || 'nowhere'}, here ${here.join(' ')}`)
+        : deny('residency_denied', `here ${here.join(' ')}; ${sources.map(said).join('; ')}`)
     },
   }
 }
 
-/** Sets the label of the exchange and gives its zones; `undefined` when nobody said anything. */
-function narrow(
-  x: Exchange,
-  ofTenant: readonly string[] | undefined,
-  ofModel: readonly string[] | undefined,
-): readonly string[] | undefined {
-  const sources = [
-    { name: `tenant ${x.tenant?.name ?? ''}`, zones: ofTenant },
-    { name: `model ${x.call?.model ?? ''}`, zones: ofModel },
-  ].filter((source): source is { name: string; zones: readonly string[] } => source.zones !== undefined)
+function sourcesOf({ tenant, call, modelRoute }: Exchange): Source[] {
+  const sources: Source[] = []
+  if (tenant?.residency !== undefined)
+    sources.push({ name: `tenant ${tenant.name}`, zones: tenant.residency.allow })
+  if (modelRoute?.zones !== undefined)
+    sources.push({ name: `model ${call?.model ?? modelRoute.model}`, zones: modelRoute.zones })
+  return sources
+}
+
+/**
+ * The zones in every source by name, and this one if each source names it or a zone it is part of: `GCC` and `AE` have
+ * `AE` in common, seen from an agent that stands in AE, part of GCC.
+ */
+function intersection(sources: readonly Source[], here: readonly string[]): ResidencyLabel {
+  const [zone = ''] = here
   const [first, ...rest] = sources
-  if (first === undefined) return undefined
-  const zones = first.zones.filter((zone) => rest.every((source) => source.zones.includes(zone)))
-  x.label = { zones: [...zones].sort(), sources: sources.map((source) => source.name) }
-  return x.label.zones
+  const common = new Set(first?.zones.filter((each) => rest.every(({ zones }) => zones.includes(each))))
+  if (sources.every(({ zones }) => here.some((each) => zones.includes(each)))) common.add(zone)
+  return { zones: [...common].sort(), sources: sources.map(({ name }) => name) }
+}
+
+function said({ name, zones }: Source): string {
+  return `${name} allows ${zones.join(' ')}`
 }

@@ -2,14 +2,14 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { JsonObject } from '#base/json.ts'
+import { cluster } from '#envoy/bootstrap/cluster.ts'
 import { typeUrls } from '#envoy/bootstrap/types.ts'
 import { startAgent } from '../test/harness/agent.ts'
 import { startEnvoy } from '../test/harness/envoy.ts'
-import { goTool } from '../test/harness/go-tools.ts'
 import { http } from '../test/harness/http.ts'
 import { buildBundle } from '../test/harness/opa.ts'
+import { startOpaEnvoyPlugin } from '../test/harness/opa-envoy-plugin.ts'
 import { freePorts } from '../test/harness/ports.ts'
-import { startProcess } from '../test/harness/process.ts'
 import { temporaryFolder } from '../test/harness/temp.ts'
 import type { BenchOptions, Row } from './bench.ts'
 import { load } from './load.ts'
@@ -92,25 +92,12 @@ async function envoyAlone(): Promise<Decider> {
 }
 
 async function opaEnvoyPlugin(folder: string): Promise<Decider> {
-  const [port, api] = (await freePorts(2)) as [number, number]
-  const source = join(folder, 'opa')
-  mkdirSync(source, { recursive: true })
-  writeFileSync(join(source, 'rbac.rego'), rego)
-  writeFileSync(join(source, 'data.json'), JSON.stringify(data))
-  const running = await startProcess({
-    name: 'opa-envoy-plugin',
-    program: await goTool('opa-envoy-plugin'),
-    args: [
-      ...['run', '--server', '--addr', `127.0.0.1:${api}`, '--log-level', 'error', '--disable-telemetry'],
-      ...['--set', `plugins.envoy_ext_authz_grpc.addr=127.0.0.1:${port}`],
-      ...['--set', 'plugins.envoy_ext_authz_grpc.path=envoy/authz/allow', source],
-    ],
-    isReady: async () => (await http({ port: api, path: '/health?plugins' })).status === 200,
-  })
+  const files = { 'rbac.rego': rego, 'data.json': JSON.stringify(data) }
+  const running = await startOpaEnvoyPlugin(join(folder, 'opa'), files)
   return {
     name: 'opa-envoy-plugin',
     pid: running.pid,
-    address: `127.0.0.1:${port}`,
+    address: `127.0.0.1:${running.port}`,
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }
 }
@@ -169,29 +156,7 @@ function envoyConfig(port: number, decider: string | undefined): JsonObject {
           ],
         },
       ],
-      clusters: decider === undefined ? [] : [deciderCluster(decider)],
-    },
-  }
-}
-
-function deciderCluster(address: string): JsonObject {
-  const [host, port] = address.split(':')
-  const endpoint = address.startsWith('unix:')
-    ? { pipe: { path: address.slice('unix:'.length) } }
-    : { socket_address: { address: host, port_value: Number(port) } }
-  return {
-    name: 'decider',
-    type: 'STATIC',
-    connect_timeout: '1s',
-    typed_extension_protocol_options: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-        '@type': typeUrls.httpProtocolOptions,
-        explicit_http_config: { http2_protocol_options: {} },
-      },
-    },
-    load_assignment: {
-      cluster_name: 'decider',
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: endpoint } }] }],
+      clusters: decider === undefined ? [] : [cluster({ name: 'decider', address: decider, isHttp2: true })],
     },
   }
 }

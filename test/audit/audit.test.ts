@@ -1,4 +1,13 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -71,7 +80,10 @@ t.test('a line that a crash cut off is closed, and its number is not given again
 t.test('a file that is no record is not written to', async (t) => {
   const dir = folder(t)
   writeFileSync(join(dir, 'decisions.jsonl'), 'something else\n')
-  t.throws(() => openAudit({ dir }), /the last line is not a record; expected a writable file/)
+  t.throws(
+    () => openAudit({ dir }),
+    /the last line of decisions\.jsonl is not a record; expected a directory whose record can be continued/,
+  )
 })
 
 t.test('long texts are cut', async (t) => {
@@ -79,4 +91,103 @@ t.test('long texts are cut', async (t) => {
   using audit = openAudit({ dir })
   audit.decided(anExchange({ request: someRequest({ path: `/${'a'.repeat(100_000)}` }) }), ALLOW, 'request')
   t.ok((linesOf(dir)[0] as string).length < 2000)
+})
+
+t.test('wherever a crash cuts the file, numbers grow and none is given twice', async (t) => {
+  const dir = folder(t)
+  const path = join(dir, 'decisions.jsonl')
+  {
+    using audit = openAudit({ dir })
+    for (let i = 0; i < 3; i++) audit.decided(anExchange(), ALLOW, 'request')
+  }
+  const whole = readFileSync(path)
+  const last = whole.lastIndexOf('{"seq":3')
+  for (const cut of [1, 5, 7, 8, 9, 20, whole.length - last - 1].flatMap((length) => [
+    length,
+    last + length,
+  ])) {
+    writeFileSync(path, whole)
+    truncateSync(path, cut)
+    // The second start finds the line that the first one closed.
+    for (let start = 0; start < 2; start++) openAudit({ dir })[Symbol.dispose]()
+    using audit = openAudit({ dir })
+    audit.decided(anExchange(), ALLOW, 'request')
+    const numbers = linesOf(dir).flatMap((line) => /^\{"seq":(\d+),/.exec(line)?.[1] ?? [])
+    t.same(numbers, [...new Set(numbers)].sort(), `cut at ${cut}`)
+    t.equal(JSON.parse(linesOf(dir).at(-1) as string).seq, linesOf(dir).length, `cut at ${cut}`)
+  }
+})
+
+t.test('a line that cannot be written throws; the next one says how many are missing', async (t) => {
+  const dir = folder(t)
+  const path = join(dir, 'decisions.jsonl')
+  symlinkSync('/dev/full', path)
+  using audit = openAudit({ dir })
+  for (let i = 0; i < 2; i++)
+    t.throws(() => audit.decided(anExchange(), ALLOW, 'request'), { code: 'ENOSPC' })
+  rmSync(path)
+  audit.decided(anExchange(), deny('policy_denied'), 'request')
+  audit.decided(anExchange(), ALLOW, 'request')
+  t.match(
+    linesOf(dir).map((line) => JSON.parse(line)),
+    [
+      { seq: 1, gap: { lost: 2, why: /ENOSPC/ } },
+      { seq: 2, verdict: 'deny' },
+      { seq: 3, verdict: 'allow' },
+    ],
+  )
+})
+
+t.test('a file that is removed or written to by somebody else is noticed', async (t) => {
+  const dir = folder(t)
+  const path = join(dir, 'decisions.jsonl')
+  using audit = openAudit({ dir })
+  audit.decided(anExchange(), ALLOW, 'request')
+  rmSync(path)
+  t.throws(() => audit.decided(anExchange(), ALLOW, 'request'), /decisions\.jsonl was removed/)
+  audit.decided(anExchange(), ALLOW, 'request')
+  t.same(
+    linesOf(dir).map((line) => JSON.parse(line).seq),
+    [2, 3],
+    'a gap, and the decision after it',
+  )
+  {
+    using other = openAudit({ dir })
+    other.decided(anExchange(), ALLOW, 'request')
+  }
+  t.throws(() => audit.decided(anExchange(), ALLOW, 'request'), /was changed by somebody else/)
+  audit.decided(anExchange(), ALLOW, 'request')
+  t.same(
+    linesOf(dir).map((line) => JSON.parse(line).seq),
+    [2, 3, 4, 5, 6],
+  )
+})
+
+t.test('a full file is set aside under its last number, and the count goes on', async (t) => {
+  const dir = folder(t)
+  for (let start = 0; start < 2; start++) {
+    using audit = openAudit({ dir, fullAtBytes: 1 })
+    for (let i = 0; i < 2; i++) audit.decided(anExchange(), ALLOW, 'request')
+  }
+  t.same(readdirSync(dir).sort(), [
+    'decisions-000000000000001.jsonl',
+    'decisions-000000000000002.jsonl',
+    'decisions-000000000000003.jsonl',
+    'decisions.jsonl',
+  ])
+  rmSync(join(dir, 'decisions.jsonl'))
+  using audit = openAudit({ dir })
+  audit.decided(anExchange(), ALLOW, 'request')
+  t.equal(JSON.parse(linesOf(dir)[0] as string).seq, 4, 'a missing file does not start the count anew')
+})
+
+t.test('an allowed answer adds no line, a refused one does', async (t) => {
+  const dir = folder(t)
+  using audit = openAudit({ dir })
+  audit.decided(anExchange(), ALLOW, 'response')
+  audit.decided(anExchange(), deny('policy_denied'), 'response')
+  t.match(
+    linesOf(dir).map((line) => JSON.parse(line)),
+    [{ seq: 1, phase: 'response', verdict: 'deny' }],
+  )
 })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Verdict } from '#decision/verdict.ts'
-import { pick } from '#traffic/pick.ts'
+import { pick, placeOf } from '#traffic/pick.ts'
 import { createTrafficStage } from '#traffic/traffic.ts'
 import { anExchange, fraudRoute, someRequest } from '../decision/an-exchange.ts'
 
@@ -23,6 +23,17 @@ t.test('the shares of many keys are those of the weights', async (t) => {
     const tolerance = 5 * Math.sqrt(keys * share * (1 - share))
     t.ok(Math.abs(candidates - keys * share) <= tolerance, `${candidates} of ${keys} at ${ppm} ppm`)
   }
+})
+
+t.test('everybody keeps the place that they have always had', async (t) => {
+  // Computed with another implementation of the docstring's formula; to change one of them is to move every user.
+  const rows: [salt: string, key: string, place: number][] = [
+    ['fraud', 'acme/s1', 257_889],
+    ['fraud', 'r-1', 41_001],
+    ['', '', 792_286],
+    ['naïve', 'ü', 181_181],
+  ]
+  for (const [salt, key, place] of rows) t.equal(placeOf(salt, key), place, `${salt} ${key}`)
 })
 
 t.test('growing a candidate moves nobody back, shrinking moves nobody onto it', async () => {

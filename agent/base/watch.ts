@@ -1,5 +1,6 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { messageOf } from './errors.ts'
 
 /**
  * Calls `onChange` after a file, or any file directly in a directory, was changed, replaced, added or removed.
@@ -28,16 +29,25 @@ export function watchPath(
 }
 
 function fingerprint(path: string): string {
-  const stats = statSync(path, { throwIfNoEntry: false, bigint: true })
-  if (stats === undefined) return 'absent'
-  if (!stats.isDirectory()) return print(stats)
-  return readdirSync(path)
-    .sort()
-    .map((name) => {
-      const entry = statSync(join(path, name), { throwIfNoEntry: false, bigint: true })
-      return entry === undefined ? `${name} absent` : `${name} ${print(entry)}`
-    })
-    .join('\n')
+  try {
+    const stats = statSync(path, { bigint: true })
+    if (!stats.isDirectory()) return print(stats)
+    return readdirSync(path)
+      .sort()
+      .map((name) => `${name} ${fingerprintOfEntry(join(path, name))}`)
+      .join('\n')
+  } catch (thrown) {
+    // Gone, or not to be read: a state like any other. The reader says what is wrong with it.
+    return messageOf(thrown)
+  }
+}
+
+function fingerprintOfEntry(path: string): string {
+  try {
+    return print(statSync(path, { bigint: true }))
+  } catch (thrown) {
+    return messageOf(thrown)
+  }
 }
 
 function print(stats: { readonly ino: bigint; readonly size: bigint; readonly mtimeNs: bigint }): string {

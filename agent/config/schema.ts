@@ -8,7 +8,7 @@ const withPort = (pattern: RegExp, expected: string) =>
     .refine((text) => Number(/:(\d+)$/.exec(text)?.[1] ?? 0) <= 65_535, 'a port of at most 65535')
 
 const listenAddress = withPort(
-  /^(unix:\/\S+|(127\.0\.0\.1|\[::1\]|localhost|0\.0\.0\.0):\d{1,5})$/,
+  /^(unix:\/\S+|(127\.0\.0\.1|\[::1\]|localhost):\d{1,5})$/,
   'unix:/path or 127.0.0.1:port',
 )
 const hostPort = withPort(/^([^\s:[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'host:port')

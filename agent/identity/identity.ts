@@ -22,8 +22,8 @@ const singleHeaders = [
 ]
 
 /**
- * Who is calling: the workload from the certificate that Envoy passes, and the tenant it acts for. With no Tenant
- * resource at all only the workload is demanded.
+ * Who is calling: the workload from the certificate that Envoy passes, and the tenant it acts for. Where no
+ * resources are configured only the workload is demanded.
  *
  * @throws SluiceError when a trust domain is none.
  */
@@ -79,7 +79,8 @@ export function createIdentityStage(options: {
       certificateSha256: sha256,
       notAfterMs,
     }
-    if (x.resources.tenants.length === 0) return ALLOW
+    // Without resources nobody was declared; a set that lost its last tenant demands one all the same.
+    if (x.resources.epoch === 0) return ALLOW
     const binding = bindTenant(x.resources, id)
     if (binding.kind === 'none') return deny('tenant_unknown', id.text)
     if (binding.kind === 'several') return deny('tenant_ambiguous', binding.names.join(', '))

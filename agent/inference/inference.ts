@@ -32,7 +32,9 @@ export function createInferenceStage(options: {
         return deny('path_not_canonical', fault)
       if (!isV2Grpc(bare)) return httpCall(x, bare)
       // Without the content type nobody would look into the message, and a lenient server might still serve it.
-      return isGrpc(x) ? grpcCall(x, bare) : deny('request_malformed', 'a gRPC path without the gRPC content type')
+      return isGrpc(x)
+        ? grpcCall(x, bare)
+        : deny('request_malformed', 'a gRPC path without the gRPC content type')
     },
   }
 }

@@ -1,7 +1,8 @@
 import * as library from '@open-policy-agent/opa-wasm'
 import { messageOf, SluiceError } from '#base/errors.ts'
 import type { JsonObject, JsonValue } from '#base/json.ts'
-import { builtins, type EvaluationContext, refusedBuiltins } from './builtins/builtins.ts'
+import type { EvaluationContext } from './builtins/builtin.ts'
+import { builtins, refusedBuiltins } from './builtins/builtins.ts'
 import { wellFormedJson } from './json-text.ts'
 
 /** One entrypoint of one module with its data, ready to be asked. */

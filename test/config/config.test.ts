@@ -59,6 +59,11 @@ t.test('a mistake is named with its line, its path, what was found and what was 
       valid.replace('unix:/run/sluice/agent.sock', '8.8.8.8:80'),
       /listen\.agent: "8\.8\.8\.8:80"; expected unix:\/path or 127/,
     ],
+    [
+      'an agent for everybody',
+      valid.replace('unix:/run/sluice/agent.sock', '0.0.0.0:15010'),
+      /listen\.agent: "0\.0\.0\.0:15010"; expected unix:\/path or 127/,
+    ],
     ['no YAML', 'a: [1\n', /sluice\.yaml:\d:\d: .*expected YAML/],
     [
       'a repeated key',

@@ -112,6 +112,7 @@ t.test('who is not proven is refused, each for its own reason', async (t) => {
     ['ext_proc that does not say', identify({ certificate: { pem: good } }), 'peer_certificate_untrusted'],
     ['foreign trust domain', identify(withPem(foreign)), 'peer_trust_domain_foreign'],
     ['no tenant', identify(withPem(stranger)), 'tenant_unknown'],
+    ['a set without any tenant', identify(withPem(good), []), 'tenant_unknown'],
     ['two tenants', identify(withPem(good), [acme, twice]), 'tenant_ambiguous'],
     [
       'authorization twice',

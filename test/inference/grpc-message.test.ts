@@ -125,7 +125,10 @@ t.test('methods that are not for callers are refused, unknown ones too', async (
 t.test('a gRPC path with another content type is refused', async (t) => {
   const request = someRequest({ path: inferPath, client: 'http', body: framed(message('fraud')) })
   const x: Exchange = { id: 'x', request, resources: someResources(), startedUs: 0 }
-  t.match(createInferenceStage({ isPathStrict: true }).request?.(x), { kind: 'deny', reason: 'request_malformed' })
+  t.match(createInferenceStage({ isPathStrict: true }).request?.(x), {
+    kind: 'deny',
+    reason: 'request_malformed',
+  })
 })
 
 t.test('the decision waits only as long as name and version may still come', async (t) => {

@@ -1,5 +1,5 @@
 import type { JsonValue } from '#base/json.ts'
-import type { Builtin, EvaluationContext } from './builtins.ts'
+import type { Builtin, EvaluationContext } from './builtin.ts'
 
 type JsonFunction = (context: EvaluationContext, ...args: JsonValue[]) => JsonValue | undefined
 

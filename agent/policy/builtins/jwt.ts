@@ -8,7 +8,7 @@ import {
   X509Certificate,
 } from 'node:crypto'
 import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
-import type { Builtin } from './builtins.ts'
+import type { Builtin } from './builtin.ts'
 import { jsonFamily, OperandError, text } from './family.ts'
 
 interface Token {

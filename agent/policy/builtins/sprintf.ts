@@ -1,4 +1,4 @@
-import type { RegoText } from './builtins.ts'
+import type { RegoText } from './builtin.ts'
 
 /**
  * Go's `fmt.Sprintf` as far as policies use it: `%v %s %d %q %x %X %o %b %c %f %e %g %%`, with flags, width and

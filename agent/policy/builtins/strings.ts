@@ -1,4 +1,4 @@
-import type { Builtin } from './builtins.ts'
+import type { Builtin } from './builtin.ts'
 import { integer, jsonFamily, list, text, texts } from './family.ts'
 import { sprintf } from './sprintf.ts'
 

@@ -18,6 +18,8 @@ import { file_envoy_service_discovery_v3_ads as ads } from '#gen/envoy/service/d
 import { file_envoy_service_ext_proc_v3_external_processor as extProc } from '#gen/envoy/service/ext_proc/v3/external_processor_pb.js'
 import { file_envoy_service_ratelimit_v3_rls as rateLimit } from '#gen/envoy/service/ratelimit/v3/rls_pb.js'
 import { file_envoy_service_secret_v3_sds as sds } from '#gen/envoy/service/secret/v3/sds_pb.js'
+import { file_grpc_health_v1_health as health } from '#gen/grpc/health/v1/health_pb.js'
+import { file_spiffe_workload_workload as workload } from '#gen/spiffe/workload/workload_pb.js'
 import { goTool } from '../harness/go-tools.ts'
 import { run } from '../harness/run.ts'
 
@@ -50,51 +52,68 @@ function everything(files: readonly DescFile[]): { messages: DescMessage[]; enum
   return { messages, enums }
 }
 
-t.test("every message, field and value is Envoy 1.40's own", async (t) => {
-  const bytes = await run(await goTool('descriptors'), [])
-  const official = createFileRegistry(fromBinary(FileDescriptorSetSchema, bytes))
-  const ours = everything([cluster, endpoint, route, secret, spiffe, extAuthz, ads, extProc, rateLimit, sds])
-  t.ok(ours.messages.length > 100, `compares ${ours.messages.length} messages`)
+t.test(
+  'every message, field and value is that of Envoy 1.40, gRPC health and the Workload API',
+  async (t) => {
+    const bytes = await run(await goTool('descriptors'), [])
+    const official = createFileRegistry(fromBinary(FileDescriptorSetSchema, bytes))
+    const ours = everything([
+      cluster,
+      endpoint,
+      route,
+      secret,
+      spiffe,
+      extAuthz,
+      ads,
+      extProc,
+      rateLimit,
+      sds,
+      health,
+      workload,
+    ])
+    t.ok(ours.messages.length > 100, `compares ${ours.messages.length} messages`)
 
-  const differences: string[] = []
-  for (const message of ours.messages) {
-    const theirs = official.getMessage(message.typeName)
-    if (theirs === undefined) {
-      differences.push(`${message.typeName}: is not a message of Envoy`)
-      continue
+    const differences: string[] = []
+    for (const message of ours.messages) {
+      const theirs = official.getMessage(message.typeName)
+      if (theirs === undefined) {
+        differences.push(`${message.typeName}: is not a message of Envoy`)
+        continue
+      }
+      for (const field of message.fields) {
+        const their = theirs.fields.find((candidate) => candidate.name === field.name)
+        const wanted = their === undefined ? 'no such field' : describeField(their)
+        const found = describeField(field)
+        if (found !== wanted)
+          differences.push(`${message.typeName}.${field.name}: ${found}, Envoy has ${wanted}`)
+      }
+      if (!complete.includes(message.file.proto.package)) continue
+      for (const field of theirs.fields) {
+        if (message.fields.every((own) => own.name !== field.name))
+          differences.push(`${message.typeName}.${field.name}: missing`)
+      }
     }
-    for (const field of message.fields) {
-      const their = theirs.fields.find((candidate) => candidate.name === field.name)
-      const wanted = their === undefined ? 'no such field' : describeField(their)
-      const found = describeField(field)
-      if (found !== wanted)
-        differences.push(`${message.typeName}.${field.name}: ${found}, Envoy has ${wanted}`)
+    for (const type of ours.enums) {
+      const theirs = official.getEnum(type.typeName)
+      const text = (values: DescEnum['values'] = []) =>
+        values.map((value) => `${value.name}=${value.number}`).join(' ')
+      if (text(type.values) !== text(theirs?.values))
+        differences.push(`${type.typeName}: ${text(type.values)}`)
     }
-    if (!complete.includes(message.file.proto.package)) continue
-    for (const field of theirs.fields) {
-      if (message.fields.every((own) => own.name !== field.name))
-        differences.push(`${message.typeName}.${field.name}: missing`)
+    for (const file of [extAuthz, extProc, rateLimit, ads, sds, workload]) {
+      for (const service of file.services) {
+        const theirs = official.getService(service.typeName)
+        const text = (methods: typeof service.methods = []) =>
+          methods
+            .map(
+              (method) =>
+                `${method.name} ${method.methodKind} ${method.input.typeName} ${method.output.typeName}`,
+            )
+            .join('\n')
+        if (text(service.methods) !== text(theirs?.methods))
+          differences.push(`${service.typeName}: ${text(service.methods)}`)
+      }
     }
-  }
-  for (const type of ours.enums) {
-    const theirs = official.getEnum(type.typeName)
-    const text = (values: DescEnum['values'] = []) =>
-      values.map((value) => `${value.name}=${value.number}`).join(' ')
-    if (text(type.values) !== text(theirs?.values)) differences.push(`${type.typeName}: ${text(type.values)}`)
-  }
-  for (const file of [extAuthz, extProc, rateLimit, ads, sds]) {
-    for (const service of file.services) {
-      const theirs = official.getService(service.typeName)
-      const text = (methods: typeof service.methods = []) =>
-        methods
-          .map(
-            (method) =>
-              `${method.name} ${method.methodKind} ${method.input.typeName} ${method.output.typeName}`,
-          )
-          .join('\n')
-      if (text(service.methods) !== text(theirs?.methods))
-        differences.push(`${service.typeName}: ${text(service.methods)}`)
-    }
-  }
-  t.same(differences, [])
-})
+    t.same(differences, [])
+  },
+)

@@ -43,8 +43,8 @@ type FrameGuard = ReturnType<typeof createFrameGuard>
 
 /** The names of model and version stand at the very start; a message that hides them behind more than this is refused. */
 const maxPrefixBytes = 65_536
-/** How long the first message may take before Envoy is asked for patience. */
-const askForTimeAfterMs = 50
+/** How long the first message may take before Envoy is asked for patience: less than the least `message_timeout`. */
+const askForTimeAfterMs = 5
 
 /** Where the request's side of the stream stands. */
 type State =

@@ -214,6 +214,29 @@ t.test('the generated configuration has nothing to mend, also as the running Env
   )
 })
 
+t.test('thousands of streams, each ended by Envoy with a reset, cost no connection', async (t) => {
+  const agent = keepAliveAgent(16)
+  const closed = async () => (await world.envoy.stats()).get('cluster.sluice_agent.upstream_cx_destroy') ?? 0
+  const before = await closed()
+  const statuses = new Set<number>()
+  let left = 2500
+  const worker = async () => {
+    while (left-- > 0) {
+      const answer = await http({
+        port: world.mainPort,
+        path: inferPath,
+        body,
+        tls: { ...tls('acme'), agent },
+      })
+      statuses.add(answer.status)
+    }
+  }
+  await Promise.all(Array.from({ length: 16 }, worker))
+  agent.destroy()
+  t.same([...statuses], [200])
+  t.equal(await closed(), before)
+})
+
 t.test('an agent that is frozen lets nothing through, and all is well when it thaws', async (t) => {
   upstream.clear()
   world.agent.kill('SIGSTOP')

@@ -34,7 +34,8 @@ const { passed, failed } = count(report)
 rmSync(folder, { recursive: true, force: true })
 const isGood = result.status === 0 && failed === 0 && passed > 0
 // A runner that died without naming a failed assertion is a failure all the same.
-process.stdout.write(`${passed} passed, ${isGood ? 0 : Math.max(failed, 1)} failed\n`)
+// On a line of its own: the reporter leaves the cursor, and escape codes, on the one before.
+process.stdout.write(`\n${passed} passed, ${isGood ? 0 : Math.max(failed, 1)} failed\n`)
 process.exit(isGood ? 0 : 1)
 
 /** Whether a test file starts real components: it imports the harness, itself or through a neighbour. */

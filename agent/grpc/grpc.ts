@@ -1,83 +1,124 @@
 import { chmodSync, rmSync } from 'node:fs'
-import { createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import { createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls'
 import { splitHostPort } from '#base/address.ts'
 import { SluiceError } from '#base/errors.ts'
-import { serveCall } from './call.ts'
+import { openCall } from './call.ts'
+import { createGrpcCounters, type GrpcCounters } from './counters.ts'
+import { Connection, type ConnectionLimits } from './http2/connection.ts'
 import type { Method } from './service.ts'
 import { removeStaleSocket } from './stale-socket.ts'
 
 export interface GrpcServer extends AsyncDisposable {
   /** The port, when it listens on one; otherwise 0. */
   readonly port: number
+  readonly counters: GrpcCounters
 }
 
-/**
- * Resets that one connection may send at once and each second. Envoy ends every ext_proc stream with RST_STREAM: Node's
- * own bound (1,000 at once, 33 a second) takes a busy Envoy for a rapid-reset attack and ends the connection, and with it
- * every request that runs. That is also why @grpc/grpc-js, which has no such option, cannot host this.
- */
-const resetsPerSecond = 100_000
-
-/**
- * Hosts a method table: gRPC over HTTP/2, without TLS, on a Unix socket or loopback. A Unix socket gets the mode 0660;
- * one that a dead process left is removed, one that somebody listens on is not.
- *
- * @param options.listen `unix:/path` or `host:port`
- * @throws SluiceError when it cannot be bound.
- * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
- */
-export async function startGrpcServer(options: {
+export interface GrpcServerOptions {
+  /** `unix:/path` or `host:port`. */
   readonly listen: string
   readonly methods: readonly Method[]
   readonly maxMessageBytes: number
+  /** Server certificate, and what clients must show; without it the server speaks plain HTTP/2. */
+  readonly tls?: Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'requestCert' | 'rejectUnauthorized'>
   /** How long running calls have after the server was told to stop. */
   readonly drainMs?: number
-}): Promise<GrpcServer> {
-  const { listen, maxMessageBytes, drainMs = 5000 } = options
-  const methods = new Map(options.methods.map((method) => [method.path, method]))
+  /** How long a connection preface, or a frame that has begun, may stay unfinished. */
+  readonly prefaceTimeoutMs?: number
+  readonly maxConcurrentStreams?: number
+  readonly counters?: GrpcCounters
+  /** Told of what a handler threw, which it must not; its call ends with INTERNAL. */
+  onHandlerFault?(cause: unknown): void
+}
+
+/** Envoy has one connection for each of its worker threads. */
+const maxConnections = 1024
+const sweepEveryMs = 500
+
+const limits: Omit<ConnectionLimits, 'prefaceTimeoutMs' | 'maxConcurrentStreams'> = {
+  maxHeaderListBytes: 64 << 10,
+  // A message of 4 MB never stalls: half of it is given back while the other half is on its way.
+  streamWindowBytes: 1 << 20,
+  connectionWindowBytes: 16 << 20,
+  maxHeldBytes: 64 << 20,
+}
+
+/**
+ * Hosts a method table: gRPC over HTTP/2 on a Unix socket or a port, straight on the socket. A Unix socket gets the mode
+ * 0660; one that a dead process left is removed, one that somebody listens on is not.
+ *
+ * @throws SluiceError when it cannot be bound.
+ * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+ */
+export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+  const { listen, maxMessageBytes, drainMs = 5000, counters = createGrpcCounters() } = options
+  const call = {
+    methods: new Map(options.methods.map((method) => [method.path, method])),
+    maxMessageBytes,
+    nowMs: Date.now,
+    onHandlerFault: options.onHandlerFault ?? (() => {}),
+  }
   const path = listen.startsWith('unix:') ? listen.slice('unix:'.length) : undefined
   if (path !== undefined) await removeStaleSocket(path)
 
-  const sessions = new Set<ServerHttp2Session>()
-  const server = createServer({
-    settings: { initialWindowSize: 1 << 20, maxConcurrentStreams: 100_000, maxHeaderListSize: 64 << 10 },
-    streamResetBurst: resetsPerSecond,
-    streamResetRate: resetsPerSecond,
-    // Megabytes that one connection may hold; Envoy keeps to one.
-    maxSessionMemory: 256,
-  })
-  server.on('session', (session) => {
-    sessions.add(session)
-    session.once('close', () => sessions.delete(session))
-    // A connection that breaks ends its own streams; there is nothing else to do about it.
-    session.on('error', () => session.destroy())
-  })
-  server.on('stream', (stream: ServerHttp2Stream, headers) =>
-    serveCall({ stream, headers, methods, maxMessageBytes }),
-  )
+  const connections = new Set<Connection>()
+  const accept = (socket: Socket) => {
+    const connection = new Connection({
+      socket,
+      limits: {
+        ...limits,
+        maxConcurrentStreams: options.maxConcurrentStreams ?? 10_000,
+        prefaceTimeoutMs: options.prefaceTimeoutMs ?? 10_000,
+      },
+      counters,
+      nowMs: () => performance.now(),
+      accept: (stream, head) => openCall(stream, head, call),
+      onClosed: () => connections.delete(connection),
+    })
+    connections.add(connection)
+  }
+  const server =
+    options.tls === undefined ? createServer({ noDelay: true }, accept) : tlsServer(options.tls, accept)
+  server.maxConnections = maxConnections
   await bind(server, listen, path)
   if (path !== undefined) chmodSync(path, 0o660)
+  const sweep = setInterval(() => {
+    const nowMs = performance.now()
+    for (const connection of connections) connection.sweep(nowMs)
+  }, sweepEveryMs).unref()
 
   const address = server.address()
   return {
     port: typeof address === 'object' && address !== null ? address.port : 0,
+    counters,
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
-        const timer = setTimeout(() => {
-          for (const session of sessions) session.destroy()
+        const cutOff = setTimeout(() => {
+          for (const connection of connections) connection.destroy()
         }, drainMs)
         server.close(() => {
-          clearTimeout(timer)
+          clearTimeout(cutOff)
+          clearInterval(sweep)
           if (path !== undefined) rmSync(path, { force: true })
           resolve()
         })
-        // GOAWAY: no new streams, running ones may end.
-        for (const session of sessions) session.close()
+        for (const connection of connections) connection.drain()
       }),
   }
 }
 
-function bind(server: Http2Server, listen: string, path: string | undefined): Promise<void> {
+function tlsServer(tls: TlsOptions, accept: (socket: Socket) => void): Server {
+  const server = createTlsServer({ ...tls, noDelay: true, minVersion: 'TLSv1.2', ALPNProtocols: ['h2'] })
+  server.on('secureConnection', (socket: TLSSocket) => {
+    // A client that did not negotiate HTTP/2 would read our frames as rubbish (RFC 9113, §3.2).
+    if (socket.alpnProtocol === 'h2') accept(socket)
+    else socket.destroy()
+  })
+  return server
+}
+
+function bind(server: Server, listen: string, path: string | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause) => {
       const expected = 'an address that can be bound'

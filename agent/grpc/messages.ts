@@ -1,46 +1,113 @@
 import type { Status } from './service.ts'
+import { code } from './status.ts'
 
-const headerBytes = 5
-const resourceExhausted = 8
-const unimplemented = 12
+/** Flag and length, before each message. */
+export const prefixBytes = 5
+const leastHeldBytes = 256
 
-/** A message with the prefix it travels with: flag and length. */
-export function frame(message: Uint8Array): Buffer {
-  const framed = Buffer.allocUnsafe(headerBytes + message.length)
-  framed[0] = 0
-  framed.writeUInt32BE(message.length, 1)
-  framed.set(message, headerBytes)
-  return framed
-}
+/** Counts what is kept; false when it may not be. */
+export type Hold = (bytes: number) => boolean
 
-/** Takes the bytes of a call apart into messages. Holds at most one unfinished message. */
+/**
+ * Takes the bytes of a call apart into messages. Keeps one unfinished message at most, in memory that grows with what has
+ * really come and not with what was announced.
+ */
 export class MessageReader {
   readonly #maxBytes: number
-  #held: Buffer = Buffer.alloc(0)
+  readonly #encoding: string
+  readonly #hold: Hold
+  #kept: Buffer = Buffer.alloc(0)
+  #keptBytes = 0
 
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes
+  /** `encoding` is what the call named in `grpc-encoding`. */
+  constructor(options: { readonly maxBytes: number; readonly encoding: string; readonly hold: Hold }) {
+    this.#maxBytes = options.maxBytes
+    this.#encoding = options.encoding
+    this.#hold = options.hold
   }
 
   /** Whether bytes of an unfinished message are left. */
   get isPartial(): boolean {
-    return this.#held.length > 0
+    return this.#keptBytes > 0
   }
 
   /** Gives every message that is whole now to `take`; a status when the call must end. */
   feed(chunk: Buffer, take: (message: Buffer) => void): Status | undefined {
-    let bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk])
-    while (bytes.length >= headerBytes) {
-      if (bytes[0] !== 0) return { code: unimplemented, message: 'compressed messages are not supported' }
-      const length = bytes.readUInt32BE(1)
-      if (length > this.#maxBytes)
-        return { code: resourceExhausted, message: `a message of more than ${this.#maxBytes} bytes` }
-      const end = headerBytes + length
-      if (bytes.length < end) break
-      take(bytes.subarray(headerBytes, end))
-      bytes = bytes.subarray(end)
+    let at = 0
+    while (this.#keptBytes > 0) {
+      const missing = this.#missing()
+      if (typeof missing !== 'number') return missing
+      if (missing === 0) {
+        const whole = this.#kept.subarray(prefixBytes, this.#keptBytes)
+        this.release()
+        take(whole)
+        break
+      }
+      if (at === chunk.length) return undefined
+      const end = Math.min(chunk.length, at + missing)
+      const fault = this.#keep(chunk, at, end)
+      if (fault !== undefined) return fault
+      at = end
     }
-    this.#held = bytes
+    while (chunk.length - at >= prefixBytes) {
+      const length = this.#length(chunk, at)
+      if (typeof length !== 'number') return length
+      const end = at + prefixBytes + length
+      if (end > chunk.length) break
+      take(chunk.subarray(at + prefixBytes, end))
+      at = end
+    }
+    if (at === chunk.length) return undefined
+    // Only what lies whole in one read is not copied.
+    const fault = this.#keep(chunk, at, chunk.length)
+    const missing = fault ?? this.#missing()
+    return typeof missing === 'number' ? undefined : missing
+  }
+
+  /** Lets go of what is kept. */
+  release(): void {
+    this.#hold(-this.#kept.length)
+    this.#kept = Buffer.alloc(0)
+    this.#keptBytes = 0
+  }
+
+  /** How many bytes the kept message lacks, of its prefix first. */
+  #missing(): number | Status {
+    if (this.#keptBytes < prefixBytes) return prefixBytes - this.#keptBytes
+    const length = this.#length(this.#kept, 0)
+    return typeof length === 'number' ? prefixBytes + length - this.#keptBytes : length
+  }
+
+  #length(bytes: Buffer, at: number): number | Status {
+    const compressed = bytes[at] as number
+    if (compressed !== 0) return this.#compressionFault(compressed)
+    const length = bytes.readUInt32BE(at + 1)
+    if (length <= this.#maxBytes) return length
+    return { code: code.resourceExhausted, message: `a message of more than ${this.#maxBytes} bytes` }
+  }
+
+  #compressionFault(flag: number): Status {
+    if (flag === 1 && this.#encoding !== '' && this.#encoding !== 'identity')
+      return { code: code.unimplemented, message: 'compressed messages are not supported' }
+    return { code: code.internal, message: 'a message that is compressed by no named encoding' }
+  }
+
+  #keep(chunk: Buffer, from: number, to: number): Status | undefined {
+    const needed = this.#keptBytes + (to - from)
+    if (needed > this.#kept.length) {
+      const size = Math.max(
+        leastHeldBytes,
+        needed,
+        Math.min(this.#kept.length * 2, this.#maxBytes + prefixBytes),
+      )
+      if (!this.#hold(size - this.#kept.length))
+        return { code: code.resourceExhausted, message: 'too many unfinished messages' }
+      const grown = Buffer.allocUnsafeSlow(size)
+      this.#kept.copy(grown, 0, 0, this.#keptBytes)
+      this.#kept = grown
+    }
+    chunk.copy(this.#kept, this.#keptBytes, from, to)
+    this.#keptBytes = needed
     return undefined
   }
 }

@@ -10,7 +10,7 @@ import {
   AttributeContextSchema,
 } from '#gen/envoy/service/auth/v3/attribute_context_pb.js'
 import { CheckRequestSchema, CheckResponseSchema } from '#gen/envoy/service/auth/v3/external_auth_pb.js'
-import { framed, headerMap, inferFrame, inferPath, type Kit, kit } from './kit.ts'
+import { bareCall, framed, headerMap, inferFrame, inferPath, type Kit, kit } from './kit.ts'
 
 type Context = MessageInitShape<typeof AttributeContextSchema>
 type Http = MessageInitShape<typeof AttributeContext_HttpRequestSchema>
@@ -25,7 +25,7 @@ function checkBytes(http: Http, context: Context = {}): Uint8Array {
 async function check({ pipeline, log }: Kit, bytes: Uint8Array) {
   const method = extAuthzMethod({ pipeline, log, clock: { nowMs: () => 1000, monotonicUs: () => 0 } })
   if (method.kind !== 'unary') throw new Error('Check is unary')
-  const answer = await method.handle(bytes)
+  const answer = await method.handle(Buffer.from(bytes), bareCall)
   return answer instanceof Uint8Array ? fromBinary(CheckResponseSchema, answer) : answer
 }
 

@@ -9,7 +9,7 @@ import {
   ProcessingResponseSchema,
 } from '#gen/envoy/service/ext_proc/v3/external_processor_pb.js'
 import { ModelInferRequestSchema } from '#gen/inference/grpc_service_pb.js'
-import type { Status } from '#grpc/service.ts'
+import type { CallContext, Status, StreamWriter } from '#grpc/service.ts'
 import { createInferenceStage } from '#inference/inference.ts'
 import { noResources } from '#resources/resources.ts'
 import { createLogger, type Logger } from '#telemetry/telemetry.ts'
@@ -79,20 +79,23 @@ export function script({ pipeline, log }: Kit, firstMessageTimeoutMs = 1000): Sc
     reader.ended()
   }
   let isOver = false
-  const reader = method.open({
+  const writer: StreamWriter = {
     send: (message) => void answers.push(fromBinary(ProcessingResponseSchema, message)),
     close: (status) => {
       closed ??= status ?? 'ok'
       end()
     },
-  })
+    pause: () => {},
+    resume: () => {},
+  }
+  const reader = method.open(writer, bareCall)
   const heard = () => {
     const taken = answers
     answers = []
     return taken
   }
   const sayBytes = (bytes: Uint8Array) => {
-    if (!isOver) reader.message(bytes)
+    if (!isOver) reader.message(Buffer.from(bytes))
   }
   return {
     say: (...asks) => {
@@ -219,4 +222,12 @@ export function framed(message: Uint8Array): Buffer {
 /** Lets every promise that is settled already be handled. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** A call that brought nothing but its messages. */
+export const bareCall: CallContext = {
+  metadata: () => undefined,
+  deadlineMs: undefined,
+  setHeaders: () => {},
+  setTrailers: () => {},
 }

@@ -1,49 +1,95 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { frame, MessageReader } from '#grpc/messages.ts'
+import { MessageReader } from '#grpc/messages.ts'
 
-t.test('messages come out as they went in, however the bytes are cut', async () => {
+function frame(message: Uint8Array, flag = 0): Buffer {
+  const prefix = Buffer.alloc(5, flag)
+  prefix.writeUInt32BE(message.length, 1)
+  return Buffer.concat([prefix, message])
+}
+
+/** A reader whose memory is counted. */
+function reader(maxBytes: number, more: { encoding?: string; budget?: number } = {}) {
+  const state = { held: 0, most: 0 }
+  const messages = new MessageReader({
+    maxBytes,
+    encoding: more.encoding ?? '',
+    hold: (bytes) => {
+      if (state.held + bytes > (more.budget ?? Number.POSITIVE_INFINITY)) return false
+      state.held += bytes
+      state.most = Math.max(state.most, state.held)
+      return true
+    },
+  })
+  return { messages, state }
+}
+
+const none = () => {
+  throw new Error('no message was expected')
+}
+
+t.test('messages come out as they went in, however the bytes are cut, and nothing is kept', async () => {
   fc.assert(
     fc.property(
       fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 6 }),
       fc.array(fc.nat(300)),
-      (messages, cuts) => {
-        const bytes = Buffer.concat(messages.map(frame))
-        const reader = new MessageReader(200)
+      (sent, cuts) => {
+        const bytes = Buffer.concat(sent.map((message) => frame(message)))
+        const { messages, state } = reader(200)
         const taken: Buffer[] = []
         let at = 0
-        for (const end of [...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length].sort(
-          (a, b) => a - b,
-        )) {
-          if (reader.feed(bytes.subarray(at, end), (message) => taken.push(message)) !== undefined)
+        const ends = [...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length].sort((a, b) => a - b)
+        for (const end of ends) {
+          if (messages.feed(bytes.subarray(at, end), (message) => taken.push(message)) !== undefined)
             return false
           at = end
         }
         return (
-          !reader.isPartial &&
-          taken.length === messages.length &&
-          taken.every((message, index) => message.equals(messages[index] as Uint8Array))
+          !messages.isPartial &&
+          state.held === 0 &&
+          taken.length === sent.length &&
+          taken.every((message, index) => message.equals(sent[index] as Uint8Array))
         )
       },
     ),
   )
 })
 
-t.test('a message that is too long is refused by its header, before its bytes are held', async (t) => {
-  const reader = new MessageReader(10)
+t.test('a message that is too long is refused by its prefix, before its bytes are kept', async (t) => {
+  const { messages } = reader(10)
   t.equal(
-    reader.feed(frame(new Uint8Array(10)), () => {}),
+    messages.feed(frame(new Uint8Array(10)), () => {}),
     undefined,
   )
-  t.match(
-    reader.feed(frame(new Uint8Array(11)).subarray(0, 5), () => t.fail('no message')),
-    { code: 8 },
-  )
+  t.match(messages.feed(frame(new Uint8Array(11)).subarray(0, 5), none), { code: 8 })
+  const dripped = reader(10).messages
+  for (const byte of [0, 0, 0, 0]) t.equal(dripped.feed(Buffer.from([byte]), none), undefined)
+  t.match(dripped.feed(Buffer.from([11]), none), { code: 8 })
 })
 
-t.test('a compressed message is refused', async (t) => {
-  t.match(
-    new MessageReader(10).feed(Buffer.from([1, 0, 0, 0, 0]), () => t.fail('no message')),
-    { code: 12 },
-  )
+t.test('memory grows with what has come, not with what was announced', async (t) => {
+  const { messages, state } = reader(4 << 20)
+  messages.feed(frame(new Uint8Array(4 << 20)).subarray(0, 1000), none)
+  t.ok(state.most < 5000, `${state.most} bytes`)
+  messages.release()
+  t.equal(state.held, 0)
 })
+
+t.test('what may not be kept ends the call', async (t) => {
+  const { messages } = reader(4 << 20, { budget: 10_000 })
+  const half = frame(new Uint8Array(40_000)).subarray(0, 30_000)
+  t.match(messages.feed(half, none), { code: 8, message: 'too many unfinished messages' })
+})
+
+t.test(
+  'a compressed message is refused: as unsupported, or as a fault where no encoding was named',
+  async (t) => {
+    for (const [flag, encoding, code] of [
+      [1, 'gzip', 12],
+      [1, '', 13],
+      [1, 'identity', 13],
+      [2, 'gzip', 13],
+    ] as const)
+      t.match(reader(10, { encoding }).messages.feed(frame(new Uint8Array(3), flag), none), { code })
+  },
+)

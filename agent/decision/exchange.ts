@@ -26,12 +26,12 @@ export interface RequestFacts {
   readonly protocol: string
   readonly headers: RequestHeaders
   readonly client: ClientKind
-  readonly certificate?: PeerCertificate
-  readonly sni?: string
+  readonly certificate?: PeerCertificate | undefined
+  readonly sni?: string | undefined
   /** `ip:port` of the downstream connection; empty when unknown. */
   readonly sourceAddress: string
   /** What was seen of the body: the first bytes or all of it. `undefined` when none was sent to us. */
-  readonly body?: Uint8Array
+  readonly body?: Uint8Array | undefined
   /** False when more of the body exists than `body` holds. */
   readonly isBodyComplete: boolean
   /** The route's `context_extensions` (ext_authz) or the attributes the config generator wrote. */

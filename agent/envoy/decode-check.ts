@@ -1,174 +1,353 @@
-import { fromBinary } from '@bufbuild/protobuf'
-import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
+import type { JsonValue } from '#base/json.ts'
 import type { RequestFacts } from '#decision/exchange.ts'
-import { RequestHeaders } from '#decision/request-headers.ts'
-import type { Address } from '#gen/envoy/config/core/v3/address_pb.js'
-import type { Metadata } from '#gen/envoy/config/core/v3/base_pb.js'
-import type {
-  AttributeContext,
-  AttributeContext_HttpRequest,
-  AttributeContext_Peer,
-} from '#gen/envoy/service/auth/v3/attribute_context_pb.js'
-import { CheckRequestSchema } from '#gen/envoy/service/auth/v3/external_auth_pb.js'
-import { isWholeBody } from './body-facts.ts'
-import { clientKind } from './client-kind.ts'
+import { type AddressFacts, CheckFacts, type PeerFacts, type RawHeader } from './check-facts.ts'
+import { populated } from './populated.ts'
+import { readStruct, readTextEntry, setOwn } from './wire/common.ts'
+import { Reader, WireFault } from './wire/reader.ts'
 
 /**
- * Reads a CheckRequest into facts.
+ * Reads a CheckRequest into facts, in one walk over its bytes.
  *
- * @throws Error when the bytes are no such message or say nothing of an HTTP request.
+ * @throws WireFault when the bytes are no such message or say nothing of an HTTP request; URIError for a certificate that
+ *   is not URL-encoded.
+ * @see envoy/service/auth/v3/attribute_context.proto for the field numbers
  */
-export function decodeCheck(bytes: Uint8Array, nowMs: number): RequestFacts {
-  const { attributes } = fromBinary(CheckRequestSchema, bytes)
-  const http = attributes?.request?.http
-  if (attributes === undefined || http === undefined) throw new Error('no attributes.request.http')
-  const headers = headersOf(http)
-  const body = bodyOf(http)
-  const pem = attributes.source?.certificate ?? ''
-  return {
-    api: 'ext_authz',
-    requestId: headers.single('x-request-id') ?? '',
-    method: http.method,
-    path: http.path,
-    authority: http.host,
-    scheme: http.scheme,
-    protocol: http.protocol,
-    headers,
-    client: clientKind(headers),
-    ...(pem !== '' && { certificate: { pem: decodeURIComponent(pem) } }),
-    ...(attributes.tlsSession !== undefined && { sni: attributes.tlsSession.sni }),
-    sourceAddress: addressText(attributes.source?.address),
-    ...(body !== undefined && { body }),
-    isBodyComplete: isWholeBody(headers, body?.length ?? 0),
-    contextExtensions: attributes.contextExtensions,
-    receivedAtMs: nowMs,
-    attributes: () => attributesJson(attributes),
+export function decodeCheck(bytes: Buffer, nowMs: number): RequestFacts {
+  const reader = new Reader(bytes)
+  const facts = new CheckFacts(nowMs)
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    if (tag === 0x0a) readAttributes(reader, facts)
+    else reader.skip(tag)
   }
+  if (!facts.hasHttp) throw new WireFault('no attributes.request.http', bytes.length)
+  return facts.complete()
 }
 
-/** `header_map` keeps every value as it came; `headers` is there when Envoy was not asked for raw ones. */
-function headersOf(http: AttributeContext_HttpRequest): RequestHeaders {
-  const headers = new RequestHeaders()
-  for (const { key, value, rawValue } of http.headerMap?.headers ?? []) {
-    headers.add(key, rawValue.length > 0 ? Buffer.from(rawValue).toString('latin1') : value)
-  }
-  for (const [key, value] of Object.entries(http.headers)) {
-    if (!headers.has(key.toLowerCase())) headers.add(key, value)
-  }
-  return headers
-}
-
-function bodyOf(http: AttributeContext_HttpRequest): Uint8Array | undefined {
-  if (http.rawBody.length > 0) return http.rawBody
-  return http.body === '' ? undefined : Buffer.from(http.body)
-}
-
-function addressText(address: Address | undefined): string {
-  if (address?.address.case !== 'socketAddress') return ''
-  const { address: host, portSpecifier } = address.address.value
-  return portSpecifier.case === 'portValue' ? `${host}:${portSpecifier.value}` : host
-}
-
-/**
- * `input.attributes` as the OPA Envoy plugin writes it: lowerCamelCase, only what is populated, 64-bit numbers and enums
- * as numbers, bytes as base64, the time as seconds and nanoseconds.
- */
-function attributesJson(context: AttributeContext): JsonObject {
-  const {
-    source,
-    destination,
-    request,
-    contextExtensions,
-    metadataContext,
-    routeMetadataContext,
-    tlsSession,
-  } = context
-  return {
-    ...(source && { source: peerJson(source) }),
-    ...(destination && { destination: peerJson(destination) }),
-    ...(request && {
-      request: {
-        ...(request.time && {
-          time: populated({ seconds: Number(request.time.seconds), nanos: request.time.nanos }),
-        }),
-        ...(request.http && { http: httpJson(request.http) }),
-      },
-    }),
-    ...(Object.keys(contextExtensions).length > 0 && { contextExtensions }),
-    ...(metadataContext && { metadataContext: metadataJson(metadataContext) }),
-    ...(routeMetadataContext && { routeMetadataContext: metadataJson(routeMetadataContext) }),
-    ...(tlsSession && { tlsSession: populated({ sni: tlsSession.sni }) }),
-  }
-}
-
-function peerJson(peer: AttributeContext_Peer): JsonObject {
-  return populated({
-    address: peer.address && addressJson(peer.address),
-    service: peer.service,
-    labels: peer.labels,
-    principal: peer.principal,
-    certificate: peer.certificate,
-  })
-}
-
-function addressJson(address: Address): JsonObject {
-  const { case: kind, value } = address.address
-  if (kind === 'socketAddress') {
-    const { portSpecifier } = value
-    return {
-      socketAddress: populated({
-        protocol: value.protocol,
-        address: value.address,
-        portValue: portSpecifier.case === 'portValue' ? portSpecifier.value : undefined,
-        namedPort: portSpecifier.case === 'namedPort' ? portSpecifier.value : undefined,
-        resolverName: value.resolverName,
-        ipv4Compat: value.ipv4Compat,
-      }),
+function readAttributes(reader: Reader, facts: CheckFacts): void {
+  const outer = reader.enter()
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    switch (tag) {
+      case 0x0a:
+        facts.source = readPeer(reader, facts.source)
+        break
+      case 0x12:
+        facts.destination = readPeer(reader, facts.destination)
+        break
+      case 0x22:
+        readRequest(reader, facts)
+        break
+      case 0x52:
+        readTextEntry(reader, facts.contextExtensions)
+        break
+      case 0x5a:
+        facts.metadataContext = readMetadata(reader, facts.metadataContext)
+        break
+      case 0x62:
+        readTlsSession(reader, facts)
+        break
+      case 0x6a:
+        facts.routeMetadataContext = readMetadata(reader, facts.routeMetadataContext)
+        break
+      default:
+        reader.skip(tag)
     }
   }
-  if (kind === 'pipe') return { pipe: populated({ path: value.path, mode: value.mode }) }
-  return {}
+  reader.leave(outer)
 }
 
-function httpJson(http: AttributeContext_HttpRequest): JsonObject {
-  return populated({
-    id: http.id,
-    method: http.method,
-    headers: http.headers,
-    headerMap: http.headerMap && {
-      headers: http.headerMap.headers.map(({ key, value, rawValue }) =>
-        populated({ key, value, rawValue: Buffer.from(rawValue).toString('base64') }),
-      ),
-    },
-    path: http.path,
-    host: http.host,
-    scheme: http.scheme,
-    query: http.query,
-    fragment: http.fragment,
-    size: Number(http.size),
-    protocol: http.protocol,
-    body: http.body,
-    rawBody: Buffer.from(http.rawBody).toString('base64'),
-  })
+function readPeer(reader: Reader, before: PeerFacts | undefined): PeerFacts {
+  const peer = before ?? { address: undefined, service: '', labels: {}, principal: '', certificate: '' }
+  const outer = reader.enter()
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    switch (tag) {
+      case 0x0a:
+        peer.address = readAddress(reader, peer.address)
+        break
+      case 0x12:
+        peer.service = reader.string()
+        break
+      case 0x1a:
+        readTextEntry(reader, peer.labels)
+        break
+      case 0x22:
+        peer.principal = reader.string()
+        break
+      case 0x2a:
+        peer.certificate = reader.string()
+        break
+      default:
+        reader.skip(tag)
+    }
+  }
+  reader.leave(outer)
+  return peer
 }
 
-function metadataJson(metadata: Metadata): JsonObject {
-  const typed = Object.entries(metadata.typedFilterMetadata).map(([name, { typeUrl, value }]) => [
-    name,
-    { typeUrl, value: Buffer.from(value).toString('base64') },
-  ])
-  return populated({
-    filterMetadata: metadata.filterMetadata as JsonObject,
-    typedFilterMetadata: Object.fromEntries(typed),
-  })
+function readAddress(reader: Reader, before: AddressFacts | undefined): AddressFacts {
+  let address: AddressFacts = before ?? { kind: 'other' }
+  const outer = reader.enter()
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    if (tag === 0x0a) address = readSocketAddress(reader, address)
+    else if (tag === 0x12) address = readPipe(reader, address)
+    else {
+      // An internal address says nothing that is used, but takes the place of the others.
+      if (tag === 0x1a) address = { kind: 'other' }
+      reader.skip(tag)
+    }
+  }
+  reader.leave(outer)
+  return address
 }
 
-/** Leaves out what proto3 would: zero, empty text, empty maps. */
-function populated(fields: Readonly<Record<string, JsonValue | undefined>>): JsonObject {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => {
-      if (value === undefined || value === '' || value === 0 || value === false) return false
-      return !(isJsonObject(value) && Object.keys(value).length === 0)
-    }),
-  )
+function readSocketAddress(reader: Reader, before: AddressFacts): AddressFacts {
+  const socket: Extract<AddressFacts, { kind: 'socketAddress' }> =
+    before.kind === 'socketAddress'
+      ? before
+      : {
+          kind: 'socketAddress',
+          protocol: 0,
+          address: '',
+          portValue: undefined,
+          namedPort: undefined,
+          resolverName: '',
+          ipv4Compat: false,
+        }
+  const outer = reader.enter()
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    switch (tag) {
+      case 0x08:
+        socket.protocol = reader.int32()
+        break
+      case 0x12:
+        socket.address = reader.string()
+        break
+      case 0x18:
+        socket.portValue = reader.uint32()
+        socket.namedPort = undefined
+        break
+      case 0x22:
+        socket.namedPort = reader.string()
+        socket.portValue = undefined
+        break
+      case 0x2a:
+        socket.resolverName = reader.string()
+        break
+      case 0x30:
+        socket.ipv4Compat = reader.bool()
+        break
+      default:
+        reader.skip(tag)
+    }
+  }
+  reader.leave(outer)
+  return socket
+}
+
+function readPipe(reader: Reader, before: AddressFacts): AddressFacts {
+  const pipe: Extract<AddressFacts, { kind: 'pipe' }> =
+    before.kind === 'pipe' ? before : { kind: 'pipe', path: '', mode: 0 }
+  const outer = reader.enter()
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    if (tag === 0x0a) pipe.path = reader.string()
+    else if (tag === 0x10) pipe.mode = reader.uint32()
+    else reader.skip(tag)
+  }
+  reader.leave(outer)
+  return pipe
+}
+
+function readRequest(reader: Reader, facts: CheckFacts): void {
+  facts.hasRequest = true
+  const outer = reader.enter()
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    if (tag === 0x0a) readTime(reader, facts)
+    else if (tag === 0x12) readHttp(reader, facts)
+    else reader.skip(tag)
+  }
+  reader.leave(outer)
+}
+
+function readTime(reader: Reader, facts: CheckFacts): void {
+  facts.time ??= { seconds: 0, nanos: 0 }
+  const outer = reader.enter()
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    if (tag === 0x08) facts.time.seconds = reader.int64()
+    else if (tag === 0x10) facts.time.nanos = reader.int32()
+    else reader.skip(tag)
+  }
+  reader.leave(outer)
+}
+
+function readHttp(reader: Reader, facts: CheckFacts): void {
+  facts.hasHttp = true
+  const outer = reader.enter()
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    switch (tag) {
+      case 0x0a:
+        facts.id = reader.string()
+        break
+      case 0x12:
+        facts.method = reader.string()
+        break
+      case 0x1a:
+        readHeaderEntry(reader, facts)
+        break
+      case 0x22:
+        facts.path = reader.string()
+        break
+      case 0x2a:
+        facts.authority = reader.string()
+        break
+      case 0x32:
+        facts.scheme = reader.string()
+        break
+      case 0x3a:
+        facts.query = reader.string()
+        break
+      case 0x42:
+        facts.fragment = reader.string()
+        break
+      case 0x48:
+        facts.size = reader.int64()
+        break
+      case 0x52:
+        facts.protocol = reader.string()
+        break
+      case 0x5a:
+        facts.textBody = reader.string()
+        break
+      case 0x62:
+        facts.rawBody = reader.view()
+        break
+      case 0x6a:
+        readHeaderMap(reader, facts)
+        break
+      default:
+        reader.skip(tag)
+    }
+  }
+  reader.leave(outer)
+}
+
+/** One entry of the map `headers`. Of a key that stands there twice the last counts. */
+function readHeaderEntry(reader: Reader, { headerKeys, headerValues }: CheckFacts): void {
+  const outer = reader.enter()
+  let key = ''
+  let value = ''
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    if (tag === 0x0a) key = reader.string()
+    else if (tag === 0x12) value = reader.string()
+    else reader.skip(tag)
+  }
+  reader.leave(outer)
+  const known = headerKeys.indexOf(key)
+  if (known === -1) {
+    headerKeys.push(key)
+    headerValues.push(value)
+  } else headerValues[known] = value
+}
+
+function readHeaderMap(reader: Reader, facts: CheckFacts): void {
+  facts.headerMap ??= []
+  const outer = reader.enter()
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    if (tag === 0x0a) facts.headerMap.push(readRawHeader(reader))
+    else reader.skip(tag)
+  }
+  reader.leave(outer)
+}
+
+function readRawHeader(reader: Reader): RawHeader {
+  const outer = reader.enter()
+  let key = ''
+  let value = ''
+  let rawValue: Buffer = nothing
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    if (tag === 0x0a) key = reader.string()
+    else if (tag === 0x12) value = reader.string()
+    else if (tag === 0x1a) rawValue = reader.view()
+    else reader.skip(tag)
+  }
+  reader.leave(outer)
+  return { key, value, rawValue }
+}
+
+const nothing = Buffer.alloc(0)
+
+/** envoy.config.core.v3.Metadata in the form of `input.attributes`, added to what an earlier piece of it said. */
+function readMetadata(reader: Reader, before: object | undefined) {
+  const merged = before as { filterMetadata?: object; typedFilterMetadata?: object } | undefined
+  const filters: Record<string, JsonValue> = { ...merged?.filterMetadata }
+  const typed: Record<string, JsonValue> = { ...merged?.typedFilterMetadata }
+  const outer = reader.enter()
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    if (tag === 0x0a) readFilterMetadata(reader, filters)
+    else if (tag === 0x12) readTypedMetadata(reader, typed)
+    else reader.skip(tag)
+  }
+  reader.leave(outer)
+  return populated({ filterMetadata: filters, typedFilterMetadata: typed })
+}
+
+function readFilterMetadata(reader: Reader, into: Record<string, JsonValue>): void {
+  const outer = reader.enter()
+  let key = ''
+  let value = {}
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    if (tag === 0x0a) key = reader.string()
+    else if (tag === 0x12) value = readStruct(reader, value)
+    else reader.skip(tag)
+  }
+  reader.leave(outer)
+  setOwn(into, key, value)
+}
+
+/** google.protobuf.Any stays closed: its type's name, and its bytes in base64. */
+function readTypedMetadata(reader: Reader, into: Record<string, JsonValue>): void {
+  const outer = reader.enter()
+  let key = ''
+  let typeUrl = ''
+  let value: Buffer = nothing
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    if (tag === 0x0a) key = reader.string()
+    else if (tag !== 0x12) reader.skip(tag)
+    else {
+      const any = reader.enter()
+      while (reader.at < reader.end) {
+        const inner = reader.tag()
+        if (inner === 0x0a) typeUrl = reader.string()
+        else if (inner === 0x12) value = reader.view()
+        else reader.skip(inner)
+      }
+      reader.leave(any)
+    }
+  }
+  reader.leave(outer)
+  setOwn(into, key, { typeUrl, value: value.toString('base64') })
+}
+
+function readTlsSession(reader: Reader, facts: CheckFacts): void {
+  facts.sni ??= ''
+  const outer = reader.enter()
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    if (tag === 0x0a) facts.sni = reader.string()
+    else reader.skip(tag)
+  }
+  reader.leave(outer)
 }

@@ -17,6 +17,6 @@ export function upstreamHeaders(x: Exchange, mutations: Mutations): HeaderChange
   if (x.tenant !== undefined) set.push(['x-sluice-tenant', x.tenant.name])
   const isSet = new Set(set.map(([name]) => name))
   const remove = new Set(mutations.removeHeaders)
-  for (const [name] of x.request.headers.entries()) if (name.startsWith(ownPrefix)) remove.add(name)
+  for (const name of x.request.headers.names()) if (name.startsWith(ownPrefix)) remove.add(name)
   return { set, remove: [...remove].filter((name) => !isSet.has(name)) }
 }

@@ -1,0 +1,176 @@
+import type { JsonObject, JsonValue } from '#base/json.ts'
+import type { ClientKind, PeerCertificate, RequestFacts } from '#decision/exchange.ts'
+import { RequestHeaders } from '#decision/request-headers.ts'
+import { isWholeBody } from './body-facts.ts'
+import { clientKind } from './client-kind.ts'
+import { populated } from './populated.ts'
+import { setOwn } from './wire/common.ts'
+
+/** One end of the connection, as a CheckRequest describes it. */
+export interface PeerFacts {
+  address: AddressFacts | undefined
+  service: string
+  labels: Record<string, string>
+  principal: string
+  /** URL-encoded PEM. */
+  certificate: string
+}
+
+/** envoy.config.core.v3.Address in the form of `input.attributes`; `kind` names the member of its oneof. */
+export type AddressFacts =
+  | {
+      readonly kind: 'socketAddress'
+      protocol: number
+      address: string
+      portValue: number | undefined
+      namedPort: string | undefined
+      resolverName: string
+      ipv4Compat: boolean
+    }
+  | { readonly kind: 'pipe'; path: string; mode: number }
+  | { readonly kind: 'other' }
+
+/** envoy.config.core.v3.HeaderValue, with its octets where they were sent raw. */
+export interface RawHeader {
+  readonly key: string
+  readonly value: string
+  readonly rawValue: Buffer
+}
+
+/** What a CheckRequest says, filled by its decoder field by field. */
+export class CheckFacts implements RequestFacts {
+  readonly api = 'ext_authz'
+  readonly receivedAtMs: number
+  source: PeerFacts | undefined
+  destination: PeerFacts | undefined
+  hasRequest = false
+  hasHttp = false
+  time: { seconds: number; nanos: number } | undefined
+  id = ''
+  method = ''
+  path = ''
+  authority = ''
+  scheme = ''
+  query = ''
+  fragment = ''
+  size = 0
+  protocol = ''
+  textBody = ''
+  rawBody: Buffer | undefined
+  /** `headers`: keys and values of the map, each key once. */
+  readonly headerKeys: string[] = []
+  readonly headerValues: string[] = []
+  /** `header_map`, where Envoy was asked for raw headers. */
+  headerMap: RawHeader[] | undefined
+  contextExtensions: Record<string, string> = {}
+  metadataContext: JsonObject | undefined
+  routeMetadataContext: JsonObject | undefined
+  sni: string | undefined
+  readonly headers = new RequestHeaders()
+  client: ClientKind = 'http'
+  certificate: PeerCertificate | undefined
+  body: Buffer | undefined
+  isBodyComplete = false
+
+  constructor(receivedAtMs: number) {
+    this.receivedAtMs = receivedAtMs
+  }
+
+  /** What follows from the fields, once all of them are there. @throws URIError for a certificate that is not URL-encoded. */
+  complete(): this {
+    const { headers, headerKeys, headerValues } = this
+    // `header_map` keeps every value as it came; `headers` is there when Envoy was not asked for raw ones.
+    if (this.headerMap !== undefined) {
+      for (const { key, value, rawValue } of this.headerMap)
+        headers.add(key, rawValue.length > 0 ? rawValue.toString('latin1') : value)
+      for (const [index, key] of headerKeys.entries())
+        if (!headers.has(key.toLowerCase())) headers.add(key, headerValues[index] as string)
+    } else {
+      for (let i = 0; i < headerKeys.length; i++)
+        headers.add(headerKeys[i] as string, headerValues[i] as string)
+    }
+    this.client = clientKind(headers)
+    if (this.rawBody !== undefined && this.rawBody.length > 0) this.body = this.rawBody
+    else if (this.textBody !== '') this.body = Buffer.from(this.textBody)
+    this.isBodyComplete = isWholeBody(headers, this.body?.length ?? 0)
+    const pem = this.source?.certificate ?? ''
+    if (pem !== '') this.certificate = { pem: decodeURIComponent(pem) }
+    return this
+  }
+
+  get requestId(): string {
+    return this.headers.single('x-request-id') ?? ''
+  }
+
+  get sourceAddress(): string {
+    const address = this.source?.address
+    if (address?.kind !== 'socketAddress') return ''
+    return address.portValue === undefined ? address.address : `${address.address}:${address.portValue}`
+  }
+
+  /**
+   * `input.attributes` as the OPA Envoy plugin writes it: lowerCamelCase, only what is populated, 64-bit numbers and enums
+   * as numbers, bytes as base64, the time as seconds and nanoseconds.
+   */
+  attributes(): JsonObject {
+    const document: Record<string, JsonValue> = {}
+    if (this.source !== undefined) document['source'] = peerJson(this.source)
+    if (this.destination !== undefined) document['destination'] = peerJson(this.destination)
+    if (this.hasRequest) {
+      const request: Record<string, JsonValue> = {}
+      if (this.time !== undefined)
+        request['time'] = populated({ seconds: this.time.seconds, nanos: this.time.nanos })
+      if (this.hasHttp) request['http'] = this.#httpJson()
+      document['request'] = request
+    }
+    if (Object.keys(this.contextExtensions).length > 0) document['contextExtensions'] = this.contextExtensions
+    if (this.metadataContext !== undefined) document['metadataContext'] = this.metadataContext
+    if (this.routeMetadataContext !== undefined) document['routeMetadataContext'] = this.routeMetadataContext
+    if (this.sni !== undefined) document['tlsSession'] = populated({ sni: this.sni })
+    return document
+  }
+
+  #httpJson(): JsonObject {
+    const headers: Record<string, string> = {}
+    for (let i = 0; i < this.headerKeys.length; i++)
+      setOwn(headers, this.headerKeys[i] as string, this.headerValues[i] as string)
+    return populated({
+      id: this.id,
+      method: this.method,
+      headers,
+      headerMap: this.headerMap && {
+        headers: this.headerMap.map(({ key, value, rawValue }) =>
+          populated({ key, value, rawValue: rawValue.toString('base64') }),
+        ),
+      },
+      path: this.path,
+      host: this.authority,
+      scheme: this.scheme,
+      query: this.query,
+      fragment: this.fragment,
+      size: this.size,
+      protocol: this.protocol,
+      body: this.textBody,
+      rawBody: this.rawBody?.toString('base64'),
+    })
+  }
+}
+
+function peerJson({ address, service, labels, principal, certificate }: PeerFacts): JsonObject {
+  return populated({ address: address && addressJson(address), service, labels, principal, certificate })
+}
+
+function addressJson(address: AddressFacts): JsonObject {
+  switch (address.kind) {
+    case 'socketAddress': {
+      const { kind: _, ...fields } = address
+      return { socketAddress: populated(fields) }
+    }
+    case 'pipe':
+      return { pipe: populated({ path: address.path, mode: address.mode }) }
+    case 'other':
+      return {}
+    default:
+      return address satisfies never
+  }
+}

@@ -11,9 +11,13 @@ const packages = {
   opa: 'github.com/open-policy-agent/opa',
   'opa-envoy-plugin': 'github.com/open-policy-agent/opa-envoy-plugin/cmd/opa-envoy-plugin',
   descriptors: '.',
+  grpc: '.',
 } as const
 
 export type GoTool = keyof typeof packages
+
+/** All of them, the quick ones last. */
+export const goTools = Object.keys(packages) as readonly GoTool[]
 
 /**
  * The path of a Go program that tests compare with, built once for each state of its module.

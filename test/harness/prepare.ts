@@ -1,5 +1,5 @@
 import { envoyBinary, hasTriton, type Progress, tritonInstall } from './components.ts'
-import { goTool } from './go-tools.ts'
+import { goTool, goTools } from './go-tools.ts'
 
 /** Brings every downloaded and built component into the cache, so that no test waits for one. */
 export async function prepare(progress: Progress): Promise<void> {
@@ -7,5 +7,5 @@ export async function prepare(progress: Progress): Promise<void> {
   if (hasTriton()) await tritonInstall(progress)
   progress('Building the Go peers (once; minutes on a fresh machine) …')
   // One after the other: each build uses every core.
-  for (const name of ['opa', 'descriptors', 'opa-envoy-plugin'] as const) await goTool(name)
+  for (const name of goTools) await goTool(name)
 }

@@ -1,24 +1,15 @@
 import type { JsonObject, JsonValue } from '#base/json.ts'
 import type { RequestFacts, ServedFacts } from '#decision/exchange.ts'
-import { RequestHeaders } from '#decision/request-headers.ts'
-import type { HeaderMap } from '#gen/envoy/config/core/v3/base_pb.js'
-import type { ProcessingRequest } from '#gen/envoy/service/ext_proc/v3/external_processor_pb.js'
 import { isWholeBody } from './body-facts.ts'
 import { clientKind } from './client-kind.ts'
-
-/** Where Envoy puts the attributes that it was asked for. */
-const attributesKey = 'envoy.filters.http.ext_proc'
+import type { ProcessingMessage } from './processing-message.ts'
+import { setOwn } from './wire/common.ts'
 
 /** Everything about a request but its body, as `request_headers` brings it. */
 export type HeaderFacts = Omit<RequestFacts, 'body' | 'isBodyComplete' | 'attributes'>
 
-export function decodeRequestHeaders(
-  message: ProcessingRequest,
-  headerMap: HeaderMap | undefined,
-  nowMs: number,
-): HeaderFacts {
-  const headers = decodeHeaders(headerMap)
-  const attributes = attributesOf(message)
+/** What `request_headers` says of a request. */
+export function headerFacts({ headers, attributes }: ProcessingMessage, nowMs: number): HeaderFacts {
   const pem = text(attributes['connection.peer_certificate'])
   const isChainValid = attributes['connection.peer_certificate_valid']
   const sni = text(attributes['connection.requested_server_name'])
@@ -55,32 +46,19 @@ export function withBody(
   }
 }
 
-export function principalOf(message: ProcessingRequest): string {
-  return text(attributesOf(message)['connection.uri_san_peer_certificate'])
+export function principalOf({ attributes }: ProcessingMessage): string {
+  return text(attributes['connection.uri_san_peer_certificate'])
 }
 
-export function decodeServed(message: ProcessingRequest, headerMap: HeaderMap | undefined): ServedFacts {
-  const headers = decodeHeaders(headerMap)
+/** What `response_headers` says of an answer. */
+export function servedFacts({ headers, attributes }: ProcessingMessage): ServedFacts {
   const grpcStatus = headers.single('grpc-status')
-  const upstreamAddress = text(attributesOf(message)['upstream.address'])
+  const upstreamAddress = text(attributes['upstream.address'])
   return {
     httpStatus: Number(headers.single(':status') ?? 0),
     ...(grpcStatus !== undefined && { grpcStatus: Number(grpcStatus) }),
     ...(upstreamAddress !== '' && { upstreamAddress }),
   }
-}
-
-/** ext_proc fills `raw_value`. Latin-1 keeps every byte apart. */
-function decodeHeaders(headerMap: HeaderMap | undefined): RequestHeaders {
-  const headers = new RequestHeaders()
-  for (const { key, value, rawValue } of headerMap?.headers ?? []) {
-    headers.add(key, rawValue.length > 0 ? Buffer.from(rawValue).toString('latin1') : value)
-  }
-  return headers
-}
-
-function attributesOf(message: ProcessingRequest): JsonObject {
-  return (message.attributes[attributesKey] ?? {}) as JsonObject
 }
 
 function text(value: JsonValue | undefined): string {
@@ -90,7 +68,7 @@ function text(value: JsonValue | undefined): string {
 /** The document that ext_authz would have brought, from what ext_proc does: a policy need not know the difference. */
 function attributesJson(facts: HeaderFacts, principal: string): JsonObject {
   const headers: Record<string, string> = {}
-  for (const [name, values] of facts.headers.entries()) headers[name] = values.join(',')
+  for (const [name, values] of facts.headers.entries()) setOwn(headers, name, values.join(','))
   const colon = facts.sourceAddress.lastIndexOf(':')
   const size = facts.headers.single('content-length')
   return {

@@ -1,55 +1,56 @@
-import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
-import { durationFromMs } from '@bufbuild/protobuf/wkt'
+import type { JsonObject } from '#base/json.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Decision } from '#decision/pipeline.ts'
 import type { Header } from '#decision/verdict.ts'
-import {
-  HeaderValueOption_HeaderAppendAction,
-  type HeaderValueOptionSchema,
-} from '#gen/envoy/config/core/v3/base_pb.js'
-import {
-  type BodyMutationSchema,
-  type CommonResponseSchema,
-  type HeaderMutationSchema,
-  ProcessingResponseSchema,
-} from '#gen/envoy/service/ext_proc/v3/external_processor_pb.js'
 import { denialOf } from './denial.ts'
+import type { BodyPiece } from './processing-message.ts'
 import { upstreamHeaders } from './upstream-headers.ts'
 import { upstreamPath } from './upstream-path.ts'
+import { writeHeaderOptions } from './wire/header-options.ts'
+import { Writer } from './wire/writer.ts'
 
-type Response = MessageInitShape<typeof ProcessingResponseSchema>
-type Common = MessageInitShape<typeof CommonResponseSchema>
-type HeaderMutation = MessageInitShape<typeof HeaderMutationSchema>
 type Permitted = Extract<Decision, { kind: 'allow' }>
+
+/** What becomes of a piece of a body; in full duplex every piece has to be sent back. */
+export type BodyChange =
+  | { readonly kind: 'replace'; readonly body: Uint8Array }
+  | { readonly kind: 'clear' }
+  | {
+      readonly kind: 'streamed'
+      readonly piece: Pick<BodyPiece, 'endOfStream'> & { readonly body: Uint8Array }
+    }
 
 /** Metadata that policies set stands under this namespace. */
 export const metadataNamespace = 'sluice'
 
-function encode(response: Response): Uint8Array {
-  return toBinary(ProcessingResponseSchema, create(ProcessingResponseSchema, response))
-}
+/** Members of the oneof `response`, by their tags. @see envoy/service/ext_proc/v3/external_processor.proto */
+const answers = {
+  requestHeaders: 0x0a,
+  responseHeaders: 0x12,
+  requestBody: 0x1a,
+  responseBody: 0x22,
+  requestTrailers: 0x2a,
+  responseTrailers: 0x32,
+} as const
+const immediateResponse = 0x3a
+
+const writer = new Writer()
 
 /** Go on, nothing to change: the answers that most messages get, made once. */
-export const unchanged = {
-  requestHeaders: encode({ response: { case: 'requestHeaders', value: {} } }),
-  requestBody: encode({ response: { case: 'requestBody', value: {} } }),
-  requestTrailers: encode({ response: { case: 'requestTrailers', value: {} } }),
-  responseHeaders: encode({ response: { case: 'responseHeaders', value: {} } }),
-  responseBody: encode({ response: { case: 'responseBody', value: {} } }),
-  responseTrailers: encode({ response: { case: 'responseTrailers', value: {} } }),
-}
-
-/** What an allowed request carries upstream. `more` are set as well. */
-function permittedHeaders(x: Exchange, decision: Permitted, more: readonly Header[]): HeaderMutation {
-  const { set, remove } = upstreamHeaders(x, decision.mutations)
-  const path = upstreamPath(x, decision.mutations)
-  const moved: Header[] = path === x.request.path ? [] : [[':path', path]]
-  return { setHeaders: [...moved, ...set, ...more].map(overwrite), removeHeaders: [...remove] }
+export const unchanged: Readonly<Record<keyof typeof answers, Uint8Array>> = {
+  requestHeaders: Uint8Array.of(answers.requestHeaders, 0),
+  responseHeaders: Uint8Array.of(answers.responseHeaders, 0),
+  requestBody: Uint8Array.of(answers.requestBody, 0),
+  responseBody: Uint8Array.of(answers.responseBody, 0),
+  requestTrailers: Uint8Array.of(answers.requestTrailers, 0),
+  responseTrailers: Uint8Array.of(answers.responseTrailers, 0),
 }
 
 export function requestHeadersAnswer(x: Exchange, decision: Permitted): Uint8Array {
-  const response: Common = { headerMutation: permittedHeaders(x, decision, []) }
-  return encode({ response: { case: 'requestHeaders', value: { response } }, ...metadata(decision) })
+  writer.begin()
+  writeMetadata(decision.mutations.dynamicMetadata)
+  writeCommon(answers.requestHeaders, () => writePermittedHeaders(x, decision, []))
+  return writer.finish()
 }
 
 /** A buffered body's answer may still change the headers, and must where the length changes. */
@@ -59,62 +60,109 @@ export function bufferedBodyAnswer(
   body: Uint8Array | undefined,
 ): Uint8Array {
   const length: Header[] = body === undefined ? [] : [['content-length', String(body.length)]]
-  const response: Common = {
-    headerMutation: permittedHeaders(x, decision, length),
-    ...(body !== undefined && { bodyMutation: { mutation: { case: 'body', value: body } } }),
-  }
-  return encode({ response: { case: 'requestBody', value: { response } }, ...metadata(decision) })
+  writer.begin()
+  writeMetadata(decision.mutations.dynamicMetadata)
+  writeCommon(answers.requestBody, () => {
+    if (body !== undefined) writeBodyMutation({ kind: 'replace', body })
+    writePermittedHeaders(x, decision, length)
+  })
+  return writer.finish()
 }
 
-export function bodyAnswer(
-  direction: 'requestBody' | 'responseBody',
-  bodyMutation: MessageInitShape<typeof BodyMutationSchema>,
-): Uint8Array {
-  return encode({ response: { case: direction, value: { response: { bodyMutation } } } })
+export function bodyAnswer(direction: 'requestBody' | 'responseBody', change: BodyChange): Uint8Array {
+  writer.begin()
+  writeCommon(answers[direction], () => writeBodyMutation(change))
+  return writer.finish()
 }
 
 export function responseHeadersAnswer(added: readonly Header[]): Uint8Array {
   if (added.length === 0) return unchanged.responseHeaders
-  const response: Common = { headerMutation: { setHeaders: added.map(overwrite) } }
-  return encode({ response: { case: 'responseHeaders', value: { response } } })
+  writer.begin()
+  writeCommon(answers.responseHeaders, () => {
+    const before = writer.length
+    writeHeaderOptions(writer, 0x0a, added, 'raw')
+    writer.message(0x12, before)
+  })
+  return writer.finish()
 }
 
 /** Asks Envoy to wait longer for the pending answer. It may be asked once for each. */
 export function moreTime(ms: number): Uint8Array {
-  return encode({ overrideMessageTimeout: durationFromMs(ms) })
+  writer.begin()
+  const duration = writer.length
+  writer.varint(0x10, Math.round((ms % 1000) * 1e6))
+  writer.varint(0x08, Math.floor(ms / 1000))
+  writer.message(0x52, duration)
+  return writer.finish()
 }
 
 /** Ends the request with a refusal in the client's own protocol. */
 export function refusal(x: Exchange, decision: Exclude<Decision, { kind: 'allow' }>): Uint8Array {
   const denial = denialOf(decision, x.request.client, x.id)
-  const own = decision.kind === 'deny' ? decision.own?.dynamicMetadata : undefined
-  return encode({
-    response: {
-      case: 'immediateResponse',
-      value: {
-        status: { code: denial.httpStatus },
-        headers: { setHeaders: denial.headers.map(overwrite) },
-        body: Buffer.from(denial.body),
-        ...(denial.grpcStatus !== undefined && { grpcStatus: { status: denial.grpcStatus } }),
-        details: `sluice_${decision.reason}`,
-      },
-    },
-    ...(own && { dynamicMetadata: { [metadataNamespace]: own } as never }),
-  })
+  writer.begin()
+  writeMetadata(decision.kind === 'deny' ? decision.own?.dynamicMetadata : undefined)
+  const immediate = writer.length
+  writer.string(0x2a, `sluice_${decision.reason}`)
+  if (denial.grpcStatus !== undefined) writeNumber(0x22, denial.grpcStatus)
+  writer.string(0x1a, denial.body)
+  const headers = writer.length
+  writeHeaderOptions(writer, 0x0a, denial.headers, 'raw')
+  writer.message(0x12, headers)
+  writeNumber(0x0a, denial.httpStatus)
+  writer.message(immediateResponse, immediate)
+  return writer.finish()
 }
 
-function metadata(decision: Permitted): Pick<Response, 'dynamicMetadata'> {
-  const { dynamicMetadata } = decision.mutations
-  return dynamicMetadata === undefined
-    ? {}
-    : { dynamicMetadata: { [metadataNamespace]: dynamicMetadata } as never }
+/** A HeadersResponse or BodyResponse around a CommonResponse. */
+function writeCommon(tag: number, write: () => void): void {
+  const before = writer.length
+  write()
+  writer.message(0x0a, before)
+  writer.message(tag, before)
 }
 
-/** ext_proc reads `raw_value`; both switches are set because Envoy's defaults for them differ between its APIs. */
-function overwrite([key, value]: Header): MessageInitShape<typeof HeaderValueOptionSchema> {
-  return {
-    header: { key, rawValue: Buffer.from(value) },
-    append: false,
-    appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+/** HeaderMutation: what an allowed request carries upstream. `more` are set as well. */
+function writePermittedHeaders(x: Exchange, decision: Permitted, more: readonly Header[]): void {
+  const { set, remove } = upstreamHeaders(x, decision.mutations)
+  const path = upstreamPath(x, decision.mutations)
+  const moved: Header[] = path === x.request.path ? [] : [[':path', path]]
+  const before = writer.length
+  for (let i = remove.length - 1; i >= 0; i--) writer.string(0x12, remove[i] as string)
+  writeHeaderOptions(writer, 0x0a, more, 'raw')
+  writeHeaderOptions(writer, 0x0a, set, 'raw')
+  writeHeaderOptions(writer, 0x0a, moved, 'raw')
+  writer.message(0x12, before)
+}
+
+function writeBodyMutation(change: BodyChange): void {
+  const before = writer.length
+  switch (change.kind) {
+    case 'replace':
+      writer.bytes(0x0a, change.body)
+      break
+    case 'clear':
+      writer.varint(0x10, 1)
+      break
+    case 'streamed': {
+      const streamed = writer.length
+      if (change.piece.endOfStream) writer.varint(0x10, 1)
+      writer.bytes(0x0a, change.piece.body)
+      writer.message(0x1a, streamed)
+      break
+    }
+    default:
+      change satisfies never
   }
+  writer.message(0x1a, before)
+}
+
+/** A message with one number as its first field: HttpStatus, GrpcStatus. */
+function writeNumber(tag: number, value: number): void {
+  const before = writer.length
+  writer.varint(0x08, value)
+  writer.message(tag, before)
+}
+
+function writeMetadata(metadata: JsonObject | undefined): void {
+  if (metadata !== undefined) writer.struct(0x42, { [metadataNamespace]: metadata })
 }

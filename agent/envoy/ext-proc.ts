@@ -1,17 +1,12 @@
-import { fromBinary } from '@bufbuild/protobuf'
 import { type Clock, systemClock } from '#base/clock.ts'
 import { messageOf } from '#base/errors.ts'
 import type { Pipeline } from '#decision/pipeline.ts'
-import {
-  ExternalProcessor,
-  type ProcessingRequest,
-  ProcessingRequestSchema,
-} from '#gen/envoy/service/ext_proc/v3/external_processor_pb.js'
 import type { Method, StreamWriter } from '#grpc/service.ts'
 import type { Logger } from '#telemetry/telemetry.ts'
 import { ProcessSession } from './process-session.ts'
+import { decodeProcessing, type ProcessingMessage } from './processing-message.ts'
 
-export const extProcService = ExternalProcessor.typeName
+export const extProcService = 'envoy.service.ext_proc.v3.ExternalProcessor'
 
 const invalidArgument = 3
 const internal = 13
@@ -26,14 +21,14 @@ export function extProcMethod(options: {
   const { log, clock = systemClock } = options
   return {
     kind: 'stream',
-    path: `/${extProcService}/${ExternalProcessor.method.process.name}`,
+    path: `/${extProcService}/Process`,
     open: (writer: StreamWriter) => {
       const session = new ProcessSession({ ...options, clock, writer })
       return {
         message: (bytes) => {
-          let message: ProcessingRequest
+          let message: ProcessingMessage
           try {
-            message = fromBinary(ProcessingRequestSchema, bytes)
+            message = decodeProcessing(bytes)
           } catch (thrown) {
             log.warn({ problem: messageOf(thrown) }, 'ext_proc: a message that cannot be read')
             return writer.close({ code: invalidArgument, message: 'malformed ProcessingRequest' })

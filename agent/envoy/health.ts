@@ -1,13 +1,12 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
-import {
-  Health,
-  HealthCheckRequestSchema,
-  HealthCheckResponse_ServingStatus,
-  HealthCheckResponseSchema,
-} from '#gen/grpc/health/v1/health_pb.js'
 import type { Method, StreamWriter } from '#grpc/service.ts'
 import { extAuthzService } from './ext-authz.ts'
 import { extProcService } from './ext-proc.ts'
+import { Reader, WireFault } from './wire/reader.ts'
+
+const healthService = 'grpc.health.v1.Health'
+/** HealthCheckResponse.ServingStatus */
+const servingStatus = { SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } as const
+type ServingStatus = (typeof servingStatus)[keyof typeof servingStatus]
 
 const notFound = 5
 const invalidArgument = 3
@@ -17,26 +16,31 @@ const readinessNames = new Set(['', 'readiness', extAuthzService, extProcService
 
 /** `grpc.health.v1.Health`. `Watch` looks again every half second. */
 export function healthMethods(isReady: () => boolean): Method[] {
-  const status = (service: string): HealthCheckResponse_ServingStatus | undefined => {
-    if (service === 'liveness') return HealthCheckResponse_ServingStatus.SERVING
+  const status = (service: string): ServingStatus | undefined => {
+    if (service === 'liveness') return servingStatus.SERVING
     if (!readinessNames.has(service)) return undefined
-    return isReady()
-      ? HealthCheckResponse_ServingStatus.SERVING
-      : HealthCheckResponse_ServingStatus.NOT_SERVING
+    return isReady() ? servingStatus.SERVING : servingStatus.NOT_SERVING
   }
-  const encode = (value: HealthCheckResponse_ServingStatus) =>
-    toBinary(HealthCheckResponseSchema, create(HealthCheckResponseSchema, { status: value }))
-  const read = (message: Uint8Array): string | undefined => {
+  const encode = (value: ServingStatus) => Uint8Array.of(0x08, value)
+  const read = (message: Buffer): string | undefined => {
     try {
-      return fromBinary(HealthCheckRequestSchema, message).service
-    } catch {
-      return undefined
+      const reader = new Reader(message)
+      let service = ''
+      while (reader.at < reader.end) {
+        const tag = reader.tag()
+        if (tag === 0x0a) service = reader.string()
+        else reader.skip(tag)
+      }
+      return service
+    } catch (thrown) {
+      if (thrown instanceof WireFault) return undefined
+      throw thrown
     }
   }
   return [
     {
       kind: 'unary',
-      path: `/${Health.typeName}/${Health.method.check.name}`,
+      path: `/${healthService}/Check`,
       handle: (message) => {
         const service = read(message)
         if (service === undefined) return { code: invalidArgument, message: 'malformed HealthCheckRequest' }
@@ -46,7 +50,7 @@ export function healthMethods(isReady: () => boolean): Method[] {
     },
     {
       kind: 'stream',
-      path: `/${Health.typeName}/${Health.method.watch.name}`,
+      path: `/${healthService}/Watch`,
       open: (writer: StreamWriter) => {
         let timer: NodeJS.Timeout | undefined
         return {
@@ -54,9 +58,9 @@ export function healthMethods(isReady: () => boolean): Method[] {
             const service = read(message)
             if (service === undefined)
               return writer.close({ code: invalidArgument, message: 'malformed HealthCheckRequest' })
-            let told: HealthCheckResponse_ServingStatus | undefined
+            let told: ServingStatus | undefined
             const tell = () => {
-              const now = status(service) ?? HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN
+              const now = status(service) ?? servingStatus.SERVICE_UNKNOWN
               if (now === told) return
               told = now
               writer.send(encode(now))

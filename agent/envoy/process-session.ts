@@ -2,8 +2,6 @@ import type { Clock } from '#base/clock.ts'
 import type { Exchange, RequestFacts } from '#decision/exchange.ts'
 import type { Decision, Pipeline } from '#decision/pipeline.ts'
 import { deny, type Refusal } from '#decision/verdict.ts'
-import { ProcessingMode_BodySendMode as Mode } from '#gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js'
-import type { HttpBody, ProcessingRequest } from '#gen/envoy/service/ext_proc/v3/external_processor_pb.js'
 import type { StreamWriter } from '#grpc/service.ts'
 import {
   createFrameGuard,
@@ -14,20 +12,14 @@ import {
 import type { Logger } from '#telemetry/telemetry.ts'
 import {
   type BodyModes,
-  bodyModes,
   duplexChunks,
   isBuffered,
+  bodySendMode as Mode,
   noModes,
   unfitForNamedModel,
   unspokenMode,
 } from './body-modes.ts'
-import {
-  decodeRequestHeaders,
-  decodeServed,
-  type HeaderFacts,
-  principalOf,
-  withBody,
-} from './decode-process.ts'
+import { type HeaderFacts, headerFacts, principalOf, servedFacts, withBody } from './decode-process.ts'
 import {
   bodyAnswer,
   bufferedBodyAnswer,
@@ -37,6 +29,7 @@ import {
   responseHeadersAnswer,
   unchanged,
 } from './encode-process.ts'
+import type { BodyPiece, ProcessingMessage } from './processing-message.ts'
 
 type Permitted = Extract<Decision, { kind: 'allow' }>
 type FrameGuard = ReturnType<typeof createFrameGuard>
@@ -55,11 +48,11 @@ type State =
       readonly kind: 'waiting'
       readonly facts: HeaderFacts
       readonly principal: string
-      readonly chunks: HttpBody[]
+      readonly chunks: BodyPiece[]
       readonly isHeaderAnswered: boolean
     }
-  /** The stages are at work; what comes meanwhile is kept in order. */
-  | { readonly kind: 'deciding'; readonly later: ProcessingRequest[] }
+  /** The stages are at work; nothing comes meanwhile. */
+  | { readonly kind: 'deciding' }
   | {
       readonly kind: 'permitted'
       readonly x: Exchange
@@ -91,7 +84,6 @@ export class ProcessSession {
   /** Ended with the stream, however that ends. */
   #exchange: Exchange | undefined
   #isOver = false
-  #isHalfClosed = false
   readonly #ended = { requestBody: false, responseBody: false }
   #patience: NodeJS.Timeout | undefined
   #limit: NodeJS.Timeout | undefined
@@ -100,26 +92,22 @@ export class ProcessSession {
     this.#options = options
   }
 
-  message(message: ProcessingRequest): void {
-    if (this.#state.kind === 'deciding') {
-      this.#state.later.push(message)
-      return
-    }
-    if (message.protocolConfig !== undefined) this.#modes = bodyModes(message.protocolConfig)
-    if (message.observabilityMode) this.#isObserving = true
-    const { case: kind, value } = message.request
+  message(message: ProcessingMessage): void {
+    if (message.modes !== undefined) this.#modes = message.modes
+    if (message.isObserved) this.#isObserving = true
+    const { kind } = message
     switch (kind) {
-      case 'requestHeaders':
-        return this.#requestHeaders(message, value.endOfStream)
-      case 'requestBody':
-        return this.#requestBody(value)
-      case 'requestTrailers':
+      case 'request_headers':
+        return this.#requestHeaders(message)
+      case 'request_body':
+        return this.#requestBody(message)
+      case 'request_trailers':
         return this.#requestTrailers(message)
-      case 'responseHeaders':
+      case 'response_headers':
         return this.#responseHeaders(message)
-      case 'responseBody':
-        return this.#responseBody(value)
-      case 'responseTrailers':
+      case 'response_body':
+        return this.#responseBody(message)
+      case 'response_trailers':
         return this.#send(unchanged.responseTrailers)
       case undefined:
         throw new Error('a message without a request')
@@ -128,10 +116,9 @@ export class ProcessSession {
     }
   }
 
-  /** Envoy sends no more. A decision that runs is still answered; one that waits for a body will never be needed. */
+  /** Envoy sends no more. A decision that waits for a body will never be needed. */
   halfClosed(): void {
-    this.#isHalfClosed = true
-    if (this.#state.kind !== 'deciding') this.#options.writer.close()
+    this.#options.writer.close()
   }
 
   ended(): void {
@@ -146,20 +133,19 @@ export class ProcessSession {
     if (this.#exchange !== undefined) this.#options.pipeline.end(this.#exchange)
   }
 
-  /** Goes on with `then` once the stages have answered; messages that come meanwhile wait their turn. */
+  /** Goes on with `then` once the stages have answered; until then the stream is paused. */
   #whenDecided(decision: Decision | Promise<Decision>, then: (decision: Decision) => void): void {
     if (!(decision instanceof Promise)) return then(decision)
     const { log, writer } = this.#options
     const before = this.#state
-    const later: ProcessingRequest[] = []
-    this.#state = { kind: 'deciding', later }
+    this.#state = { kind: 'deciding' }
+    writer.pause()
     decision
       .then((late) => {
         this.#state = before
         if (this.#isOver) return this.#release()
         then(late)
-        for (const message of later) this.message(message)
-        if (this.#isHalfClosed) this.halfClosed()
+        writer.resume()
       })
       .catch((cause: unknown) => {
         log.error({ err: cause }, 'ext_proc: session failed')
@@ -167,11 +153,11 @@ export class ProcessSession {
       })
   }
 
-  #requestHeaders(message: ProcessingRequest, isEnd: boolean): void {
+  #requestHeaders(message: ProcessingMessage): void {
     if (this.#state.kind !== 'start') throw new Error('request headers a second time')
     const { clock } = this.#options
-    const headers = message.request.case === 'requestHeaders' ? message.request.value.headers : undefined
-    const facts = decodeRequestHeaders(message, headers, clock.nowMs())
+    const { endOfStream: isEnd } = message
+    const facts = headerFacts(message, clock.nowMs())
     const principal = principalOf(message)
     const { request: mode } = this.#modes
     const path = facts.path.split('?', 1)[0] ?? ''
@@ -202,7 +188,7 @@ export class ProcessSession {
     this.#refuseUnread(this.#state.facts, this.#state.principal, deny('message_too_late'))
   }
 
-  #requestBody(body: HttpBody): void {
+  #requestBody(body: BodyPiece): void {
     switch (this.#state.kind) {
       case 'waiting': {
         const { chunks, isHeaderAnswered } = this.#state
@@ -230,7 +216,7 @@ export class ProcessSession {
     }
   }
 
-  #requestTrailers(message: ProcessingRequest): void {
+  #requestTrailers(message: ProcessingMessage): void {
     if (this.#state.kind === 'waiting') {
       this.#decide(this.#state, true)
       // The trailers' answer follows the body's, whenever that comes.
@@ -248,14 +234,14 @@ export class ProcessSession {
     this.#open(withBody(facts, principal, body, isEnd), isHeaderAnswered, chunks)
   }
 
-  #open(facts: RequestFacts, isHeaderAnswered: boolean, chunks: readonly HttpBody[]): void {
+  #open(facts: RequestFacts, isHeaderAnswered: boolean, chunks: readonly BodyPiece[]): void {
     const { pipeline } = this.#options
     const x = pipeline.open(facts)
     this.#exchange = x
     this.#whenDecided(pipeline.request(x), (decision) => this.#decided(x, decision, isHeaderAnswered, chunks))
   }
 
-  #decided(x: Exchange, decision: Decision, isHeaderAnswered: boolean, chunks: readonly HttpBody[]): void {
+  #decided(x: Exchange, decision: Decision, isHeaderAnswered: boolean, chunks: readonly BodyPiece[]): void {
     if (decision.kind !== 'allow') return this.#refuse(x, decision)
     const isInMessage = x.call?.protocol === 'v2-grpc' && x.call.model !== undefined
     const guard = isInMessage ? createFrameGuard() : undefined
@@ -273,28 +259,27 @@ export class ProcessSession {
   }
 
   /** Answers the chunks that waited for the decision; all that goes upstream of them goes with the first. */
-  #passWaiting(chunks: readonly HttpBody[], body: Uint8Array, isChanged: boolean): void {
+  #passWaiting(chunks: readonly BodyPiece[], body: Uint8Array, isChanged: boolean): void {
     if (chunks.length === 0) return
     if (this.#modes.request === Mode.FULL_DUPLEX_STREAMED) {
       return this.#passBody('requestBody', this.#modes.request, body, chunks.at(-1)?.endOfStream === true)
     }
     for (const [index] of chunks.entries()) {
       if (!isChanged) this.#send(unchanged.requestBody)
-      else if (index === 0) this.#send(bodyAnswer('requestBody', { mutation: { case: 'body', value: body } }))
-      else this.#send(bodyAnswer('requestBody', { mutation: { case: 'clearBody', value: true } }))
+      else if (index === 0) this.#send(bodyAnswer('requestBody', { kind: 'replace', body }))
+      else this.#send(bodyAnswer('requestBody', { kind: 'clear' }))
     }
   }
 
-  #responseHeaders(message: ProcessingRequest): void {
+  #responseHeaders(message: ProcessingMessage): void {
     const { pipeline, clock } = this.#options
-    const headers = message.request.case === 'responseHeaders' ? message.request.value.headers : undefined
-    const served = decodeServed(message, headers)
+    const served = servedFacts(message)
     if (this.#state.kind === 'start') {
       // A stream may begin here: an earlier filter answered, and no request went anywhere.
       this.#state = { kind: 'foreign' }
       if (served.upstreamAddress !== undefined) {
         const fault = 'processing_mode.request_header_mode is SKIP; expected SEND'
-        return this.#refuseConfig(decodeRequestHeaders(message, undefined, clock.nowMs()), '', fault)
+        return this.#refuseConfig(headerFacts(message, clock.nowMs()), '', fault)
       }
     }
     // Envoy shows an answer of another filter, or one that it gave before the decision fell.
@@ -307,20 +292,19 @@ export class ProcessSession {
     })
   }
 
-  #responseBody(body: HttpBody): void {
+  #responseBody(body: BodyPiece): void {
     if (this.#state.kind !== 'refused')
       this.#passBody('responseBody', this.#modes.response, body.body, body.endOfStream)
   }
 
   /** Lets a chunk through as it is. In full duplex silence drops it, so it is sent back. */
-  #passBody(direction: 'requestBody' | 'responseBody', mode: Mode, body: Uint8Array, isEnd: boolean): void {
+  #passBody(direction: 'requestBody' | 'responseBody', mode: number, body: Uint8Array, isEnd: boolean): void {
     if (mode !== Mode.FULL_DUPLEX_STREAMED) return this.#send(unchanged[direction])
     // Envoy has been seen to repeat the last chunk; the end may be said only once.
     if (this.#ended[direction]) return
     this.#ended[direction] = isEnd
-    for (const value of duplexChunks(body, isEnd)) {
-      this.#send(bodyAnswer(direction, { mutation: { case: 'streamedResponse', value } }))
-    }
+    for (const piece of duplexChunks(body, isEnd))
+      this.#send(bodyAnswer(direction, { kind: 'streamed', piece }))
   }
 
   /** Refuses what was never decided, with a record all the same. */
@@ -353,7 +337,7 @@ export class ProcessSession {
   }
 }
 
-function joined(chunks: readonly HttpBody[]): Uint8Array {
+function joined(chunks: readonly BodyPiece[]): Uint8Array {
   const [first] = chunks
   if (first === undefined) return new Uint8Array()
   return chunks.length === 1 ? first.body : Buffer.concat(chunks.map((chunk) => chunk.body))

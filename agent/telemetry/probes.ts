@@ -1,6 +1,7 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { splitHostPort } from '#base/address.ts'
 import { SluiceError } from '#base/errors.ts'
+import { createServer } from '#base/http.ts'
 import type { Metrics } from './telemetry.ts'
 
 /** One thing that must be true before traffic may come. */

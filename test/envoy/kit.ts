@@ -85,8 +85,13 @@ export function script({ pipeline, log }: Kit, firstMessageTimeoutMs = 1000): Sc
       closed ??= status ?? 'ok'
       end()
     },
-    pause: () => {},
-    resume: () => {},
+    pause: () => {
+      isPaused = true
+    },
+    resume: () => {
+      isPaused = false
+      while (!isPaused && !isOver && waiting.length > 0) waiting.shift()?.()
+    },
   }
   const reader = method.open(writer, bareCall)
   const heard = () => {
@@ -94,18 +99,21 @@ export function script({ pipeline, log }: Kit, firstMessageTimeoutMs = 1000): Sc
     answers = []
     return taken
   }
-  const sayBytes = (bytes: Uint8Array) => {
-    if (!isOver) reader.message(Buffer.from(bytes))
+  /** As the host does it: what comes while the session paused waits. */
+  let isPaused = false
+  const waiting: (() => void)[] = []
+  const deliver = (step: () => void) => {
+    if (isPaused) waiting.push(step)
+    else if (!isOver) step()
   }
+  const sayBytes = (bytes: Uint8Array) => deliver(() => reader.message(Buffer.from(bytes)))
   return {
     say: (...asks) => {
       for (const ask of asks)
         sayBytes(toBinary(ProcessingRequestSchema, create(ProcessingRequestSchema, ask)))
     },
     sayBytes,
-    halfClose: () => {
-      if (!isOver) reader.halfClosed()
-    },
+    halfClose: () => deliver(() => reader.halfClosed()),
     cancel: end,
     heard,
     heardKinds: () =>

@@ -1,6 +1,8 @@
 import type { JsonObject, JsonValue } from '#base/json.ts'
 
 const firstBytes = 4096
+/** A writer that grew beyond this for one message does not keep the memory. */
+const mostKeptBytes = 256 << 10
 
 /**
  * Writes protobuf from the last field to the first: when a message's length has to be written, its content is there
@@ -20,6 +22,7 @@ export class Writer {
 
   /** Begins a message; what an earlier one left that was never finished is gone. */
   begin(): void {
+    if (this.#bytes.length > mostKeptBytes) this.#bytes = Buffer.allocUnsafeSlow(firstBytes)
     this.#at = this.#bytes.length
   }
 

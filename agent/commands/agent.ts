@@ -101,7 +101,7 @@ async function startAgent(
   })
 
   const probes = opening.use(await startProbes({ address: config.listen.probes, metrics, checks }))
-  opening.use(
+  const server = opening.use(
     await startEnvoyServer({
       listen: config.listen.agent,
       pipeline,
@@ -111,6 +111,7 @@ async function startAgent(
       log,
     }),
   )
+  metrics.transport(server.counters)
   opening.defer(() => probes.drain())
 
   const owned = opening.move()

@@ -1,6 +1,5 @@
 import { statSync } from 'node:fs'
 import type { RequestOptions } from 'node:http'
-import { createConnection } from 'node:net'
 import { Command } from 'commander'
 import { splitHostPort } from '#base/address.ts'
 import { messageOf, SluiceError } from '#base/errors.ts'
@@ -10,6 +9,7 @@ import { auditEnvoyConfig } from '#envoy/audit/audit.ts'
 import { envoyConfig } from '#envoy/bootstrap/bootstrap.ts'
 import { readEnvoyFile } from './envoy.ts'
 import { orFail } from './fail.ts'
+import { type Listener, listenerAt } from './listener.ts'
 
 interface CheckOptions {
   readonly config: string
@@ -22,6 +22,9 @@ interface Finding {
   readonly isGood: boolean
   readonly text: string
 }
+
+const good = (text: string): Finding => ({ isGood: true, text })
+const bad = (text: string): Finding => ({ isGood: false, text })
 
 export function checkCommand(): Command {
   return new Command('check')
@@ -71,32 +74,48 @@ function socketFindings(config: Config): Finding[] {
     : [{ isGood: false, text: `listen.agent ${path}: open to every user; expected mode 0660` }]
 }
 
+const kinds: Readonly<Record<Exclude<Listener, 'http/2' | 'nobody'>, string>> = {
+  'http/1.1': 'speaks HTTP/1.1',
+  tls: 'speaks TLS',
+  silence: 'answers nothing',
+  unknown: 'speaks no HTTP/2',
+}
+
 /** Whether an agent answers there. Not running is not a fault: the check is also made before the first start. */
 async function agentFindings(config: Config): Promise<Finding[]> {
-  if (!(await canConnect(config.listen.agent))) {
-    return [
-      {
-        isGood: true,
-        text: `listen.agent ${config.listen.agent}: nobody listens (the agent is not running)`,
-      },
-    ]
-  }
+  const place = `listen.agent ${config.listen.agent}`
+  const listener = await listenerAt(connectionOptions(config.listen.agent))
+  if (listener === 'nobody') return [good(`${place}: nobody listens (the agent is not running)`)]
+  if (listener !== 'http/2')
+    return [bad(`${place}: ${kinds[listener]}; expected the agent, gRPC without TLS`)]
   try {
     const { status, body } = await get(config.listen.probes, '/readyz?verbose')
-    return [
-      {
-        isGood: status === 200,
-        text: `agent: ${status === 200 ? 'ready' : body.trim().replaceAll('\n', ', ')}`,
-      },
-    ]
+    const readiness =
+      status === 200 ? good('agent: ready') : bad(`agent: ${body.trim().replaceAll('\n', ', ')}`)
+    const metrics = await get(config.listen.probes, '/metrics')
+    return [readiness, ...wrongPeerFindings(metrics.body)]
   } catch (cause) {
     return [
-      {
-        isGood: false,
-        text: `listen.probes ${config.listen.probes}: ${messageOf(cause)}; the agent's socket is open but its probes do not answer`,
-      },
+      bad(
+        `listen.probes ${config.listen.probes}: ${messageOf(cause)}; the agent's socket is open but its probes do not answer`,
+      ),
     ]
   }
+}
+
+/** What each kind of wrong peer has to change. */
+const mends: ReadonlyMap<string, string> = new Map([
+  ['http/1.1', "spoke HTTP/1.1: give Envoy's cluster for the agent http2_protocol_options"],
+  ['tls', "spoke TLS: remove transport_socket from Envoy's cluster for the agent"],
+  ['unknown', 'spoke no HTTP/2: find out what connects there'],
+])
+
+/** Peers that came with another protocol, as the running agent has counted them. */
+function wrongPeerFindings(metrics: string): Finding[] {
+  const lines = metrics.matchAll(/^sluice_grpc_wrong_peers_total\{protocol="([^"]+)"\} (\d+)$/gm)
+  return [...lines].map(([, protocol = '', count]) =>
+    bad(`agent: ${count} connections ${mends.get(protocol) ?? protocol}`),
+  )
 }
 
 async function envoyFindings(config: Config, options: CheckOptions): Promise<Finding[]> {
@@ -138,19 +157,6 @@ async function configDump(admin: string): Promise<unknown> {
 
 function connectionOptions(address: string): { path: string } | { host: string; port: number } {
   return address.startsWith('unix:') ? { path: address.slice('unix:'.length) } : splitHostPort(address)
-}
-
-function canConnect(address: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection(connectionOptions(address))
-    const done = (isOpen: boolean) => {
-      socket.destroy()
-      resolve(isOpen)
-    }
-    socket.setTimeout(2000, () => done(false))
-    socket.once('connect', () => done(true))
-    socket.once('error', () => done(false))
-  })
 }
 
 function get(address: string, path: string): Promise<{ readonly status: number; readonly body: string }> {

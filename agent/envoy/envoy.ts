@@ -19,7 +19,17 @@ export function startEnvoyServer(options: {
   readonly firstMessageTimeoutMs: number
   readonly log: Logger
 }): Promise<GrpcServer> {
-  const { listen, maxMessageBytes, isReady } = options
+  const { listen, maxMessageBytes, isReady, log } = options
   const methods = [extAuthzMethod(options), extProcMethod(options), ...healthMethods(isReady)]
-  return startGrpcServer({ listen, methods, maxMessageBytes })
+  return startGrpcServer({
+    listen,
+    methods,
+    maxMessageBytes,
+    onHandlerFault: (cause) => log.error({ err: cause }, 'a call failed'),
+    onWrongPeer: (protocol) =>
+      log.warn(
+        { protocol },
+        'a peer that speaks no HTTP/2; its Envoy cluster needs http2_protocol_options, without TLS',
+      ),
+  })
 }

@@ -6,6 +6,7 @@ import { SluiceError } from '#base/errors.ts'
 import { openCall } from './call.ts'
 import { createGrpcCounters, type GrpcCounters } from './counters.ts'
 import { Connection, type ConnectionLimits } from './http2/connection.ts'
+import type { WrongPeer } from './http2/preface.ts'
 import type { Method } from './service.ts'
 import { removeStaleSocket } from './stale-socket.ts'
 
@@ -30,11 +31,15 @@ export interface GrpcServerOptions {
   readonly counters?: GrpcCounters
   /** Told of what a handler threw, which it must not; its call ends with INTERNAL. */
   onHandlerFault?(cause: unknown): void
+  /** Told of each peer that speaks something else; at most one in `wrongPeerEveryMs`. */
+  onWrongPeer?(protocol: WrongPeer): void
 }
 
 /** Envoy has one connection for each of its worker threads. */
 const maxConnections = 1024
 const sweepEveryMs = 500
+/** A probe that knocks every second must not fill the log. */
+const wrongPeerEveryMs = 10_000
 
 const limits: Omit<ConnectionLimits, 'prefaceTimeoutMs' | 'maxConcurrentStreams'> = {
   maxHeaderListBytes: 64 << 10,
@@ -63,6 +68,13 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   if (path !== undefined) await removeStaleSocket(path)
 
   const connections = new Set<Connection>()
+  let toldAtMs = Number.NEGATIVE_INFINITY
+  const onWrongPeer = (protocol: WrongPeer) => {
+    const nowMs = performance.now()
+    if (nowMs - toldAtMs < wrongPeerEveryMs) return
+    toldAtMs = nowMs
+    options.onWrongPeer?.(protocol)
+  }
   const accept = (socket: Socket) => {
     const connection = new Connection({
       socket,
@@ -74,6 +86,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       counters,
       nowMs: () => performance.now(),
       accept: (stream, head) => openCall(stream, head, call),
+      onWrongPeer,
       onClosed: () => connections.delete(connection),
     })
     connections.add(connection)

@@ -1,6 +1,7 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { DecisionObserver } from '#decision/pipeline.ts'
+import { registerTransportMetrics, type TransportCounters } from './transport-metrics.ts'
 
 export type { Logger }
 
@@ -26,6 +27,8 @@ export interface Metrics {
   readonly observe: DecisionObserver
   /** Reports a loaded or refused file: `what` is config, policy or resources. */
   reloaded(what: string, isGood: boolean): void
+  /** Shows what the server towards Envoy counts. */
+  transport(counters: TransportCounters): void
 }
 
 export function createMetrics(): Metrics {
@@ -67,5 +70,6 @@ export function createMetrics(): Metrics {
       reloads.inc({ what, result: isGood ? 'loaded' : 'refused' })
       lastGood.set({ what }, isGood ? 1 : 0)
     },
+    transport: (counters) => registerTransportMetrics(registry, counters),
   }
 }

@@ -30,6 +30,7 @@ export interface ConnectionOptions {
   readonly counters: GrpcCounters
   readonly nowMs: () => number
   readonly accept: Accept
+  onWrongPeer?(peer: WrongPeer): void
   onClosed(): void
 }
 
@@ -305,8 +306,9 @@ export class Connection {
   }
 
   #turnAway(peer: WrongPeer): void {
-    const { counters, socket, nowMs } = this.#options
+    const { counters, socket, nowMs, onWrongPeer } = this.#options
     count(counters.wrongPeers, peer)
+    onWrongPeer?.(peer)
     this.#goneAtMs = nowMs() + farewellMs
     if (peer === 'unknown') this.#sender.goaway(0, 'PROTOCOL_ERROR', 'no HTTP/2 connection preface')
     this.#sender.output.flush()

@@ -12,6 +12,7 @@ const verbs = {
   demo: [['node', 'demo/demo.ts']],
   test: [['node', 'scripts/test.ts']],
   'test:unit': [['node', 'scripts/test.ts', '--unit']],
+  'test:h2spec': [['node', 'scripts/test.ts', 'test/grpc/h2spec.e2e.test.ts']],
   check: [
     ['tsc', '-p', '.'],
     ['biome', 'check', '--error-on-warnings', '.'],

@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { splitHostPort } from '#base/address.ts'
 import { goTool } from './go-tools.ts'
 import { type RunningProcess, startProcess } from './process.ts'
+import { run } from './run.ts'
+import { temporaryFolder } from './temp.ts'
 
 /**
  * A grpc-go server with fixed answers on `unix:/path` or `host:port`: ext_authz allows, ext_proc changes nothing, health
@@ -30,4 +34,42 @@ function answers(listen: string): Promise<boolean> {
     })
     socket.once('error', () => resolve(false))
   })
+}
+
+/** One case of h2spec against a server on `port` of this machine. */
+export interface H2specCase {
+  /** Such as `http2/6.9.1 Sends SETTINGS frame …`; no two are the same. */
+  readonly name: string
+  readonly outcome: 'passed' | 'failed' | 'skipped'
+  /** What came in place of what was wanted; empty unless it failed. */
+  readonly problem: string
+}
+
+/** Every case of h2spec, the strict ones too. @throws Error when it does not get as far as a report. */
+export async function runH2spec(port: number): Promise<readonly H2specCase[]> {
+  using folder = temporaryFolder()
+  const report = join(folder.path, 'report.xml')
+  let ended: unknown
+  // It ends with 1 when a case failed; whether it ran at all, the report tells.
+  await run(await goTool('h2spec'), ['--strict', '-h', '127.0.0.1', '-p', `${port}`, '-j', report]).catch(
+    (cause: unknown) => {
+      ended = cause
+    },
+  )
+  try {
+    return parseReport(readFileSync(report, 'utf8'))
+  } catch (cause) {
+    throw new Error('h2spec left no report', { cause: ended ?? cause })
+  }
+}
+
+function parseReport(xml: string): H2specCase[] {
+  const cases = xml.matchAll(
+    /<testcase package="([^"]*)" classname="([^"]*)"[^>]*>(?:\s*<(skipped|failure|error)>([\s\S]*?)<\/\3>\s*)?<\/testcase>/g,
+  )
+  return [...cases].map(([, group = '', title = '', element, problem = '']) => ({
+    name: `${group} ${title.replaceAll('&#34;', '"')}`,
+    outcome: element === undefined ? 'passed' : element === 'skipped' ? 'skipped' : 'failed',
+    problem,
+  }))
 }

@@ -12,6 +12,8 @@ const packages = {
   'opa-envoy-plugin': 'github.com/open-policy-agent/opa-envoy-plugin/cmd/opa-envoy-plugin',
   descriptors: '.',
   grpc: '.',
+  hpack: '.',
+  h2spec: 'github.com/summerwind/h2spec/cmd/h2spec',
 } as const
 
 export type GoTool = keyof typeof packages

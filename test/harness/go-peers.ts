@@ -73,3 +73,23 @@ function parseReport(xml: string): H2specCase[] {
     problem,
   }))
 }
+
+/** The names of gRPC's interop cases that grpc-go runs against a server. */
+export async function interopCases(): Promise<readonly string[]> {
+  return (await run(await goTool('grpc'), ['client'])).toString().trim().split('\n')
+}
+
+/** What went wrong in one interop case against `unix:/path` or `host:port`; `undefined` when nothing did. */
+export async function runInteropCase(options: {
+  readonly name: string
+  readonly address: string
+  /** Who signed the certificate of the server, for `localhost`; plain text without it. */
+  readonly caFile: string | undefined
+}): Promise<string | undefined> {
+  const { name, address, caFile = '' } = options
+  const args = ['client', '-address', address, '-tls-ca', caFile, '-case', name]
+  return run(await goTool('grpc'), args).then(
+    () => undefined,
+    (problem: unknown) => String(problem),
+  )
+}

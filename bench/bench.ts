@@ -6,7 +6,7 @@ export interface Row {
   readonly name: string
   /** Requests per second through Envoy. */
   readonly rps: number
-  /** CPU of the deciding process for one decision, microseconds; 0 where there is none. */
+  /** CPU of the deciding process for one request, microseconds; 0 where there is none. */
   readonly cpuUs: number
   readonly p50Ms: number
   readonly p99Ms: number
@@ -20,6 +20,8 @@ export interface BenchOptions {
   readonly seconds: number
   /** Requests in flight. */
   readonly connections: number
+  /** `authz`: also the whole pipeline. */
+  readonly isPipelineWanted: boolean
 }
 
 const { values, positionals } = parseArgs({
@@ -28,6 +30,8 @@ const { values, positionals } = parseArgs({
     json: { type: 'boolean', default: false },
     seconds: { type: 'string', default: '5' },
     connections: { type: 'string', default: '32' },
+    seq: { type: 'boolean', default: false },
+    pipeline: { type: 'boolean', default: false },
   },
 })
 
@@ -35,9 +39,16 @@ const known = readdirSync(new URL('.', import.meta.url))
   .filter((file) => file.endsWith('.bench.ts'))
   .map((file) => file.slice(0, -'.bench.ts'.length))
 const [name] = positionals
-if (name === undefined || !known.includes(name)) {
+const options: BenchOptions = {
+  seconds: Number(values.seconds),
+  connections: values.seq ? 1 : Number(values.connections),
+  isPipelineWanted: values.pipeline,
+}
+const isMeant = options.seconds > 0 && Number.isInteger(options.connections) && options.connections > 0
+if (name === undefined || !known.includes(name) || !isMeant) {
   process.stderr.write(
-    `usage: npm run -s bench -- NAME [--json] [--seconds N] [--connections N]\nNAME: ${known.join(', ')}\n`,
+    'usage: npm run -s bench -- NAME [--json] [--seconds N] [--connections N | --seq] [--pipeline]\n' +
+      `NAME: ${known.join(', ')}\n`,
   )
   process.exit(2)
 }
@@ -45,7 +56,7 @@ if (name === undefined || !known.includes(name)) {
 const { measure } = (await import(`./${name}.bench.ts`)) as {
   measure: (options: BenchOptions) => Promise<Row[]>
 }
-const rows = await measure({ seconds: Number(values.seconds), connections: Number(values.connections) })
+const rows = await measure(options)
 if (values.json) process.stdout.write(`${JSON.stringify({ bench: name, rows })}\n`)
 else {
   for (const row of rows) {
@@ -56,5 +67,5 @@ else {
 }
 
 function round(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value.toFixed(2)
+  return value >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toFixed(2)
 }

@@ -4,8 +4,18 @@ package envoy.authz
 default allow := false
 
 allow if {
-	tenant := input.attributes.request.http.headers["x-tenant"]
 	input.attributes.request.http.method == "POST"
-	["v2", "models", model, "infer"] = input.parsed_path
-	data.rbac[tenant][model]
+	data.rbac[caller][asked]
 }
+
+# Whom Sluice bound the certificate to; where nobody is bound, what the caller says.
+caller := input.serving.tenant.name
+
+caller := input.attributes.request.http.headers["x-tenant"] if not input.serving.tenant
+
+asked := model if ["v2", "models", model, "infer"] = input.parsed_path
+
+asked := model if ["v2", "models", model, "versions", _, "infer"] = input.parsed_path
+
+# The name stands in the message: only Sluice gives it to a policy.
+asked := input.serving.model.name if input.parsed_path == ["inference.GRPCInferenceService", "ModelInfer"]

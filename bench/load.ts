@@ -123,6 +123,8 @@ function open({ tls }: Pick<Questions, 'tls'>, port: number, index: number): Pro
     let received = ''
     const connection: Connection = {
       ask: (request) => {
+        // A connection may have ended while the others were being opened.
+        if (socket.destroyed) return connection.onFailure(new Error('the server closed a connection'))
         received = ''
         socket.write(request)
       },

@@ -22,13 +22,14 @@ export const strictness: readonly string[] = [
   'a value of no kind',
   'a number that JSON cannot hold',
 ]
-/** What protobuf-es does not look at: whether a field ends where the message around it does. */
+/** What protobuf-es does not look at: whether a field ends where the message around it does, how long a number is that is skipped. */
 export const boundaries: readonly string[] = [
   'a length beyond its message',
   'a string beyond its message',
   'bytes beyond their message',
   'a field beyond its message',
   'a number that does not end',
+  'a number of more than ten octets',
   'a group that does not end',
 ]
 

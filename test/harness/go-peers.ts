@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { splitHostPort } from '#base/address.ts'
 import { goTool } from './go-tools.ts'
 import { type RunningProcess, startProcess } from './process.ts'
@@ -92,4 +95,41 @@ export async function runInteropCase(options: {
     () => undefined,
     (problem: unknown) => String(problem),
   )
+}
+
+/** What golang.org/x/net says of HPACK. Questions are answered in their order. */
+export interface HpackOracle extends AsyncDisposable {
+  /** What may be asked stands at the head of `test/peers/hpack/main.go`. */
+  ask(question: string): Promise<HpackAnswer>
+}
+
+export interface HpackAnswer {
+  /** Names and values in hexadecimal. */
+  readonly headers?: readonly (readonly [string, string])[]
+  /** In hexadecimal. */
+  readonly block?: string
+  readonly error?: string
+}
+
+export async function startHpackOracle(): Promise<HpackOracle> {
+  const child = spawn(await goTool('hpack'), { stdio: ['pipe', 'pipe', 'inherit'] })
+  const waiting: { answer(value: HpackAnswer): void; fail(cause: Error): void }[] = []
+  const ended = once(child, 'close')
+  ended.then(() => {
+    for (const { fail } of waiting) fail(new Error('the HPACK oracle ended'))
+  })
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    waiting.shift()?.answer(JSON.parse(line))
+  })
+  return {
+    ask: (question) =>
+      new Promise((answer, fail) => {
+        waiting.push({ answer, fail })
+        child.stdin.write(`${question}\n`)
+      }),
+    [Symbol.asyncDispose]: async () => {
+      child.stdin.end()
+      await ended
+    },
+  }
 }

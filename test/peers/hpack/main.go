@@ -2,7 +2,7 @@
 //
 //	decode <hex>     -> {"headers":[["<hex name>","<hex value>"],...]} or {"error":"..."}
 //	encode <json>    -> {"block":"<hex>"} of [["<hex name>","<hex value>"],...]
-//	max <n>          -> {}: bound of the decoder's dynamic table, as announced in SETTINGS_HEADER_TABLE_SIZE
+//	max <n>          -> {}: the decoder's dynamic table, and how large a block may make it
 //	tablesize <n>    -> {}: the encoder's dynamic table from its next block on
 //	reset            -> {}: a new decoder and a new encoder
 package main
@@ -76,8 +76,8 @@ func (c *codec) ask(command, argument string) answer {
 		}
 		if command == "max" {
 			c.decoder.SetAllowedMaxDynamicTableSize(uint32(size))
+			c.decoder.SetMaxDynamicTableSize(uint32(size))
 		} else {
-			c.encoder.SetMaxDynamicTableSizeLimit(uint32(size))
 			c.encoder.SetMaxDynamicTableSize(uint32(size))
 		}
 	case "reset":

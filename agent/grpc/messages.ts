@@ -3,14 +3,15 @@ import { code } from './status.ts'
 
 /** Flag and length, before each message. */
 export const prefixBytes = 5
-const leastHeldBytes = 256
+/** A message up to this size gets its memory at once; a longer one as it comes. */
+const atOnceBytes = 64 << 10
 
 /** Counts what is kept; false when it may not be. */
 export type Hold = (bytes: number) => boolean
 
 /**
  * Takes the bytes of a call apart into messages. Keeps one unfinished message at most, in memory that grows with what has
- * really come and not with what was announced.
+ * really come beyond the first 64 KiB.
  */
 export class MessageReader {
   readonly #maxBytes: number
@@ -96,18 +97,25 @@ export class MessageReader {
     const needed = this.#keptBytes + (to - from)
     if (needed > this.#kept.length) {
       const size = Math.max(
-        leastHeldBytes,
         needed,
-        Math.min(this.#kept.length * 2, this.#maxBytes + prefixBytes),
+        Math.min(this.#announced(chunk, from, to), atOnceBytes),
+        this.#kept.length * 2,
       )
       if (!this.#hold(size - this.#kept.length))
         return { code: code.resourceExhausted, message: 'too many unfinished messages' }
-      const grown = Buffer.allocUnsafeSlow(size)
+      const grown = Buffer.allocUnsafe(size)
       this.#kept.copy(grown, 0, 0, this.#keptBytes)
       this.#kept = grown
     }
     chunk.copy(this.#kept, this.#keptBytes, from, to)
     this.#keptBytes = needed
     return undefined
+  }
+
+  /** How long the message will be, with its prefix, as far as that has come. */
+  #announced(chunk: Buffer, from: number, to: number): number {
+    if (this.#keptBytes >= prefixBytes) return prefixBytes + this.#kept.readUInt32BE(1)
+    if (this.#keptBytes === 0 && to - from >= prefixBytes) return prefixBytes + chunk.readUInt32BE(from + 1)
+    return prefixBytes
   }
 }

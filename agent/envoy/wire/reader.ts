@@ -33,14 +33,13 @@ export class Reader {
   at = 0
   /** Where the message that is read now ends. */
   end: number
-  readonly #text: string
-  readonly #isAscii: boolean
+  /** Made when the first string is read: a piece of a body has none. */
+  #text = ''
+  #isAscii = false
 
   constructor(bytes: Buffer) {
     this.bytes = bytes
     this.end = bytes.length
-    this.#text = bytes.toString('latin1', 0, Math.min(bytes.length, maxTextBytes))
-    this.#isAscii = bytes.length <= maxTextBytes && isAscii(bytes)
   }
 
   /** The next field's tag. */
@@ -111,8 +110,9 @@ export class Reader {
     const to = from + length
     if (to > this.end) throw new WireFault('a string beyond its message', start)
     this.at = to
-    if (this.#isAscii) return this.#text.slice(from, to)
-    return this.#mixed(from, to)
+    if (from === to) return ''
+    if (this.#text === '') this.#decode()
+    return this.#isAscii ? this.#text.slice(from, to) : this.#mixed(from, to)
   }
 
   /** Bytes as text, one character each: what a header's raw value is. */
@@ -123,6 +123,7 @@ export class Reader {
     const to = from + length
     if (to > this.end) throw new WireFault('bytes beyond their message', start)
     this.at = to
+    if (this.#text === '') this.#decode()
     return to <= maxTextBytes ? this.#text.slice(from, to) : this.bytes.toString('latin1', from, to)
   }
 
@@ -172,6 +173,12 @@ export class Reader {
         throw new WireFault('a field of no known kind', start)
     }
     if (this.at > this.end) throw new WireFault('a field beyond its message', start)
+  }
+
+  #decode(): void {
+    const { bytes } = this
+    this.#text = bytes.toString('latin1', 0, Math.min(bytes.length, maxTextBytes))
+    this.#isAscii = bytes.length <= maxTextBytes && isAscii(bytes)
   }
 
   /** Strings where not everything is ASCII. */

@@ -14,11 +14,12 @@ const packages = {
   grpc: '.',
   hpack: '.',
   h2spec: 'github.com/summerwind/h2spec/cmd/h2spec',
+  ghz: 'github.com/bojand/ghz/cmd/ghz',
 } as const
 
 export type GoTool = keyof typeof packages
 
-/** All of them, the quick ones last. */
+/** All of them. */
 export const goTools = Object.keys(packages) as readonly GoTool[]
 
 /**

@@ -68,8 +68,10 @@ export class H2Client implements AsyncDisposable {
 
   /** Sends, and waits until the kernel has it all (or the connection is gone): floods go at the pace of the peer. */
   async push(...bytes: readonly Uint8Array[]): Promise<void> {
-    if (!this.socket.writable) return
-    await new Promise<void>((resolve) => this.socket.write(Buffer.concat(bytes), () => resolve()))
+    await new Promise<void>((resolve) => {
+      if (this.socket.writable) this.socket.write(Buffer.concat(bytes), () => resolve())
+      else setImmediate(resolve)
+    })
   }
 
   /** Reads nothing more, so that what the peer sends piles up on its side. */

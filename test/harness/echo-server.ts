@@ -60,7 +60,11 @@ export async function startEcho(
         return new Promise((resolve) => waiting.push(() => resolve(bytes)))
       },
     },
-    { kind: 'unary', path: echo.long, handle: (bytes) => Buffer.alloc(Number(bytes.toString()), 'x') },
+    {
+      kind: 'unary',
+      path: echo.long,
+      handle: (bytes) => Buffer.alloc(Number(/^\d{1,7}$/.exec(bytes.toString())?.[0] ?? 0), 'x'),
+    },
     {
       kind: 'stream',
       path: echo.all,

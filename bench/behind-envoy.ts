@@ -47,6 +47,8 @@ export async function measureBehindEnvoy(
 ): Promise<Row[]> {
   const rows: Row[] = []
   for (const contender of contenders) {
+    if (options.only !== undefined && options.only !== contender.name && options.only !== contender.case)
+      continue
     process.stderr.write(`${[contender.name, contender.case].filter(Boolean).join(', ')} …\n`)
     rows.push(await measureOne(contender, options))
   }

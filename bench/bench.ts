@@ -22,6 +22,8 @@ export interface BenchOptions {
   readonly connections: number
   /** `authz`: also the whole pipeline. */
   readonly isPipelineWanted: boolean
+  /** The one contender or case to measure. */
+  readonly only?: string | undefined
 }
 
 const { values, positionals } = parseArgs({
@@ -32,6 +34,7 @@ const { values, positionals } = parseArgs({
     connections: { type: 'string', default: '32' },
     seq: { type: 'boolean', default: false },
     pipeline: { type: 'boolean', default: false },
+    only: { type: 'string' },
   },
 })
 
@@ -43,11 +46,12 @@ const options: BenchOptions = {
   seconds: Number(values.seconds),
   connections: values.seq ? 1 : Number(values.connections),
   isPipelineWanted: values.pipeline,
+  only: values.only,
 }
 const isMeant = options.seconds > 0 && Number.isInteger(options.connections) && options.connections > 0
 if (name === undefined || !known.includes(name) || !isMeant) {
   process.stderr.write(
-    'usage: npm run -s bench -- NAME [--json] [--seconds N] [--connections N | --seq] [--pipeline]\n' +
+    'usage: npm run -s bench -- NAME [--json] [--seconds N] [--connections N | --seq] [--pipeline] [--only NAME|CASE]\n' +
       `NAME: ${known.join(', ')}\n`,
   )
   process.exit(2)

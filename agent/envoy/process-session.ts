@@ -192,7 +192,8 @@ export class ProcessSession {
     switch (this.#state.kind) {
       case 'waiting': {
         const { chunks, isHeaderAnswered } = this.#state
-        chunks.push(body)
+        // The bytes are the host's again as soon as this returns.
+        chunks.push({ body: Buffer.from(body.body), endOfStream: body.endOfStream })
         if (isHeaderAnswered || body.endOfStream) return this.#decide(this.#state, body.endOfStream)
         const prefix = joined(chunks)
         if (prefix.length >= maxPrefixBytes || hasNamedModel(prefix, false)) this.#decide(this.#state, false)

@@ -80,7 +80,13 @@ abstract class Call implements StreamUser, CallContext {
   #timer: NodeJS.Timeout | undefined
   #hasBegun = false
 
-  constructor(stream: ServerStream, head: RequestHead, options: CallOptions, timeoutMs: number | undefined) {
+  constructor(
+    stream: ServerStream,
+    head: RequestHead,
+    options: CallOptions,
+    timeoutMs: number | undefined,
+    isMemoryReused: boolean,
+  ) {
     this.stream = stream
     this.options = options
     this.#fields = head.fields
@@ -90,6 +96,7 @@ abstract class Call implements StreamUser, CallContext {
       maxBytes: options.maxMessageBytes,
       encoding: head.encoding,
       hold: (bytes) => stream.hold(bytes),
+      isReused: isMemoryReused,
     })
   }
 
@@ -128,7 +135,7 @@ abstract class Call implements StreamUser, CallContext {
   protected over(): void {
     this.isOver = true
     clearTimeout(this.#timer)
-    if (this.messages.isPartial) this.messages.release()
+    this.messages.release()
   }
 
   /** For calls that take a while; the quick ones never see a timer. */
@@ -163,7 +170,7 @@ class UnaryCall extends Call {
     timeoutMs: number | undefined,
     method: Extract<Method, { kind: 'unary' }>,
   ) {
-    super(stream, head, options, timeoutMs)
+    super(stream, head, options, timeoutMs, false)
     this.#method = method
   }
 
@@ -228,7 +235,7 @@ class StreamCall extends Call implements StreamWriter {
     timeoutMs: number | undefined,
     method: Extract<Method, { kind: 'stream' }>,
   ) {
-    super(stream, head, options, timeoutMs)
+    super(stream, head, options, timeoutMs, true)
     this.#safely(() => {
       this.#reader = method.open(this, this)
     })
@@ -297,7 +304,7 @@ class StreamCall extends Call implements StreamWriter {
   readonly #take = (message: Buffer): void => {
     if (this.isOver) return
     if (!this.#isPaused) return this.#safely(() => this.#reader?.message(message))
-    if (this.stream.hold(message.length)) this.#waiting.push(message)
+    if (this.stream.hold(message.length)) this.#waiting.push(Buffer.from(message))
     else this.finish({ code: code.resourceExhausted, message: 'too many waiting messages' })
   }
 

@@ -6,6 +6,8 @@ export const prefixBytes = 5
 /** A message up to this size gets its memory at once; a longer one as it comes. */
 const atOnceBytes = 64 << 10
 
+const nothing: Buffer = Buffer.alloc(0)
+
 /** Counts what is kept; false when it may not be. */
 export type Hold = (bytes: number) => boolean
 
@@ -17,11 +19,19 @@ export class MessageReader {
   readonly #maxBytes: number
   readonly #encoding: string
   readonly #hold: Hold
-  #kept: Buffer = Buffer.alloc(0)
+  readonly #isReused: boolean
+  #kept: Buffer = nothing
   #keptBytes = 0
 
-  /** `encoding` is what the call named in `grpc-encoding`. */
-  constructor(options: { readonly maxBytes: number; readonly encoding: string; readonly hold: Hold }) {
+  constructor(options: {
+    readonly maxBytes: number
+    /** What the call named in `grpc-encoding`. */
+    readonly encoding: string
+    readonly hold: Hold
+    /** One piece of memory for all messages: each is gone when the next is read. */
+    readonly isReused?: boolean
+  }) {
+    this.#isReused = options.isReused ?? false
     this.#maxBytes = options.maxBytes
     this.#encoding = options.encoding
     this.#hold = options.hold
@@ -40,7 +50,8 @@ export class MessageReader {
       if (typeof missing !== 'number') return missing
       if (missing === 0) {
         const whole = this.#kept.subarray(prefixBytes, this.#keptBytes)
-        this.release()
+        this.#keptBytes = 0
+        if (!this.#isReused) this.release()
         take(whole)
         break
       }
@@ -67,8 +78,9 @@ export class MessageReader {
 
   /** Lets go of what is kept. */
   release(): void {
+    if (this.#kept.length === 0) return
     this.#hold(-this.#kept.length)
-    this.#kept = Buffer.alloc(0)
+    this.#kept = nothing
     this.#keptBytes = 0
   }
 
@@ -96,11 +108,8 @@ export class MessageReader {
   #keep(chunk: Buffer, from: number, to: number): Status | undefined {
     const needed = this.#keptBytes + (to - from)
     if (needed > this.#kept.length) {
-      const size = Math.max(
-        needed,
-        Math.min(this.#announced(chunk, from, to), atOnceBytes),
-        this.#kept.length * 2,
-      )
+      const step = Math.max(atOnceBytes, this.#kept.length * 2)
+      const size = Math.max(needed, Math.min(this.#announced(chunk, from, to), step))
       if (!this.#hold(size - this.#kept.length))
         return { code: code.resourceExhausted, message: 'too many unfinished messages' }
       const grown = Buffer.allocUnsafe(size)

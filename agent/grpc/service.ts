@@ -31,7 +31,7 @@ export interface StreamWriter {
 
 /** The reading side of one stream. After `ended` nothing more is called. */
 export interface StreamReader {
-  /** The bytes stay as they are as long as somebody holds them. */
+  /** The bytes are the reader's until it returns; what it keeps longer, it copies. */
   message(bytes: Buffer): void
   /** The peer will send no more, but may still read. */
   halfClosed(): void

@@ -90,7 +90,7 @@ const attacks: readonly {
   },
   {
     name: 'halves of messages on 200 streams, until the server will keep no more',
-    mostMb: 100,
+    mostMb: 180,
     attack: async (client) => {
       const chunk = Buffer.alloc(16_000)
       for (let id = 1; id < 400; id += 2) {

@@ -310,7 +310,8 @@ for (const each of frames) judge(t, () => server, each)
 t.test('a frame or a header block that never ends is not waited for', async (t) => {
   await using impatient = await startEcho({ prefaceTimeoutMs: 1000 })
   for (const bytes of [
-    frame(type.data, 1, Buffer.alloc(10), { length: 100 }),
+    frame(type.ping, 0, Buffer.alloc(4), { length: 8 }),
+    Buffer.concat([headers(1, request), frame(type.data, 1, Buffer.alloc(10), { length: 100 })]),
     headers(1, request, { whole: false }),
   ]) {
     await using client = await H2Client.open({ port: impatient.port })

@@ -251,9 +251,9 @@ export class Connection {
     const before = this.#sender.peer.initialWindowBytes
     readSettings(bytes, start, end - start, this.#sender.peer)
     this.#hasSettings = true
+    this.#sender.frame(frameType.settings, flag.ack, nothing)
     const change = this.#sender.peer.initialWindowBytes - before
     if (change !== 0) this.#streams.changeWindows(change)
-    this.#sender.frame(frameType.settings, flag.ack, nothing)
   }
 
   /** §6.7 */

@@ -1,4 +1,4 @@
-import { ConnectionFault, defaultFrameBytes, frameHeaderBytes, maxUint31 } from './frames.ts'
+import { ConnectionFault, defaultFrameBytes, flag, frameHeaderBytes, frameType, maxUint31 } from './frames.ts'
 
 export interface Frame {
   readonly type: number
@@ -12,17 +12,22 @@ export interface Frame {
 
 /**
  * Cuts what comes from a socket into frames. A frame that lies whole in one read is not copied; of one that does not, only
- * its own octets are kept, so that the memory of the read can go.
+ * its own octets are kept, so that the memory of the read can go. DATA is not kept at all: what has come of it is given as
+ * a shorter frame of its own, the end of the stream with the last piece.
  *
  * @see RFC 9113, §4.1
  */
 export class FrameReader {
   #partial: Buffer | undefined
   #partialBytes = 0
+  /** Of a DATA frame that is given in pieces: what has not come. */
+  #missingData = 0
+  #dataFlags = 0
+  #dataId = 0
 
   /** Whether the beginning of a frame is kept. */
   get isPartial(): boolean {
-    return this.#partial !== undefined
+    return this.#partial !== undefined || this.#missingData > 0
   }
 
   /**
@@ -32,6 +37,11 @@ export class FrameReader {
    */
   read(chunk: Buffer, from: number, take: (frame: Frame) => boolean): void {
     let at = from
+    if (this.#missingData > 0) {
+      const end = Math.min(chunk.length, at + this.#missingData)
+      if (!take(this.#dataPiece(chunk, at, end))) return
+      at = end
+    }
     if (this.#partial !== undefined) {
       at = this.#complete(chunk, at)
       if (this.#partialBytes < this.#partial.length) return
@@ -41,11 +51,27 @@ export class FrameReader {
     }
     while (chunk.length - at >= frameHeaderBytes) {
       const end = at + frameHeaderBytes + lengthAt(chunk, at)
-      if (end > chunk.length) break
+      if (end > chunk.length) {
+        const isPlainData =
+          chunk[at + 3] === frameType.data && ((chunk[at + 4] as number) & flag.padded) === 0
+        if (!isPlainData) break
+        const frame = frameAt(chunk, at, end)
+        this.#missingData = end - frame.start
+        this.#dataFlags = frame.flags
+        this.#dataId = frame.id
+        if (chunk.length > frame.start) take(this.#dataPiece(chunk, frame.start, chunk.length))
+        return
+      }
       if (!take(frameAt(chunk, at, end))) return
       at = end
     }
     if (at < chunk.length) this.#keep(chunk, at)
+  }
+
+  #dataPiece(bytes: Buffer, start: number, end: number): Frame {
+    this.#missingData -= end - start
+    const flags = this.#missingData > 0 ? this.#dataFlags & ~flag.endStream : this.#dataFlags
+    return { type: frameType.data, flags, id: this.#dataId, bytes, start, end }
   }
 
   #keep(chunk: Buffer, at: number): void {

@@ -188,11 +188,12 @@ export class Streams {
     this.#open.set(id, stream)
     counters.streams++
     counters.openStreams++
+    stream.isRemoteEnded = isEnd
     const user = accept(stream, head)
     if (stream.isClosed) user?.closed()
     else {
       stream.user = user
-      if (isEnd) this.#remoteEnd(stream)
+      if (isEnd) user?.end()
     }
   }
 

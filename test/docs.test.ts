@@ -31,11 +31,11 @@ t.test('every reason has a status that Envoy can send, and a text that reveals n
 })
 
 t.test('every metric is in the documentation', async (t) => {
-  const source = ['telemetry', 'transport-metrics']
+  const source = ['telemetry', 'transport-metrics', 'decision-metrics']
     .map((name) => readFileSync(join(root, `agent/telemetry/${name}.ts`), 'utf8'))
     .join('')
   const page = readFileSync(join(root, 'docs/using.md'), 'utf8')
-  const names = [...source.matchAll(/name: '(sluice_\w+)'/g)].map(([, name]) => name as string)
+  const names = [...source.matchAll(/name(?:: | = )'(sluice_\w+)'/g)].map(([, name]) => name as string)
   t.ok(names.length > 3)
   for (const name of names) t.match(page, name)
 })

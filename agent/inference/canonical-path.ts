@@ -11,18 +11,14 @@ export function pathFault(path: string): string | undefined {
   for (let i = 0; i < path.length; i++) {
     const code = path.charCodeAt(i)
     if (code <= 0x20 || code >= 0x7f) return 'has a control, space or non-ASCII byte'
-    if (isForbidden(code)) return `has ${path[i]}`
+    if (forbidden[code] === 1) return `has ${path[i]}`
   }
-  for (const segment of path.split('/')) {
-    if (segment === '.' || segment === '..') return 'has a dot segment'
-  }
-  return undefined
+  return /\/\.\.?(?:\/|$)/.test(path) ? 'has a dot segment' : undefined
 }
 
 /** Percent escapes (two spellings of one path), separators of other readers, fragments, and characters no path may have. */
-function isForbidden(code: number): boolean {
-  return '%\\;#"<>^`{|}?'.includes(String.fromCharCode(code))
-}
+const forbidden = new Uint8Array(128)
+for (const character of '%\\;#"<>^`{|}?') forbidden[character.charCodeAt(0)] = 1
 
 /** Whether a query has only bytes that a query may have. */
 export function queryFault(query: string): string | undefined {

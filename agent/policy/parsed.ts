@@ -9,8 +9,9 @@ import { boundaryOf, readMultipart } from './multipart.ts'
  */
 export function parsedPath(path: string): readonly string[] | undefined {
   const query = path.indexOf('?')
+  const bare = query === -1 ? path : path.slice(0, query)
   try {
-    const decoded = decodeURIComponent(query === -1 ? path : path.slice(0, query))
+    const decoded = bare.includes('%') ? decodeURIComponent(bare) : bare
     return decoded.replace(/^\/+/, '').split('/')
   } catch {
     return undefined

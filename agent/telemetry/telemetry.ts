@@ -1,6 +1,7 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { DecisionObserver } from '#decision/pipeline.ts'
+import { registerDecisionMetrics } from './decision-metrics.ts'
 import { registerTransportMetrics, type TransportCounters } from './transport-metrics.ts'
 
 export type { Logger }
@@ -34,19 +35,7 @@ export interface Metrics {
 export function createMetrics(): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const decisions = new Counter({
-    name: 'sluice_decisions_total',
-    help: 'Decisions by API, verdict and reason.',
-    labelNames: ['api', 'verdict', 'reason'] as const,
-    registers: [registry],
-  })
-  const seconds = new Histogram({
-    name: 'sluice_decision_duration_seconds',
-    help: 'Time from the facts to the verdict.',
-    labelNames: ['api'] as const,
-    buckets: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.2],
-    registers: [registry],
-  })
+  const observe = registerDecisionMetrics(registry)
   const reloads = new Counter({
     name: 'sluice_reloads_total',
     help: 'Loads of policy and resources; a refused one leaves the last good state in place.',
@@ -61,11 +50,7 @@ export function createMetrics(): Metrics {
   })
   return {
     render: () => registry.metrics(),
-    observe: (x, verdict, durationUs) => {
-      const reason = verdict.kind === 'allow' ? '' : verdict.reason
-      decisions.inc({ api: x.request.api, verdict: verdict.kind, reason })
-      seconds.observe({ api: x.request.api }, durationUs / 1e6)
-    },
+    observe,
     reloaded: (what, isGood) => {
       reloads.inc({ what, result: isGood ? 'loaded' : 'refused' })
       lastGood.set({ what }, isGood ? 1 : 0)

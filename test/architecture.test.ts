@@ -20,7 +20,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   decision: ['resources'],
   telemetry: ['decision'],
   ...Object.fromEntries(stages.map((stage) => [stage, ['decision', 'resources', 'telemetry']])),
-  envoy: ['decision', 'resources', 'telemetry', 'config', 'grpc', 'gen', 'inference'],
+  envoy: ['decision', 'resources', 'telemetry', 'config', 'grpc', 'gen', 'inference', 'limits'],
   commands: ['decision', 'resources', 'telemetry', 'config', 'envoy', ...stages],
 }
 

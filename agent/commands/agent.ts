@@ -9,6 +9,7 @@ import { startEnvoyServer } from '#envoy/envoy.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
 import { createInferenceStage } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
+import { openRateLimits } from '#limits/rls/rls.ts'
 import { createTenantCeiling, openPolicy } from '#policy/policy.ts'
 import { createResidencyStage } from '#residency/residency.ts'
 import { noResources, openResources } from '#resources/resources.ts'
@@ -73,6 +74,14 @@ async function startAgent(
     checks.push({ name: 'policy', problem })
   }
 
+  const rateLimits =
+    config.rateLimit &&
+    opening.use(openRateLimits({ files: config.rateLimit.config, onLoad: loaded('rate_limits') }))
+  if (rateLimits) {
+    const problem = () => (rateLimits.isReady() ? undefined : (rateLimits.lastError() ?? 'not loaded'))
+    checks.push({ name: 'rate_limits', problem })
+  }
+
   const recorder = config.audit && opening.use(openAudit({ dir: config.audit.dir }))
 
   // The order of the decision. Cheap refusals first; the version is chosen before policy, so that policy judges the one
@@ -108,6 +117,9 @@ async function startAgent(
       isReady: () => checks.every((check) => check.problem() === undefined),
       firstMessageTimeoutMs: config.decision.firstMessageTimeoutMs,
       maxMessageBytes: config.decision.maxMessageBytes,
+      ...(rateLimits && {
+        rateLimit: { limiter: rateLimits.limiter, observe: metrics.rateLimited },
+      }),
       log,
     }),
   )

@@ -29,10 +29,11 @@ export function loadConfig(path: string): Config {
 
 /** The files and directories that the configuration names and that are not there, or not what they should be. */
 export function missingFiles(config: Config): Fault[] {
-  const { policy, resources, envoy } = config
+  const { policy, resources, rateLimit, envoy } = config
   const named: (readonly [place: string, path: string, kind: 'file' | 'directory'])[] = []
   if (policy) named.push(['policy.bundle', policy.bundle, 'file'])
   if (resources) named.push(['resources.dir', resources.dir, 'directory'])
+  for (const file of rateLimit?.config ?? []) named.push(['rateLimit.config', file, 'file'])
   if (envoy) {
     named.push(['envoy.tls.certificate', envoy.tls.certificate, 'file'])
     named.push(['envoy.tls.privateKey', envoy.tls.privateKey, 'file'])
@@ -52,6 +53,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
   return {
     ...config,
     ...(config.policy && { policy: { ...config.policy, bundle: file(config.policy.bundle) } }),
+    ...(config.rateLimit && { rateLimit: { config: config.rateLimit.config.map(file) } }),
     ...(config.audit && { audit: { ...config.audit, dir: file(config.audit.dir) } }),
     ...(config.resources && { resources: { ...config.resources, dir: file(config.resources.dir) } }),
     ...(config.envoy && {

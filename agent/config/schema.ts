@@ -40,6 +40,15 @@ const shape = z.strictObject({
     .strictObject({ store: z.literal('memory').default('memory') })
     .optional()
     .describe('Quotas and rates. Needs resources.'),
+  rateLimit: z
+    .strictObject({
+      config: z
+        .array(path)
+        .min(1)
+        .describe('Files in the form of envoyproxy/ratelimit, one domain a document, watched.'),
+    })
+    .optional()
+    .describe("Answer Envoy's rate limit filter on the same socket, counting in memory."),
   residency: z
     .strictObject({
       zone: zone.describe('The zone this agent stands in.'),
@@ -58,7 +67,9 @@ const shape = z.strictObject({
     })
     .optional(),
   listen: z.strictObject({
-    agent: listenAddress.describe('Where Envoy calls ext_authz, ext_proc and health.'),
+    agent: listenAddress.describe(
+      'Where Envoy calls ext_authz, ext_proc, the rate limit service and health.',
+    ),
     probes: hostPort.default('127.0.0.1:15021').describe('/livez /readyz /metrics'),
   }),
   envoy: z

@@ -4,9 +4,10 @@ import type { Logger } from '#telemetry/telemetry.ts'
 import { extAuthzMethod } from './ext-authz.ts'
 import { extProcMethod } from './ext-proc.ts'
 import { healthMethods } from './health.ts'
+import { rateLimitMethod } from './rate-limit.ts'
 
 /**
- * Answers Envoy: ext_authz, ext_proc and gRPC health on one socket, all from one pipeline.
+ * Answers Envoy on one socket: ext_authz and ext_proc from one pipeline, the rate limit service, gRPC health.
  *
  * @throws SluiceError when `listen` cannot be bound.
  */
@@ -17,10 +18,18 @@ export function startEnvoyServer(options: {
   readonly isReady: () => boolean
   readonly maxMessageBytes: number
   readonly firstMessageTimeoutMs: number
+  /** Where rate limits are configured; otherwise the service is not there. */
+  readonly rateLimit?: Omit<Parameters<typeof rateLimitMethod>[0], 'log'>
   readonly log: Logger
 }): Promise<GrpcServer> {
   const { listen, maxMessageBytes, isReady, log } = options
-  const methods = [extAuthzMethod(options), extProcMethod(options), ...healthMethods(isReady)]
+  const methods = [
+    extAuthzMethod(options),
+    extProcMethod(options),
+    ...(options.rateLimit ? [rateLimitMethod({ ...options.rateLimit, log })] : []),
+  ]
+  const services = methods.map(({ path }) => path.slice(1, path.lastIndexOf('/')))
+  methods.push(...healthMethods(isReady, services))
   return startGrpcServer({
     listen,
     methods,

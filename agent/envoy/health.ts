@@ -1,6 +1,4 @@
 import type { Method, StreamWriter } from '#grpc/service.ts'
-import { extAuthzService } from './ext-authz.ts'
-import { extProcService } from './ext-proc.ts'
 import { Reader, WireFault } from './wire/reader.ts'
 
 const healthService = 'grpc.health.v1.Health'
@@ -11,11 +9,12 @@ type ServingStatus = (typeof servingStatus)[keyof typeof servingStatus]
 const notFound = 5
 const invalidArgument = 3
 
-/** `liveness` serves while the process runs; every other name serves when the agent is ready. */
-const readinessNames = new Set(['', 'readiness', extAuthzService, extProcService])
-
-/** `grpc.health.v1.Health`. `Watch` looks again every half second. */
-export function healthMethods(isReady: () => boolean): Method[] {
+/**
+ * `grpc.health.v1.Health`. `liveness` serves while the process runs; the empty name, `readiness` and each of `services`
+ * serve when the agent is ready. `Watch` looks again every half second.
+ */
+export function healthMethods(isReady: () => boolean, services: readonly string[]): Method[] {
+  const readinessNames = new Set(['', 'readiness', ...services])
   const status = (service: string): ServingStatus | undefined => {
     if (service === 'liveness') return servingStatus.SERVING
     if (!readinessNames.has(service)) return undefined

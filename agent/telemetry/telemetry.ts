@@ -28,6 +28,8 @@ export interface Metrics {
   readonly observe: DecisionObserver
   /** Reports a loaded or refused file: `what` is config, policy or resources. */
   reloaded(what: string, isGood: boolean): void
+  /** Counts an answer of the rate limit service. */
+  rateLimited(code: string): void
   /** Shows what the server towards Envoy counts. */
   transport(counters: TransportCounters): void
 }
@@ -36,6 +38,12 @@ export function createMetrics(): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const observe = registerDecisionMetrics(registry)
+  const rateLimits = new Counter({
+    name: 'sluice_rate_limit_decisions_total',
+    help: 'Answers of the rate limit service: ok, over_limit, or why there was none.',
+    labelNames: ['code'] as const,
+    registers: [registry],
+  })
   const reloads = new Counter({
     name: 'sluice_reloads_total',
     help: 'Loads of policy and resources; a refused one leaves the last good state in place.',
@@ -55,6 +63,7 @@ export function createMetrics(): Metrics {
       reloads.inc({ what, result: isGood ? 'loaded' : 'refused' })
       lastGood.set({ what }, isGood ? 1 : 0)
     },
+    rateLimited: (code) => rateLimits.inc({ code }),
     transport: (counters) => registerTransportMetrics(registry, counters),
   }
 }

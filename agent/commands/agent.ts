@@ -113,6 +113,7 @@ async function startAgent(
   const server = opening.use(
     await startEnvoyServer({
       listen: config.listen.agent,
+      transport: config.listen.transport,
       pipeline,
       isReady: () => checks.every((check) => check.problem() === undefined),
       firstMessageTimeoutMs: config.decision.firstMessageTimeoutMs,

@@ -70,6 +70,12 @@ const shape = z.strictObject({
     agent: listenAddress.describe(
       'Where Envoy calls ext_authz, ext_proc, the rate limit service and health.',
     ),
+    transport: z
+      .enum(['sluice', 'grpc-js'])
+      .default('sluice')
+      .describe(
+        "What carries the calls: Sluice's own server, or @grpc/grpc-js to compare with. The latter ends connections under a load of ext_proc.",
+      ),
     probes: hostPort.default('127.0.0.1:15021').describe('/livez /readyz /metrics'),
   }),
   envoy: z

@@ -14,6 +14,7 @@ import { rateLimitMethod } from './rate-limit.ts'
 export function startEnvoyServer(options: {
   /** `unix:/path` or `host:port`. */
   readonly listen: string
+  readonly transport?: 'sluice' | 'grpc-js'
   readonly pipeline: Pipeline
   readonly isReady: () => boolean
   readonly maxMessageBytes: number
@@ -32,6 +33,7 @@ export function startEnvoyServer(options: {
   methods.push(...healthMethods(isReady, services))
   return startGrpcServer({
     listen,
+    ...(options.transport && { transport: options.transport }),
     methods,
     maxMessageBytes,
     onHandlerFault: (cause) => log.error({ err: cause }, 'a call failed'),

@@ -2,7 +2,7 @@ import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls'
 import { splitHostPort } from '#base/address.ts'
-import { SluiceError } from '#base/errors.ts'
+import { messageOf, SluiceError } from '#base/errors.ts'
 import { openCall } from './call.ts'
 import { createGrpcCounters, type GrpcCounters } from './counters.ts'
 import { Connection, type ConnectionLimits } from './http2/connection.ts'
@@ -21,6 +21,8 @@ export interface GrpcServerOptions {
   readonly listen: string
   readonly methods: readonly Method[]
   readonly maxMessageBytes: number
+  /** What carries the calls; `grpc-js` counts nothing and knows none of the bounds below. */
+  readonly transport?: 'sluice' | 'grpc-js'
   /** Server certificate, and what clients must show; without it the server speaks plain HTTP/2. */
   readonly tls?: Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'requestCert' | 'rejectUnauthorized'>
   /** How long running calls have after the server was told to stop. */
@@ -66,6 +68,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   }
   const path = listen.startsWith('unix:') ? listen.slice('unix:'.length) : undefined
   if (path !== undefined) await removeStaleSocket(path)
+
+  if (options.transport === 'grpc-js') return onGrpcJs(options, path, counters)
 
   const connections = new Set<Connection>()
   let toldAtMs = Number.NEGATIVE_INFINITY
@@ -121,6 +125,26 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   }
 }
 
+async function onGrpcJs(
+  options: GrpcServerOptions,
+  path: string | undefined,
+  counters: GrpcCounters,
+): Promise<GrpcServer> {
+  const { startGrpcJs } = await import('./grpc-js.ts')
+  const host = await startGrpcJs(options).catch((cause: unknown) => {
+    throw cannotBind(options.listen, messageOf(cause), cause)
+  })
+  if (path !== undefined) chmodSync(path, 0o660)
+  return {
+    port: host.port,
+    counters,
+    [Symbol.asyncDispose]: async () => {
+      await host.close(options.drainMs ?? 5000)
+      if (path !== undefined) rmSync(path, { force: true })
+    },
+  }
+}
+
 function tlsServer(tls: TlsOptions, accept: (socket: Socket) => void): Server {
   const server = createTlsServer({ ...tls, noDelay: true, minVersion: 'TLSv1.2', ALPNProtocols: ['h2'] })
   server.on('secureConnection', (socket: TLSSocket) => {
@@ -133,22 +157,16 @@ function tlsServer(tls: TlsOptions, accept: (socket: Socket) => void): Server {
 
 function bind(server: Server, listen: string, path: string | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (cause) => {
-      const expected = 'an address that can be bound'
-      reject(
-        new SluiceError({
-          code: 'listen_failed',
-          place: `listen.agent ${listen}`,
-          found: cause.message,
-          expected,
-          cause,
-        }),
-      )
-    })
+    server.once('error', (cause) => reject(cannotBind(listen, cause.message, cause)))
     if (path !== undefined) server.listen(path, resolve)
     else {
       const { host, port } = splitHostPort(listen)
       server.listen(port, host, resolve)
     }
   })
+}
+
+function cannotBind(listen: string, found: string, cause: unknown): SluiceError {
+  const expected = 'an address that can be bound'
+  return new SluiceError({ code: 'listen_failed', place: `listen.agent ${listen}`, found, expected, cause })
 }

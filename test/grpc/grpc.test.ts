@@ -79,120 +79,138 @@ async function outcome(
   return { code, messages }
 }
 
-t.test('a method table is served on a Unix socket and on loopback', async (t) => {
-  for (const listen of [`unix:${socketPath()}`, '127.0.0.1:0']) {
-    await using server = await startGrpcServer({ listen, methods, maxMessageBytes: 1000 })
-    using client = connect(listen.startsWith('unix:') ? listen : `127.0.0.1:${server.port}`)
-    for (const path of ['/test.Echo/Now', '/test.Echo/Later']) {
-      t.strictSame(await call(client, path, Buffer.from('hello')), Buffer.from('hello'))
+/** The same table on both hosts behaves the same. */
+for (const transport of ['sluice', 'grpc-js'] as const) {
+  t.test(`${transport}: a method table is served on a Unix socket and on loopback`, async (t) => {
+    for (const listen of [`unix:${socketPath()}`, '127.0.0.1:0']) {
+      await using server = await startGrpcServer({ listen, methods, maxMessageBytes: 1000, transport })
+      using client = connect(listen.startsWith('unix:') ? listen : `127.0.0.1:${server.port}`)
+      for (const path of ['/test.Echo/Now', '/test.Echo/Later']) {
+        t.strictSame(await call(client, path, Buffer.from('hello')), Buffer.from('hello'))
+      }
+      t.match(await call(client, '/test.Echo/Refuse', Buffer.from('')), {
+        code: Code.NOT_FOUND,
+        details: 'nothing: 100 % ü',
+      })
+      t.match(await call(client, '/test.Echo/Missing', Buffer.from('')), { code: Code.UNIMPLEMENTED })
+      const stream = client.makeBidiStreamRequest('/test.Echo/All', same, same)
+      const over = outcome(stream)
+      for (const word of ['a', 'b', 'c']) stream.write(Buffer.from(word))
+      stream.end()
+      t.strictSame(await over, { code: 0, messages: ['a', 'b', 'c'] })
     }
-    t.match(await call(client, '/test.Echo/Refuse', Buffer.from('')), {
-      code: Code.NOT_FOUND,
-      details: 'nothing: 100 % ü',
-    })
-    t.match(await call(client, '/test.Echo/Missing', Buffer.from('')), { code: Code.UNIMPLEMENTED })
-    const stream = client.makeBidiStreamRequest('/test.Echo/All', same, same)
-    const over = outcome(stream)
-    for (const word of ['a', 'b', 'c']) stream.write(Buffer.from(word))
-    stream.end()
-    t.strictSame(await over, { code: 0, messages: ['a', 'b', 'c'] })
-  }
-})
-
-t.test('a stream ends once for the handler, whoever ends it', async (t) => {
-  const listen = `unix:${socketPath()}`
-  await using _ = await startGrpcServer({ listen, methods, maxMessageBytes: 1000 })
-  using client = connect(listen)
-  const begun = { ...seen }
-
-  const stopped = client.makeBidiStreamRequest('/test.Echo/All', same, same)
-  const status = outcome(stopped)
-  stopped.write(Buffer.from('x'))
-  stopped.write(Buffer.from('stop'))
-  t.strictSame(await status, { code: Code.ABORTED, messages: ['x'] })
-
-  const cancelled = client.makeBidiStreamRequest('/test.Echo/All', same, same)
-  cancelled.on('error', () => {})
-  cancelled.write(Buffer.from('y'))
-  await once(cancelled, 'data')
-  cancelled.cancel()
-  await eventually('both ended', () => seen.ended - begun.ended === 2)
-  t.equal(seen.opened - begun.opened, 2)
-})
-
-t.test('a message that is too long ends its call, and the connection goes on', async (t) => {
-  const listen = `unix:${socketPath()}`
-  await using _ = await startGrpcServer({ listen, methods, maxMessageBytes: 4 << 20 })
-  using client = connect(listen)
-  const running = client.makeBidiStreamRequest('/test.Echo/All', same, same)
-  const over = outcome(running)
-  running.write(Buffer.from('before'))
-  await once(running, 'data')
-  t.match(await call(client, '/test.Echo/Now', Buffer.alloc(10_000_000)), { code: Code.RESOURCE_EXHAUSTED })
-  t.strictSame(await call(client, '/test.Echo/Now', Buffer.from('hello')), Buffer.from('hello'))
-  running.end(Buffer.from('after'))
-  t.match(await over, { code: 0 })
-})
-
-t.test('a Unix socket is for its owner and group, and goes with the server', async (t) => {
-  const path = socketPath()
-  const server = await startGrpcServer({ listen: `unix:${path}`, methods, maxMessageBytes: 1000 })
-  t.equal(statSync(path).mode & 0o777, 0o660)
-  await server[Symbol.asyncDispose]()
-  t.notOk(existsSync(path))
-})
-
-t.test('the socket of a dead process is taken over, that of a living one is not', async (t) => {
-  const path = socketPath()
-  const listen = `unix:${path}`
-  const start = () => startGrpcServer({ listen, methods, maxMessageBytes: 1000 })
-  {
-    await using _ = await start()
-    await t.rejects(start(), { code: 'listen_failed', found: 'a process that listens on it' })
-  }
-  // Only a process that is killed leaves its socket behind.
-  spawnSync(process.execPath, [
-    '-e',
-    `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`,
-  ])
-  t.ok(existsSync(path))
-  await (await start())[Symbol.asyncDispose]()
-  writeFileSync(path, 'mine')
-  await t.rejects(start(), { code: 'listen_failed', found: 'a file that is no socket' })
-})
-
-t.test('a port that is taken, or a folder that is missing, is told with its place', async (t) => {
-  const taken = createServer().listen(0, '127.0.0.1')
-  await once(taken, 'listening')
-  const { port } = taken.address() as { port: number }
-  const start = (listen: string) => startGrpcServer({ listen, methods, maxMessageBytes: 1000 })
-  await t.rejects(start(`127.0.0.1:${port}`), {
-    code: 'listen_failed',
-    place: `listen.agent 127.0.0.1:${port}`,
   })
-  taken.close()
-  await t.rejects(start(`unix:${join(folder.path, 'missing', 'a.sock')}`), { code: 'listen_failed' })
-})
 
-t.test('a server that stops lets running calls end, and ends those that do not', async (t) => {
-  for (const ends of [true, false]) {
+  t.test(`${transport}: a stream ends once for the handler, whoever ends it`, async (t) => {
     const listen = `unix:${socketPath()}`
+    await using _ = await startGrpcServer({ listen, methods, maxMessageBytes: 1000, transport })
+    using client = connect(listen)
+    const begun = { ...seen }
+
+    const stopped = client.makeBidiStreamRequest('/test.Echo/All', same, same)
+    const status = outcome(stopped)
+    stopped.write(Buffer.from('x'))
+    stopped.write(Buffer.from('stop'))
+    t.strictSame(await status, { code: Code.ABORTED, messages: ['x'] })
+
+    const cancelled = client.makeBidiStreamRequest('/test.Echo/All', same, same)
+    cancelled.on('error', () => {})
+    cancelled.write(Buffer.from('y'))
+    await once(cancelled, 'data')
+    cancelled.cancel()
+    await eventually('both ended', () => seen.ended - begun.ended === 2)
+    t.equal(seen.opened - begun.opened, 2)
+  })
+
+  t.test(`${transport}: a message that is too long ends its call, and the connection goes on`, async (t) => {
+    const listen = `unix:${socketPath()}`
+    await using _ = await startGrpcServer({ listen, methods, maxMessageBytes: 4 << 20, transport })
+    using client = connect(listen)
+    const running = client.makeBidiStreamRequest('/test.Echo/All', same, same)
+    const over = outcome(running)
+    running.write(Buffer.from('before'))
+    await once(running, 'data')
+    t.match(await call(client, '/test.Echo/Now', Buffer.alloc(10_000_000)), { code: Code.RESOURCE_EXHAUSTED })
+    t.strictSame(await call(client, '/test.Echo/Now', Buffer.from('hello')), Buffer.from('hello'))
+    running.end(Buffer.from('after'))
+    t.match(await over, { code: 0 })
+  })
+
+  t.test(`${transport}: a Unix socket is for its owner and group, and goes with the server`, async (t) => {
+    const path = socketPath()
     const server = await startGrpcServer({
-      listen,
+      listen: `unix:${path}`,
       methods,
       maxMessageBytes: 1000,
-      drainMs: ends ? 60_000 : 50,
+      transport,
     })
-    using client = connect(listen)
-    const stream = client.makeBidiStreamRequest('/test.Echo/All', same, same)
-    const over = outcome(stream)
-    stream.write(Buffer.from('a'))
-    await once(stream, 'data')
-    const stopped = server[Symbol.asyncDispose]()
-    if (ends) stream.end(Buffer.from('b'))
-    await stopped
-    const { code, messages } = await over
-    if (ends) t.strictSame({ code, messages }, { code: 0, messages: ['a', 'b'] })
-    else t.not(code, 0)
-  }
-})
+    t.equal(statSync(path).mode & 0o777, 0o660)
+    await server[Symbol.asyncDispose]()
+    t.notOk(existsSync(path))
+  })
+
+  t.test(
+    `${transport}: the socket of a dead process is taken over, that of a living one is not`,
+    async (t) => {
+      const path = socketPath()
+      const listen = `unix:${path}`
+      const start = () => startGrpcServer({ listen, methods, maxMessageBytes: 1000, transport })
+      {
+        await using _ = await start()
+        await t.rejects(start(), { code: 'listen_failed', found: 'a process that listens on it' })
+      }
+      // Only a process that is killed leaves its socket behind.
+      spawnSync(process.execPath, [
+        '-e',
+        `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`,
+      ])
+      t.ok(existsSync(path))
+      await (await start())[Symbol.asyncDispose]()
+      writeFileSync(path, 'mine')
+      await t.rejects(start(), { code: 'listen_failed', found: 'a file that is no socket' })
+    },
+  )
+
+  t.test(
+    `${transport}: a port that is taken, or a folder that is missing, is told with its place`,
+    async (t) => {
+      const taken = createServer().listen(0, '127.0.0.1')
+      await once(taken, 'listening')
+      const { port } = taken.address() as { port: number }
+      const start = (listen: string) => startGrpcServer({ listen, methods, maxMessageBytes: 1000, transport })
+      await t.rejects(start(`127.0.0.1:${port}`), {
+        code: 'listen_failed',
+        place: `listen.agent 127.0.0.1:${port}`,
+      })
+      taken.close()
+      await t.rejects(start(`unix:${join(folder.path, 'missing', 'a.sock')}`), { code: 'listen_failed' })
+    },
+  )
+
+  t.test(
+    `${transport}: a server that stops lets running calls end, and ends those that do not`,
+    async (t) => {
+      for (const ends of [true, false]) {
+        const listen = `unix:${socketPath()}`
+        const server = await startGrpcServer({
+          listen,
+          methods,
+          maxMessageBytes: 1000,
+          transport,
+          drainMs: ends ? 60_000 : 50,
+        })
+        using client = connect(listen)
+        const stream = client.makeBidiStreamRequest('/test.Echo/All', same, same)
+        const over = outcome(stream)
+        stream.write(Buffer.from('a'))
+        await once(stream, 'data')
+        const stopped = server[Symbol.asyncDispose]()
+        if (ends) stream.end(Buffer.from('b'))
+        await stopped
+        const { code, messages } = await over
+        if (ends) t.strictSame({ code, messages }, { code: 0, messages: ['a', 'b'] })
+        else t.not(code, 0)
+      }
+    },
+  )
+}

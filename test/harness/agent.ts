@@ -32,7 +32,8 @@ export async function startAgent(options: {
   const configPath = join(options.folder, 'sluice.yaml')
   const listen = { agent: `unix:${join(options.folder, 'agent.sock')}`, probes: `127.0.0.1:${probesPort}` }
   // JSON is YAML.
-  writeFileSync(configPath, JSON.stringify({ listen, ...options.config }, null, 2))
+  const config = { ...options.config, listen: { ...listen, ...(options.config['listen'] as object) } }
+  writeFileSync(configPath, JSON.stringify(config, null, 2))
   const probe = (path: string) => http({ port: probesPort, path })
   const start = () =>
     startProcess({

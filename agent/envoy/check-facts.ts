@@ -3,6 +3,7 @@ import type { ClientKind, PeerCertificate, RequestFacts } from '#decision/exchan
 import { RequestHeaders } from '#decision/request-headers.ts'
 import { isWholeBody } from './body-facts.ts'
 import { clientKind } from './client-kind.ts'
+import { decodedPem } from './pem-text.ts'
 import { populated } from './populated.ts'
 import { setOwn } from './wire/common.ts'
 
@@ -94,7 +95,7 @@ export class CheckFacts implements RequestFacts {
     else if (this.textBody !== '') this.body = Buffer.from(this.textBody)
     this.isBodyComplete = isWholeBody(headers, this.body?.length ?? 0)
     const pem = this.source?.certificate ?? ''
-    if (pem !== '') this.certificate = { pem: decodeURIComponent(pem) }
+    if (pem !== '') this.certificate = { pem: decodedPem(pem) }
     return this
   }
 
@@ -134,6 +135,9 @@ export class CheckFacts implements RequestFacts {
     const headers: Record<string, string> = {}
     for (let i = 0; i < this.headerKeys.length; i++)
       setOwn(headers, this.headerKeys[i] as string, this.headerValues[i] as string)
+    // Envoy sends raw headers in their place; a policy that reads `headers` must not find an empty map for that.
+    if (this.headerMap !== undefined && this.headerKeys.length === 0)
+      for (const [name, values] of this.headers.entries()) setOwn(headers, name, values.join(','))
     return populated({
       id: this.id,
       method: this.method,

@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from '#base/json.ts'
 import type { RequestFacts, ServedFacts } from '#decision/exchange.ts'
 import { isWholeBody } from './body-facts.ts'
 import { clientKind } from './client-kind.ts'
+import { encodedPem } from './pem-text.ts'
 import type { ProcessingMessage } from './processing-message.ts'
 import { setOwn } from './wire/common.ts'
 
@@ -82,7 +83,7 @@ function attributesJson(facts: HeaderFacts, principal: string): JsonObject {
         },
       }),
       ...(principal !== '' && { principal }),
-      ...(facts.certificate && { certificate: encodeURIComponent(facts.certificate.pem) }),
+      ...(facts.certificate && { certificate: encodedPem(facts.certificate.pem) }),
     },
     request: {
       time: {

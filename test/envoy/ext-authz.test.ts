@@ -150,6 +150,14 @@ t.test('bytes that are no check, and checks that say nothing of a request, are r
   }
 })
 
+t.test('raw headers stand in the policy document as plain ones do', async (t) => {
+  const raw = headerMap({ 'x-a': '1' })
+  raw.headers.push(...headerMap({ 'x-a': '2' }).headers)
+  const { headers: _, ...rest } = valid
+  const document = (await factsOf(checkBytes({ ...rest, headerMap: raw }))).attributes()
+  t.match(document, { request: { http: { headers: { 'x-a': '1,2' } } } })
+})
+
 t.test('headers are read from either place, with every value of a repeated one', async (t) => {
   const { headers: _, ...rest } = valid
   const raw = headerMap({ 'x-request-id': 'r1' })

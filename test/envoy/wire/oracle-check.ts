@@ -42,7 +42,7 @@ export function oracleCheck(bytes: Uint8Array, nowMs: number): RequestFacts {
     isBodyComplete: isWholeBody(headers, body?.length ?? 0),
     contextExtensions: attributes.contextExtensions,
     receivedAtMs: nowMs,
-    attributes: () => attributesJson(attributes),
+    attributes: () => attributesJson(attributes, headers),
   }
 }
 
@@ -73,7 +73,7 @@ function addressText(address: Address | undefined): string {
  * `input.attributes` as the OPA Envoy plugin writes it: lowerCamelCase, only what is populated, 64-bit numbers and enums
  * as numbers, bytes as base64, the time as seconds and nanoseconds.
  */
-function attributesJson(context: AttributeContext): JsonObject {
+function attributesJson(context: AttributeContext, all: RequestHeaders): JsonObject {
   const {
     source,
     destination,
@@ -91,7 +91,7 @@ function attributesJson(context: AttributeContext): JsonObject {
         ...(request.time && {
           time: populated({ seconds: Number(request.time.seconds), nanos: request.time.nanos }),
         }),
-        ...(request.http && { http: httpJson(request.http) }),
+        ...(request.http && { http: httpJson(request.http, all) }),
       },
     }),
     ...(Object.keys(contextExtensions).length > 0 && { contextExtensions }),
@@ -130,11 +130,13 @@ function addressJson(address: Address): JsonObject {
   return {}
 }
 
-function httpJson(http: AttributeContext_HttpRequest): JsonObject {
+function httpJson(http: AttributeContext_HttpRequest, all: RequestHeaders): JsonObject {
+  const isRaw = http.headerMap !== undefined && Object.keys(http.headers).length === 0
+  const joined = [...all.entries()].map(([name, values]) => [name, values.join(',')])
   return populated({
     id: http.id,
     method: http.method,
-    headers: http.headers,
+    headers: isRaw ? Object.fromEntries(joined) : http.headers,
     headerMap: http.headerMap && {
       headers: http.headerMap.headers.map(({ key, value, rawValue }) =>
         populated({ key, value, rawValue: Buffer.from(rawValue).toString('base64') }),

@@ -61,6 +61,8 @@ export class Connection {
   #hasSettings = false
   /** Since when the preface, a frame or a header block has been unfinished. */
   #unfinishedSinceMs: number
+  /** Whether the read that is worked through has brought the end of anything. */
+  #hasTaken = false
   #isDraining = false
   #isLast = false
   /** When a connection that is on its way out is cut off; 0 as long as it is not. */
@@ -165,14 +167,17 @@ export class Connection {
       at = read
       this.#greet()
     }
-    const wasUnfinished = this.#isUnfinished
+    const isNew = !this.#isUnfinished
+    this.#hasTaken = false
     this.#frames.read(chunk, at, this.#take)
-    if (this.#isUnfinished && !wasUnfinished) this.#unfinishedSinceMs = this.#options.nowMs()
+    // A busy peer leaves some frame unfinished after each read, but not the same one.
+    if (this.#isUnfinished && (isNew || this.#hasTaken)) this.#unfinishedSinceMs = this.#options.nowMs()
   }
 
   /** Whether to go on with the next frame. */
   readonly #take = (frame: Frame): boolean => {
     const { type, flags } = frame
+    this.#hasTaken = true
     if (!this.#hasSettings && (type !== frameType.settings || (flags & flag.ack) !== 0))
       throw new ConnectionFault('PROTOCOL_ERROR', 'something before SETTINGS')
     if (this.#streams.isWithinBlock && type !== frameType.continuation)

@@ -2,12 +2,14 @@ import { fieldOf, type RequestHead } from './http2/request-head.ts'
 import type { ServerStream, StreamUser } from './http2/stream.ts'
 import { MessageReader } from './messages.ts'
 import type { CallContext, Metadata, Method, Status, StreamReader, StreamWriter } from './service.ts'
+import type { SpareMemory } from './spare-memory.ts'
 import { acceptNoEncoding, answerHead, answerHeadWith, code, ok, plainStatus, statusBlock } from './status.ts'
 
 export interface CallOptions {
   readonly methods: ReadonlyMap<string, Method>
   readonly maxMessageBytes: number
   readonly nowMs: () => number
+  readonly spare: SpareMemory
   /** Told of what a handler threw, which it must not. */
   onHandlerFault(cause: unknown): void
 }
@@ -85,7 +87,7 @@ abstract class Call implements StreamUser, CallContext {
     head: RequestHead,
     options: CallOptions,
     timeoutMs: number | undefined,
-    isMemoryReused: boolean,
+    spare: SpareMemory | undefined,
   ) {
     this.stream = stream
     this.options = options
@@ -96,7 +98,7 @@ abstract class Call implements StreamUser, CallContext {
       maxBytes: options.maxMessageBytes,
       encoding: head.encoding,
       hold: (bytes) => stream.hold(bytes),
-      isReused: isMemoryReused,
+      spare,
     })
   }
 
@@ -170,7 +172,7 @@ class UnaryCall extends Call {
     timeoutMs: number | undefined,
     method: Extract<Method, { kind: 'unary' }>,
   ) {
-    super(stream, head, options, timeoutMs, false)
+    super(stream, head, options, timeoutMs, undefined)
     this.#method = method
   }
 
@@ -235,7 +237,7 @@ class StreamCall extends Call implements StreamWriter {
     timeoutMs: number | undefined,
     method: Extract<Method, { kind: 'stream' }>,
   ) {
-    super(stream, head, options, timeoutMs, true)
+    super(stream, head, options, timeoutMs, options.spare)
     this.#safely(() => {
       this.#reader = method.open(this, this)
     })

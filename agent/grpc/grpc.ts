@@ -8,6 +8,7 @@ import { createGrpcCounters, type GrpcCounters } from './counters.ts'
 import { Connection, type ConnectionLimits } from './http2/connection.ts'
 import type { WrongPeer } from './http2/preface.ts'
 import type { Method } from './service.ts'
+import { SpareMemory } from './spare-memory.ts'
 import { removeStaleSocket } from './stale-socket.ts'
 
 export interface GrpcServer extends AsyncDisposable {
@@ -64,6 +65,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     methods: new Map(options.methods.map((method) => [method.path, method])),
     maxMessageBytes,
     nowMs: Date.now,
+    spare: new SpareMemory(),
     onHandlerFault: options.onHandlerFault ?? (() => {}),
   }
   const path = listen.startsWith('unix:') ? listen.slice('unix:'.length) : undefined

@@ -1,4 +1,5 @@
 import type { Status } from './service.ts'
+import type { SpareMemory } from './spare-memory.ts'
 import { code } from './status.ts'
 
 /** Flag and length, before each message. */
@@ -19,19 +20,21 @@ export class MessageReader {
   readonly #maxBytes: number
   readonly #encoding: string
   readonly #hold: Hold
-  readonly #isReused: boolean
+  readonly #spare: SpareMemory | undefined
   #kept: Buffer = nothing
   #keptBytes = 0
+  /** What was counted for it. */
+  #heldBytes = 0
 
   constructor(options: {
     readonly maxBytes: number
     /** What the call named in `grpc-encoding`. */
     readonly encoding: string
     readonly hold: Hold
-    /** One piece of memory for all messages: each is gone when the next is read. */
-    readonly isReused?: boolean
+    /** Where messages that came in parts are put together, for readers who are done with one when `take` returns. */
+    readonly spare?: SpareMemory | undefined
   }) {
-    this.#isReused = options.isReused ?? false
+    this.#spare = options.spare
     this.#maxBytes = options.maxBytes
     this.#encoding = options.encoding
     this.#hold = options.hold
@@ -50,9 +53,10 @@ export class MessageReader {
       if (typeof missing !== 'number') return missing
       if (missing === 0) {
         const whole = this.#kept.subarray(prefixBytes, this.#keptBytes)
-        this.#keptBytes = 0
-        if (!this.#isReused) this.release()
+        const memory = this.#kept
+        this.release()
         take(whole)
+        this.#spare?.give(memory)
         break
       }
       if (at === chunk.length) return undefined
@@ -78,8 +82,9 @@ export class MessageReader {
 
   /** Lets go of what is kept. */
   release(): void {
-    if (this.#kept.length === 0) return
-    this.#hold(-this.#kept.length)
+    if (this.#heldBytes === 0) return
+    this.#hold(-this.#heldBytes)
+    this.#heldBytes = 0
     this.#kept = nothing
     this.#keptBytes = 0
   }
@@ -110,10 +115,11 @@ export class MessageReader {
     if (needed > this.#kept.length) {
       const step = Math.max(atOnceBytes, this.#kept.length * 2)
       const size = Math.max(needed, Math.min(this.#announced(chunk, from, to), step))
-      if (!this.#hold(size - this.#kept.length))
+      if (!this.#hold(size - this.#heldBytes))
         return { code: code.resourceExhausted, message: 'too many unfinished messages' }
-      const grown = Buffer.allocUnsafe(size)
+      const grown = this.#spare?.take(size) ?? Buffer.allocUnsafe(size)
       this.#kept.copy(grown, 0, 0, this.#keptBytes)
+      this.#heldBytes = size
       this.#kept = grown
     }
     chunk.copy(this.#kept, this.#keptBytes, from, to)

@@ -27,8 +27,6 @@ const atTheDoor: Exceptions = {
   ],
   'the request is refused by its head, so that its stream is gone before what is wrong arrives (RFC 9113, §5.1)':
     [
-      'http2/5.1 closed: Sends a DATA frame after sending RST_STREAM frame',
-      'http2/5.1 closed: Sends a HEADERS frame after sending RST_STREAM frame',
       'http2/6.9 Sends a WINDOW_UPDATE frame with a flow control window increment of 0 on a stream',
       'http2/6.9.1 Sends multiple WINDOW_UPDATE frames increasing the flow control window to above 2^31-1 on a stream',
       'http2/8.1 Sends a second HEADERS frame without the END_STREAM flag',

@@ -138,6 +138,11 @@ export class Connection {
     counters.bytesSent += bytes.length
     if (!socket.writable) return
     socket.write(bytes)
+    if (socket.writableLength > this.#options.limits.maxHeldBytes) {
+      // It asks and asks and never reads: there is no way left to tell it anything.
+      count(counters.protocolErrors, 'ENHANCE_YOUR_CALM')
+      return this.destroy()
+    }
     if (socket.writableLength > maxUnsentBytes && !socket.isPaused()) {
       socket.pause()
       socket.once('drain', () => socket.resume())
@@ -187,7 +192,8 @@ export class Connection {
     } catch (thrown) {
       if (!(thrown instanceof StreamFault)) throw thrown
       count(this.#options.counters.protocolErrors, thrown.code)
-      this.#flood.idleFrame()
+      // Having us reset it is as cheap for the peer as resetting it (CVE-2025-8671).
+      this.#flood.unansweredReset()
       this.#streams.reset(thrown.streamId, thrown.code)
     }
     return this.#goneAtMs === 0

@@ -21,7 +21,9 @@ export class Sender {
   /** While a read is worked through nothing is flushed: it is, once, at its end. */
   isReading = false
   readonly #onStall: () => void
-  readonly #stalled = new Set<ServerStream>()
+  /** Streams that wait for the window of all, and those that wait for their own. */
+  readonly #forAll = new Set<ServerStream>()
+  readonly #forOwn = new Set<ServerStream>()
   #isFlushDue = false
 
   constructor(options: { write(bytes: Buffer): void; onStall(): void }) {
@@ -89,19 +91,21 @@ export class Sender {
 
   /** Has `stream` tried again when there is more of a window. */
   stalled(stream: ServerStream): void {
-    if (this.#stalled.has(stream)) return
-    this.#stalled.add(stream)
+    const waiting = stream.sendWindow > 0 ? this.#forAll : this.#forOwn
+    if (waiting.has(stream)) return
+    waiting.add(stream)
     this.#onStall()
   }
 
   /** Whether it was waiting. */
   unstall(stream: ServerStream): boolean {
-    return this.#stalled.delete(stream)
+    return this.#forOwn.delete(stream) || this.#forAll.delete(stream)
   }
 
+  /** The windows of the streams themselves have grown. */
   pumpStalled(): void {
-    const waiting = [...this.#stalled]
-    this.#stalled.clear()
+    const waiting = [...this.#forOwn]
+    this.#forOwn.clear()
     for (const stream of waiting) stream.pump()
   }
 
@@ -109,7 +113,11 @@ export class Sender {
   widen(increment: number): boolean {
     this.window += increment
     if (this.window > maxUint31) return false
-    this.pumpStalled()
+    for (const stream of this.#forAll) {
+      if (this.window <= 0) break
+      this.#forAll.delete(stream)
+      stream.pump()
+    }
     return true
   }
 }

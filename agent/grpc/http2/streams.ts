@@ -120,16 +120,16 @@ export class Streams {
     const padding = paddingOf(flags, bytes, start, end)
     const length = end - start
     const isEnd = (flags & flag.endStream) !== 0
-    if (length === 0 && !isEnd) this.#options.flood.idleFrame()
-    else this.#options.flood.work()
+    const from = start + ((flags & flag.padded) === 0 ? 0 : 1)
+    const to = end - padding
     const stream = this.#open.get(id)
     if (stream === undefined) return this.#late(id)
+    if (to === from && !isEnd) this.#options.flood.idleFrame()
+    else this.#options.flood.work()
     if (stream.isRemoteEnded) throw new StreamFault(id, 'STREAM_CLOSED', 'DATA behind the end')
     stream.receiveWindow -= length
     if (stream.receiveWindow < 0) throw new StreamFault(id, 'FLOW_CONTROL_ERROR', 'more than the window')
     stream.uncredited += length
-    const from = start + ((flags & flag.padded) === 0 ? 0 : 1)
-    const to = end - padding
     stream.receivedBytes += to - from
     if (stream.contentLength >= 0) {
       const isWrong = isEnd
@@ -216,17 +216,21 @@ export class Streams {
   /** §6.4 */
   rstStream({ id, start, end }: Frame): void {
     if (end - start !== 4) throw new ConnectionFault('FRAME_SIZE_ERROR', 'RST_STREAM of a wrong length')
-    if (id === 0 || id > this.#lastId) throw new ConnectionFault('PROTOCOL_ERROR', 'RST_STREAM of nothing')
+    if (id === 0 || this.#isIdle(id)) throw new ConnectionFault('PROTOCOL_ERROR', 'RST_STREAM of nothing')
     this.#options.counters.resetsReceived++
     const stream = this.#open.get(id)
-    if (stream === undefined) return this.#options.flood.idleFrame()
+    if (stream === undefined) {
+      // One that crossed our answer is no flood; a second one is.
+      if (!this.#closed.forget(id)) this.#options.flood.idleFrame()
+      return
+    }
     if (!stream.isAnswered) this.#options.flood.unansweredReset()
     this.forget(stream)
   }
 
   /** §6.9, for one stream. */
   widen(id: number, increment: number): void {
-    if (id > this.#lastId) throw new ConnectionFault('PROTOCOL_ERROR', 'a window of no stream')
+    if (this.#isIdle(id)) throw new ConnectionFault('PROTOCOL_ERROR', 'a window of no stream')
     const stream = this.#open.get(id)
     if (stream === undefined) return
     if (increment === 0) throw new StreamFault(id, 'PROTOCOL_ERROR', 'a window update of nothing')
@@ -249,9 +253,14 @@ export class Streams {
     this.#isRefusing = true
   }
 
+  /** Never opened by the peer; the even ones are ours, and we open none. */
+  #isIdle(id: number): boolean {
+    return id > this.#lastId || id % 2 === 0
+  }
+
   /** A frame on a stream that is not open. */
   #late(id: number): void {
-    if (id > this.#lastId) throw new ConnectionFault('PROTOCOL_ERROR', 'a frame on an idle stream')
+    if (this.#isIdle(id)) throw new ConnectionFault('PROTOCOL_ERROR', 'a frame on an idle stream')
     if (this.#closed.howEnded(id) !== 'reset')
       throw new StreamFault(id, 'STREAM_CLOSED', 'a frame on a closed stream')
   }

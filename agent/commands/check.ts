@@ -114,7 +114,9 @@ const mends: ReadonlyMap<string, string> = new Map([
 function wrongPeerFindings(metrics: string): Finding[] {
   const lines = metrics.matchAll(/^sluice_grpc_wrong_peers_total\{protocol="([^"]+)"\} (\d+)$/gm)
   return [...lines].map(([, protocol = '', count]) =>
-    bad(`agent: ${count} connections ${mends.get(protocol) ?? protocol}`),
+    bad(
+      `agent: ${count === '1' ? 'a connection' : `${count} connections`} ${mends.get(protocol) ?? protocol}`,
+    ),
   )
 }
 

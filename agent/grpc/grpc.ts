@@ -6,6 +6,7 @@ import { messageOf, SluiceError } from '#base/errors.ts'
 import { openCall } from './call.ts'
 import { createGrpcCounters, type GrpcCounters } from './counters.ts'
 import { Connection, type ConnectionLimits } from './http2/connection.ts'
+import { MemoryBudget } from './http2/memory-budget.ts'
 import type { WrongPeer } from './http2/preface.ts'
 import type { Method } from './service.ts'
 import { SpareMemory } from './spare-memory.ts'
@@ -41,6 +42,8 @@ export interface GrpcServerOptions {
 /** Envoy has one connection for each of its worker threads. */
 const maxConnections = 1024
 const sweepEveryMs = 500
+/** Unfinished and waiting messages of all connections; one of them may have a quarter of it. */
+const maxServerHeldBytes = 256 << 20
 /** A probe that knocks every second must not fill the log. */
 const wrongPeerEveryMs = 10_000
 
@@ -74,6 +77,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   if (options.transport === 'grpc-js') return onGrpcJs(options, path, counters)
 
   const connections = new Set<Connection>()
+  const budget = new MemoryBudget(maxServerHeldBytes)
   let toldAtMs = Number.NEGATIVE_INFINITY
   const onWrongPeer = (protocol: WrongPeer) => {
     const nowMs = performance.now()
@@ -90,6 +94,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
         prefaceTimeoutMs: options.prefaceTimeoutMs ?? 10_000,
       },
       counters,
+      budget,
       nowMs: () => performance.now(),
       accept: (stream, head) => openCall(stream, head, call),
       onWrongPeer,

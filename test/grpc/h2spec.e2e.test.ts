@@ -4,6 +4,7 @@ import { createGrpcCounters } from '#grpc/counters.ts'
 import { startGrpcServer } from '#grpc/grpc.ts'
 import { encodeHeaders } from '#grpc/hpack/encoder.ts'
 import { Connection } from '#grpc/http2/connection.ts'
+import { MemoryBudget } from '#grpc/http2/memory-budget.ts'
 import { type H2specCase, runH2spec } from '../harness/go-peers.ts'
 
 type Exceptions = Readonly<Record<string, readonly string[]>>
@@ -57,6 +58,7 @@ async function listenWithLayerAlone(): Promise<AsyncDisposable & { readonly port
         prefaceTimeoutMs: 10_000,
       },
       counters: createGrpcCounters(),
+      budget: new MemoryBudget(1 << 20),
       nowMs: () => performance.now(),
       accept: (stream) => ({
         data: () => {},

@@ -13,6 +13,7 @@ import {
   StreamFault,
   setting,
 } from './frames.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 import { farewells, PrefaceReader, type WrongPeer } from './preface.ts'
 import { Sender } from './sender.ts'
 import { encodeSettings, readSettings } from './settings.ts'
@@ -28,6 +29,8 @@ export interface ConnectionOptions {
   readonly socket: Duplex
   readonly limits: ConnectionLimits
   readonly counters: GrpcCounters
+  /** Shared by the connections of a server. */
+  readonly budget: MemoryBudget
   readonly nowMs: () => number
   readonly accept: Accept
   onWrongPeer?(peer: WrongPeer): void
@@ -83,6 +86,7 @@ export class Connection {
       counters,
       sender: this.#sender,
       flood: this.#flood,
+      budget: options.budget,
       accept: options.accept,
       onIdle: () => this.#endWhenIdle(),
       onFault: (fault) => this.#fail(fault),

@@ -5,6 +5,7 @@ import type { FloodGuard } from './flood.ts'
 import type { Frame } from './frame-reader.ts'
 import { ConnectionFault, type ErrorName, flag, frameType, maxUint31, StreamFault } from './frames.ts'
 import { HeaderBlocks, paddingOf, type WholeBlock } from './header-blocks.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 import { isTrailerList, parseRequestHead, type RequestHead } from './request-head.ts'
 import type { Sender } from './sender.ts'
 import { ServerStream, type StreamUser } from './stream.ts'
@@ -27,6 +28,7 @@ export interface StreamsOptions {
   readonly counters: GrpcCounters
   readonly sender: Sender
   readonly flood: FloodGuard
+  readonly budget: MemoryBudget
   readonly accept: Accept
   /** The last stream has closed. */
   onIdle(): void
@@ -83,7 +85,9 @@ export class Streams {
 
   /** Counts bytes that streams keep; false when it would be too much, and then nothing is counted. */
   hold(bytes: number): boolean {
-    if (this.#heldBytes + bytes > this.#options.limits.maxHeldBytes) return false
+    const { limits, budget } = this.#options
+    if (bytes > 0 && this.#heldBytes + bytes > limits.maxHeldBytes) return false
+    if (!budget.add(bytes)) return false
     this.#heldBytes += bytes
     return true
   }

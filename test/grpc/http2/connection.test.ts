@@ -3,6 +3,7 @@ import t from 'tap'
 import { createGrpcCounters } from '#grpc/counters.ts'
 import { Connection } from '#grpc/http2/connection.ts'
 import { clientPreface } from '#grpc/http2/frames.ts'
+import { MemoryBudget } from '#grpc/http2/memory-budget.ts'
 
 /** A connection on a clock that stands until it is moved, and a peer that says what a test wants. */
 function connect() {
@@ -20,6 +21,7 @@ function connect() {
       prefaceTimeoutMs: 10_000,
     },
     counters,
+    budget: new MemoryBudget(1 << 20),
     nowMs: () => clock.ms,
     accept: () => undefined,
     onClosed: () => {},
@@ -62,3 +64,12 @@ t.test('a frame of which an octet comes now and then is not waited for', async (
   }
   t.same([...counters.protocolErrors], [['ENHANCE_YOUR_CALM', 1]])
 })
+
+t.test(
+  'all connections of a server keep no more than its budget, and what is given back is there again',
+  async (t) => {
+    const budget = new MemoryBudget(100)
+    t.strictSame([budget.add(60), budget.add(41), budget.add(40), budget.add(1)], [true, false, true, false])
+    t.strictSame([budget.add(-40), budget.add(40)], [true, true])
+  },
+)

@@ -70,7 +70,7 @@ const attacks: readonly {
   },
   {
     name: '5,000 heads of 8 KB that stay open',
-    mostMb: 100,
+    mostMb: 250,
     attack: async (client) => {
       const block = Buffer.concat([call(echo.all), remembered('a', 'b'.repeat(3900)), Buffer.of(0xbe, 0xbe)])
       for (let id = 1; id < 10_000; id += 2) await client.push(headers(id, block))
@@ -90,7 +90,7 @@ const attacks: readonly {
   },
   {
     name: 'halves of messages on 200 streams, until the server will keep no more',
-    mostMb: 180,
+    mostMb: 250,
     attack: async (client) => {
       const chunk = Buffer.alloc(16_000)
       for (let id = 1; id < 400; id += 2) {
@@ -106,7 +106,7 @@ const attacks: readonly {
   },
   {
     name: 'a client that reads nothing while it is answered, with its windows open',
-    mostMb: 100,
+    mostMb: 250,
     attack: async (client) => {
       client.send(windowUpdate(0, longest))
       await client.roundTrip()
@@ -123,7 +123,7 @@ const attacks: readonly {
   },
   {
     name: 'a client that keeps its windows shut while it is answered',
-    mostMb: 100,
+    mostMb: 250,
     attack: async (client) => {
       for (let id = 1; id < 2000; id += 2) await client.push(wholeCall(id, echo.long, '1000000'))
       t.equal(await client.farewell(), 'ENHANCE_YOUR_CALM')

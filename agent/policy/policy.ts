@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { type Clock, systemClock } from '#base/clock.ts'
-import { messageOf } from '#base/errors.ts'
+import { messageOf, SluiceError } from '#base/errors.ts'
 import { watchPath } from '#base/watch.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny, failure, type Verdict } from '#decision/verdict.ts'
 import { readBundle } from './bundle.ts'
-import { createEngine, type Engine } from './engine.ts'
+import { createEngine, type Engine } from './engine/engine.ts'
 import { policyInput } from './input.ts'
 import { wellFormedJson } from './json-text.ts'
 import { verdictOf } from './result.ts'
@@ -28,6 +28,7 @@ export interface Policy extends Disposable {
 
 interface Active {
   readonly engine: Engine
+  readonly decision: string
   readonly revision: string
   readonly activatedAtMs: number
 }
@@ -55,8 +56,15 @@ export function openPolicy(options: {
   const load = () => {
     try {
       const bundle = readBundle(readFileSync(path), path, decision)
-      const engine = createEngine({ ...bundle, entrypoint: decision, place: path })
-      active = { engine, revision: bundle.revision, activatedAtMs: clock.nowMs() }
+      const engine = createEngine({ ...bundle, place: path })
+      if (!engine.entrypoints.has(decision))
+        throw new SluiceError({
+          code: 'policy_module_refused',
+          place: path,
+          found: `entrypoints ${[...engine.entrypoints].join(', ')}`,
+          expected: `the entrypoint ${decision} (opa build -e ${decision})`,
+        })
+      active = { engine, decision, revision: bundle.revision, activatedAtMs: clock.nowMs() }
       lastError = undefined
     } catch (thrown) {
       lastError = messageOf(thrown)
@@ -94,7 +102,7 @@ function decide(active: Active, x: Exchange, clock: Clock): Verdict {
   if ('fault' in input) return deny('request_malformed', String(input.fault))
   const text = wellFormedJson(JSON.stringify(input))
   if (text.length > maxInputCharacters) return deny('request_malformed', 'the policy input is too large')
-  const result = active.engine.evaluate(text, { nowNs: BigInt(clock.nowMs()) * 1_000_000n })
+  const result = active.engine.evaluate(active.decision, text, { nowNs: BigInt(clock.nowMs()) * 1_000_000n })
   const verdict = verdictOf(result, x.id)
   x.policy = { decisionId: x.id, revision: active.revision, isAllowed: verdict.kind === 'allow' }
   return verdict

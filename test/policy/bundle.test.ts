@@ -4,7 +4,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import t from 'tap'
 import { SluiceError } from '#base/errors.ts'
 import { readBundle, repackBundle } from '#policy/bundle.ts'
-import { createEngine } from '#policy/engine.ts'
+import { createEngine } from '#policy/engine/engine.ts'
 import { readTar, writeTar } from '#policy/tar.ts'
 import { goTool } from '../harness/go-tools.ts'
 import { buildBundle } from '../harness/opa.ts'
@@ -163,15 +163,15 @@ t.test('data of several files is one document, whatever the keys', async (t) => 
 
 t.test('a module that cannot be used is refused', async (t) => {
   const { data } = readBundle(shipped, 'p', decision)
-  const engine =
-    (wasm: Uint8Array, entrypoint = decision) =>
-    () =>
-      createEngine({ wasm, data, entrypoint, place: 'p' })
+  const engine = (wasm: Uint8Array) => () => createEngine({ wasm, data, place: 'p' })
   t.throws(engine(Buffer.from('not wasm')), /expected a WebAssembly module/)
   t.throws(engine(Buffer.from('\0asm\x01\0\0\0', 'latin1')), /ABI undefined\.undefined/)
   t.throws(
-    engine(readBundle(shipped, 'p', decision).wasm, 'envoy/authz/other'),
-    /expected the entrypoint envoy\/authz\/other/,
+    () =>
+      createEngine({ ...readBundle(shipped, 'p', decision), place: 'p' }).evaluate('a/b', '{}', {
+        nowNs: 0n,
+      }),
+    /no entrypoint a\/b/,
   )
 
   using folder = temporaryFolder()
@@ -196,11 +196,14 @@ t.test('a module that cannot be used is refused', async (t) => {
 t.test('an evaluation that traps leaves a working engine', async (t) => {
   const source = 'package envoy.authz\n\nallow := json.unmarshal(input.text)\n'
   const bundle = readBundle(await buildBundle({ files: { 'p.rego': source } }), 'p', decision)
-  const engine = createEngine({ ...bundle, entrypoint: decision, place: 'p' })
+  const engine = createEngine({ ...bundle, place: 'p' })
   const context = { nowNs: 0n }
-  t.throws(() => engine.evaluate('{"text": "\\ud800"}', context), /policy evaluation failed: illegal/)
-  t.same(engine.evaluate('{"text": "[1]"}', context), [1])
-  t.equal(engine.evaluate('{"text": "nope"}', context), undefined)
+  t.throws(
+    () => engine.evaluate(decision, '{"text": "\\ud800"}', context),
+    /policy evaluation failed: illegal/,
+  )
+  t.same(engine.evaluate(decision, '{"text": "[1]"}', context), [1])
+  t.equal(engine.evaluate(decision, '{"text": "nope"}', context), undefined)
 })
 
 t.test('a repacked bundle has the new data and revision, and the same module', async (t) => {
@@ -208,9 +211,10 @@ t.test('a repacked bundle has the new data and revision, and the same module', a
   const bytes = repackBundle(shipped, 'p', { data: { sluice: { tenants } }, revision: 'two' })
   const bundle = readBundle(bytes, 'p', decision)
   t.equal(bundle.revision, 'two')
-  const engine = createEngine({ ...bundle, entrypoint: decision, place: 'p' })
+  const engine = createEngine({ ...bundle, place: 'p' })
   const ask = (tenant: string) =>
     engine.evaluate(
+      decision,
       JSON.stringify({ serving: { tenant: { name: tenant }, model: { name: 'fraud', verb: 'infer' } } }),
       { nowNs: 0n },
     )

@@ -7,7 +7,7 @@ import type { Exchange } from '#decision/exchange.ts'
 import { createPipeline } from '#decision/pipeline.ts'
 import type { Verdict } from '#decision/verdict.ts'
 import { readBundle } from '#policy/bundle.ts'
-import { createEngine } from '#policy/engine.ts'
+import { createEngine } from '#policy/engine/engine.ts'
 import { wellFormedJson } from '#policy/json-text.ts'
 import { createTenantCeiling, openPolicy, type Policy } from '#policy/policy.ts'
 import { noResources } from '#resources/resources.ts'
@@ -118,7 +118,7 @@ t.test('a policy that traps on one request refuses it and answers the next', asy
 
 t.test('no text of a client makes the engine trap: policy sees lone surrogates as U+FFFD', async (t) => {
   const bundle = readBundle(await bundleOf('allow := {"seen": input.v}'), 'p', decision)
-  const engine = createEngine({ ...bundle, entrypoint: decision, place: 'p' })
+  const engine = createEngine({ ...bundle, place: 'p' })
   const text = fc.string({ unit: 'binary', maxLength: 40 })
   const surrogates = fc
     .array(fc.integer({ min: 0xd7ff, max: 0xe001 }))
@@ -127,7 +127,7 @@ t.test('no text of a client makes the engine trap: policy sees lone surrogates a
   fc.assert(
     fc.property(fc.oneof(text, surrogates), fc.oneof(text, surrogates), value, (key, string, other) => {
       const sent = { v: { [`k${key}`]: string, [`\\ud${key}`]: `\\ud800${string}`, other } }
-      const result = engine.evaluate(wellFormedJson(JSON.stringify(sent)), { nowNs: 0n })
+      const result = engine.evaluate(decision, wellFormedJson(JSON.stringify(sent)), { nowNs: 0n })
       t.same(result, { seen: JSON.parse(wellFormedJson(JSON.stringify(sent.v))) })
       t.ok(JSON.stringify(sent.v).isWellFormed())
     }),
@@ -142,10 +142,9 @@ t.test('a builtin gives back what a client wrote into a token without a trap', a
   const token = `${b64('{"alg":"none"}')}.${b64('{"\\ud800":"\\udfff"}')}.`
   const engine = createEngine({
     ...readBundle(await bundleOf('allow := io.jwt.decode(input.t)[1]'), 'p', decision),
-    entrypoint: decision,
     place: 'p',
   })
-  t.same(engine.evaluate(JSON.stringify({ t: token }), { nowNs: 0n }), { '\ufffd': '\ufffd' })
+  t.same(engine.evaluate(decision, JSON.stringify({ t: token }), { nowNs: 0n }), { '\ufffd': '\ufffd' })
 })
 
 t.test('exact numbers of a body are compared exactly', async (t) => {

@@ -1,20 +1,25 @@
-import type { JsonValue } from '#base/json.ts'
+import type { RegoValue } from '../values/value.ts'
 
 /** What one evaluation may know of the world besides its input and data. */
 export interface EvaluationContext {
   /** Wall time, nanoseconds since the epoch; the same during the whole evaluation, as in OPA. */
   readonly nowNs: bigint
+  /** What `opa.runtime()` gives: the version and the labels of this agent, never its environment. */
+  readonly runtime?: RegoValue
+  /** What a builtin must answer alike twice in one evaluation (`rand.intn`, `uuid.rfc4122`), by name and operands. */
+  memo?: Map<string, RegoValue>
+  /** Where calls whose answer is not a function of their operands are written down, for the decision log. */
+  recorded?: NondeterministicCalls
 }
 
-/** A value in the text form that `opa_value_dump` gives, where JSON would lose what the builtin needs. */
-export interface RegoText {
-  readonly text: string
-}
+/** OPA's `nd_builtin_cache`: by builtin, by the text of its operands. */
+export type NondeterministicCalls = Map<string, Map<string, RegoValue>>
 
 /**
- * A host function. `undefined` makes the call undefined in Rego, and so does anything it throws: that is what OPA does
- * with a builtin's error.
+ * A host function: operands in, value out. `undefined` makes the call undefined in Rego, and so does anything it throws:
+ * that is what OPA does with a builtin's error.
  */
-export type Builtin =
-  | { readonly takes: 'json'; call(context: EvaluationContext, ...args: JsonValue[]): JsonValue | undefined }
-  | { readonly takes: 'text'; call(context: EvaluationContext, ...args: RegoText[]): JsonValue | undefined }
+export type Builtin = (context: EvaluationContext, ...operands: RegoValue[]) => RegoValue | undefined
+
+/** The builtins of one file, by name. */
+export type Family = Readonly<Record<string, Builtin>>

@@ -8,16 +8,27 @@ import { timeBuiltins } from './time.ts'
 
 /** Everything the host gives a policy beyond what is compiled into the wasm module. */
 export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
-  ...jwtBuiltins,
-  ...timeBuiltins,
-  ...stringBuiltins,
-  ...regexBuiltins,
-  ...hashBuiltins,
-  ...encodingBuiltins,
+  ...Object.entries(jwtBuiltins),
+  ...Object.entries(timeBuiltins),
+  ...Object.entries(stringBuiltins),
+  ...Object.entries(regexBuiltins),
+  ...Object.entries(hashBuiltins),
+  ...Object.entries(encodingBuiltins),
 ])
 
 /** What will never run on the request's way, and what to do instead. */
 export const refusedBuiltins: ReadonlyMap<string, string> = new Map([
   ['http.send', "put what it would fetch into the bundle's data"],
   ['net.lookup_ip_addr', "put the addresses into the bundle's data"],
+])
+
+/** Whose answer is not a function of their operands alone: a decision can only be repeated with what they said. */
+export const nondeterministicBuiltins: ReadonlySet<string> = new Set([
+  'io.jwt.decode_verify',
+  'io.jwt.encode_sign',
+  'io.jwt.encode_sign_raw',
+  'opa.runtime',
+  'rand.intn',
+  'time.now_ns',
+  'uuid.rfc4122',
 ])

@@ -1,7 +1,8 @@
-import { jsonFamily, OperandError, text } from './family.ts'
+import type { Family } from './builtin.ts'
+import { OperandError, text } from './operands.ts'
 
 /** `base64url.encode_no_pad`, `hex.*`, `urlquery.*`. */
-export const encodingBuiltins = jsonFamily({
+export const encodingBuiltins: Family = {
   'base64url.encode_no_pad': (_, value) => Buffer.from(text(value)).toString('base64url'),
   'hex.encode': (_, value) => Buffer.from(text(value)).toString('hex'),
   'hex.decode': (_, value) => {
@@ -33,7 +34,7 @@ export const encodingBuiltins = jsonFamily({
     }
     return found
   },
-})
+}
 
 /** Go's `url.QueryEscape`: letters, digits and `-_.~` stay, a space becomes `+`. */
 function queryEscape(plain: string): string {

@@ -1,5 +1,6 @@
 import { createHmac, hash, timingSafeEqual } from 'node:crypto'
-import { jsonFamily, text } from './family.ts'
+import type { Family } from './builtin.ts'
+import { text } from './operands.ts'
 
 const hmac = (algorithm: string) => (_: unknown, message: unknown, key: unknown) =>
   createHmac(algorithm, text(key as string))
@@ -7,7 +8,7 @@ const hmac = (algorithm: string) => (_: unknown, message: unknown, key: unknown)
     .digest('hex')
 
 /** `crypto.*` digests and keyed digests, lower-case hexadecimal. */
-export const hashBuiltins = jsonFamily({
+export const hashBuiltins: Family = {
   'crypto.md5': (_, value) => hash('md5', text(value)),
   'crypto.sha1': (_, value) => hash('sha1', text(value)),
   'crypto.sha256': (_, value) => hash('sha256', text(value)),
@@ -19,4 +20,4 @@ export const hashBuiltins = jsonFamily({
     const [left, right] = [Buffer.from(text(a)), Buffer.from(text(b))]
     return left.length === right.length && timingSafeEqual(left, right)
   },
-})
+}

@@ -7,13 +7,14 @@ import {
   verify as verifySignature,
   X509Certificate,
 } from 'node:crypto'
-import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
-import type { Builtin } from './builtin.ts'
-import { jsonFamily, OperandError, text } from './family.ts'
+import { fromJsonText } from '../values/json.ts'
+import type { RegoObject, RegoValue } from '../values/value.ts'
+import type { Builtin, Family } from './builtin.ts'
+import { OperandError, object, text } from './operands.ts'
 
 interface Token {
-  readonly header: JsonObject
-  readonly payload: JsonObject
+  readonly header: RegoObject
+  readonly payload: RegoObject
   readonly signature: Buffer
   /** What the signature is over. */
   readonly signed: string
@@ -36,17 +37,15 @@ function base64url(part: string): Buffer {
   return Buffer.from(part, 'base64url')
 }
 
-function jsonObject(bytes: Buffer): JsonObject {
-  const value: unknown = JSON.parse(bytes.toString())
-  if (!isJsonObject(value)) throw new OperandError('not a JSON object')
-  return value
+function jsonObject(bytes: Buffer): RegoObject {
+  return object(fromJsonText(bytes.toString()))
 }
 
-type Family = 'hmac' | 'rsa' | 'pss' | 'ecdsa' | 'eddsa'
+type AlgorithmFamily = 'hmac' | 'rsa' | 'pss' | 'ecdsa' | 'eddsa'
 
 const algorithms: ReadonlyMap<
   string,
-  { readonly family: Family; readonly digest: string | null; readonly curve?: string }
+  { readonly family: AlgorithmFamily; readonly digest: string | null; readonly curve?: string }
 > = new Map([
   ['HS256', { family: 'hmac', digest: 'sha256' }],
   ['HS384', { family: 'hmac', digest: 'sha384' }],
@@ -73,8 +72,7 @@ interface Key {
 /** A PEM certificate, a PEM public key, a JWK or a JWK set, as OPA's `cert` takes them. */
 function keysOf(certificate: string): Key[] {
   if (certificate.trimStart().startsWith('{')) {
-    const value: unknown = JSON.parse(certificate)
-    if (!isJsonObject(value)) throw new OperandError('not a JWK')
+    const value = object(JSON.parse(certificate))
     const jwks = Array.isArray(value['keys']) ? value['keys'] : [value]
     return jwks.map((jwk) => ({
       key: createPublicKey({ key: jwk, format: 'jwk' }),
@@ -114,7 +112,7 @@ function isKeyedBy(token: Token, name: string, secret: string): boolean {
 const failed = [false, {}, {}] as const
 const constraintNames = new Set(['cert', 'secret', 'alg', 'iss', 'aud', 'time'])
 
-function decodeVerify(nowNs: bigint, value: string, constraints: JsonObject): JsonValue | undefined {
+function decodeVerify(nowNs: bigint, value: string, constraints: RegoObject): RegoValue | undefined {
   if (Object.keys(constraints).some((name) => !constraintNames.has(name)))
     throw new OperandError('unknown constraint')
   const { cert, secret, alg, iss, aud, time } = constraints
@@ -147,24 +145,25 @@ function decodeVerify(nowNs: bigint, value: string, constraints: JsonObject): Js
   return [true, token.header, payload]
 }
 
-const verifier = (name: string) => (_: unknown, value: unknown, key: unknown) => {
-  const token = parseToken(text(value as string))
-  return name.startsWith('HS')
-    ? isKeyedBy(token, name, text(key as string))
-    : keysOf(text(key as string)).some((candidate) => isSignedBy(token, name, candidate.key))
-}
+const verifier =
+  (name: string): Builtin =>
+  (_, value, key) => {
+    const token = parseToken(text(value))
+    return name.startsWith('HS')
+      ? isKeyedBy(token, name, text(key))
+      : keysOf(text(key)).some((candidate) => isSignedBy(token, name, candidate.key))
+  }
 
 /** `io.jwt.*` on node:crypto. @see RFC 7515, RFC 7519 */
-export const jwtBuiltins: [string, Builtin][] = jsonFamily({
+export const jwtBuiltins: Family = {
   'io.jwt.decode': (_, value) => {
     const { header, payload, signature } = parseToken(text(value))
     return [header, payload, signature.toString('hex')]
   },
   'io.jwt.decode_verify': ({ nowNs }, value, constraints) => {
-    if (!isJsonObject(constraints)) throw new OperandError('not an object')
-    return decodeVerify(nowNs, text(value), constraints)
+    return decodeVerify(nowNs, text(value), object(constraints))
   },
   ...Object.fromEntries(
     [...algorithms.keys()].map((name) => [`io.jwt.verify_${name.toLowerCase()}`, verifier(name)]),
   ),
-})
+}

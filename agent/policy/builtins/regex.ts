@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { RE2JS } from 're2js'
-import { integer, jsonFamily, text } from './family.ts'
+import type { Family } from './builtin.ts'
+import { integer, text } from './operands.ts'
 
 // A linear-time engine: the strings come from clients, and Go's syntax is what policies are written in.
 const compiled = new LRUCache<string, RE2JS>({ max: 256 })
@@ -22,7 +23,7 @@ function matches(pattern: string, value: string): { readonly start: number; read
 }
 
 /** The regular expressions that are not compiled into the module. */
-export const regexBuiltins = jsonFamily({
+export const regexBuiltins: Family = {
   'regex.split': (_, pattern, value) => {
     const whole = text(value)
     const parts: string[] = []
@@ -44,4 +45,4 @@ export const regexBuiltins = jsonFamily({
   },
   'regex.replace': (_, value, pattern, replacement) =>
     regex(text(pattern)).matcher(text(value)).replaceAll(text(replacement)),
-})
+}

@@ -1,4 +1,7 @@
-import type { RegoText } from './builtin.ts'
+/** Rego text. */
+interface RegoText {
+  readonly text: string
+}
 
 /**
  * Go's `fmt.Sprintf` as far as policies use it: `%v %s %d %q %x %X %o %b %c %f %e %g %%`, with flags, width and

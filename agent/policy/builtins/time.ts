@@ -1,16 +1,17 @@
-import type { JsonValue } from '#base/json.ts'
-import { integer, jsonFamily, list, OperandError, text } from './family.ts'
+import type { RegoValue } from '../values/value.ts'
+import type { Family } from './builtin.ts'
+import { integer, list, OperandError, text } from './operands.ts'
 
 const nsPerMs = 1_000_000n
 
 /** `[ns, zone]` or `ns`, as every `time.*` function takes it. */
-function moment(value: JsonValue | undefined): { readonly ms: number; readonly zone: string } {
+function moment(value: RegoValue | undefined): { readonly ms: number; readonly zone: string } {
   const [ns, zone] = typeof value === 'number' ? [value, 'UTC'] : [list(value)[0], list(value)[1] ?? 'UTC']
   if (typeof ns !== 'number' || !Number.isFinite(ns)) throw new OperandError('not a time in nanoseconds')
   return { ms: Math.floor(ns / 1e6), zone: text(zone) === '' ? 'UTC' : text(zone) }
 }
 
-function parts(value: JsonValue | undefined): Record<string, string> {
+function parts(value: RegoValue | undefined): Record<string, string> {
   const { ms, zone } = moment(value)
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone: zone,
@@ -65,7 +66,7 @@ function parseDuration(value: string): number {
 }
 
 /** `time.*` on the evaluation's own clock. */
-export const timeBuiltins = jsonFamily({
+export const timeBuiltins: Family = {
   'time.now_ns': ({ nowNs }) => Number(nowNs),
   'time.parse_rfc3339_ns': (_, value) => parseRfc3339(text(value)),
   'time.parse_duration_ns': (_, value) => parseDuration(text(value)),
@@ -88,4 +89,4 @@ export const timeBuiltins = jsonFamily({
     )
     return Number(BigInt(date.getTime()) * nsPerMs)
   },
-})
+}

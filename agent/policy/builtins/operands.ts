@@ -1,0 +1,66 @@
+import {
+  Decimal,
+  isArray,
+  isObject,
+  RegoMap,
+  type RegoObject,
+  RegoSet,
+  type RegoValue,
+} from '../values/value.ts'
+
+/** An operand of the wrong type or form: an error in OPA, and an error is undefined. */
+export class OperandError extends Error {}
+
+export function text(value: RegoValue | undefined): string {
+  if (typeof value !== 'string') throw new OperandError('not a string')
+  return value
+}
+
+export function boolean(value: RegoValue | undefined): boolean {
+  if (typeof value !== 'boolean') throw new OperandError('not a boolean')
+  return value
+}
+
+/** An integer that a double holds exactly. */
+export function integer(value: RegoValue | undefined): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw new OperandError('not an integer')
+  return value
+}
+
+/** An integer of any size. */
+export function bigInteger(value: RegoValue | undefined): bigint {
+  if (typeof value === 'bigint') return value
+  if (typeof value === 'number' && Number.isInteger(value)) return BigInt(value)
+  throw new OperandError('not an integer')
+}
+
+export function number(value: RegoValue | undefined): number | bigint | Decimal {
+  if (typeof value === 'number' || typeof value === 'bigint' || value instanceof Decimal) return value
+  throw new OperandError('not a number')
+}
+
+export function list(value: RegoValue | undefined): readonly RegoValue[] {
+  if (!isArray(value)) throw new OperandError('not an array')
+  return value
+}
+
+/** The members of an array or a set. */
+export function collection(value: RegoValue | undefined): readonly RegoValue[] {
+  if (value instanceof RegoSet) return value.members
+  return list(value)
+}
+
+export function texts(value: RegoValue | undefined): readonly string[] {
+  return collection(value).map(text)
+}
+
+/** An object whose keys are strings. */
+export function object(value: RegoValue | undefined): RegoObject {
+  if (!isObject(value)) throw new OperandError('not an object with string keys')
+  return value
+}
+
+export function anyObject(value: RegoValue | undefined): RegoObject | RegoMap {
+  if (value instanceof RegoMap) return value
+  return object(value)
+}

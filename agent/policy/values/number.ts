@@ -1,0 +1,62 @@
+import { Decimal, integerOf } from './value.ts'
+
+/** Digits beyond which arithmetic on a number would be an attack. */
+const maxExponent = 10_000
+
+interface Parts {
+  /** Value is `digits × 10^exponent`; `digits` has no trailing zero unless it is 0. */
+  readonly digits: bigint
+  readonly exponent: number
+}
+
+/**
+ * Reads a JSON number without rounding.
+ *
+ * @throws RangeError where the exponent is absurd.
+ */
+export function parseNumber(text: string): number | bigint | Decimal {
+  const quick = Number(text)
+  if (Number.isSafeInteger(quick) && /^-?\d{1,16}$/.test(text)) return quick === 0 ? 0 : quick
+  const { digits, exponent } = partsOf(text)
+  if (exponent >= 0) return integerOf(digits * 10n ** BigInt(exponent))
+  if (Number.isFinite(quick)) {
+    const shown = partsOf(String(quick))
+    if (shown.digits === digits && shown.exponent === exponent) return quick
+  }
+  return new Decimal(text)
+}
+
+/** As JSON writes it, and Go: integers without exponent, however long. */
+export function numberText(value: number | bigint | Decimal): string {
+  if (value instanceof Decimal) return value.text
+  if (typeof value === 'bigint') return value.toString()
+  if (Number.isInteger(value) && Math.abs(value) >= 1e21) return BigInt(value).toString()
+  return String(value)
+}
+
+/** Negative, zero or positive, exactly. */
+export function compareNumbers(a: number | bigint | Decimal, b: number | bigint | Decimal): number {
+  if (typeof a === 'number' && typeof b === 'number') return a < b ? -1 : a > b ? 1 : 0
+  if (!(a instanceof Decimal) && !(b instanceof Decimal)) return a < b ? -1 : a > b ? 1 : 0
+  const [left, right] = [partsOf(numberText(a)), partsOf(numberText(b))]
+  const exponent = Math.min(left.exponent, right.exponent)
+  const difference =
+    left.digits * 10n ** BigInt(left.exponent - exponent) -
+    right.digits * 10n ** BigInt(right.exponent - exponent)
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0
+}
+
+/** @throws RangeError where the exponent is absurd, SyntaxError where it is no number. */
+export function partsOf(text: string): Parts {
+  const match = /^(-?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/.exec(text)
+  if (match === null) throw new SyntaxError(`${text} is no number`)
+  const [, sign = '', whole = '0', fraction = '', power = '0'] = match
+  let digits = (whole + fraction).replace(/^0+/, '')
+  let exponent = Number(power) - fraction.length
+  const significant = digits.replace(/0+$/, '')
+  exponent += digits.length - significant.length
+  digits = significant
+  if (digits === '') return { digits: 0n, exponent: 0 }
+  if (Math.abs(exponent) > maxExponent) throw new RangeError(`${text} is beyond what is computed with`)
+  return { digits: BigInt(sign + digits), exponent }
+}

@@ -2,14 +2,22 @@ import type { Builtin } from './builtin.ts'
 import { encodingBuiltins } from './encoding.ts'
 import { hashBuiltins } from './hash.ts'
 import { jwtBuiltins } from './jwt.ts'
+import { networkBuiltins } from './network.ts'
+import { numberBuiltins } from './numbers.ts'
 import { regexBuiltins } from './regex.ts'
 import { stringBuiltins } from './strings.ts'
 import { timeBuiltins } from './time.ts'
+import { uuidBuiltins } from './uuid.ts'
+import { versionBuiltins } from './versions.ts'
 
 /** Everything the host gives a policy beyond what is compiled into the wasm module. */
 export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
   ...Object.entries(jwtBuiltins),
   ...Object.entries(timeBuiltins),
+  ...Object.entries(numberBuiltins),
+  ...Object.entries(networkBuiltins),
+  ...Object.entries(versionBuiltins),
+  ...Object.entries(uuidBuiltins),
   ...Object.entries(stringBuiltins),
   ...Object.entries(regexBuiltins),
   ...Object.entries(hashBuiltins),

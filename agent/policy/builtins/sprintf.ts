@@ -1,124 +1,315 @@
-/** Rego text. */
-interface RegoText {
-  readonly text: string
+import { numberText } from '../values/number.ts'
+import { regoText } from '../values/rego-text.ts'
+import { Decimal, type RegoValue } from '../values/value.ts'
+
+/** What Go's `fmt` gets to see: an integer, a float or a string; every other value is the string of its Rego text. */
+type Operand = bigint | { readonly float: number } | string
+
+function operandOf(value: RegoValue): Operand {
+  if (typeof value === 'string') return value
+  if (typeof value === 'bigint') return value
+  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : { float: value }
+  if (value instanceof Decimal) return { float: Number(value.text) }
+  return shownAlone(value)
 }
+
+/** A value as OPA writes it in text: Rego, with a space after commas and colons. */
+export function shownAlone(value: RegoValue): string {
+  return typeof value === 'string' ? value : spaced(regoText(value))
+}
+
+function spaced(text: string): string {
+  return text.replace(/"(?:[^"\\]|\\.)*"|[,:]/g, (found) =>
+    found.length === 1 && found !== '"' ? `${found} ` : found,
+  )
+}
+
+interface Verb {
+  readonly flags: string
+  readonly width: number | undefined
+  readonly precision: number | undefined
+  readonly verb: string
+}
+
+const directive = /%([-+ 0#]*)(?:\[(\d+)\])?(\d+|\*)?(?:\.(\d+|\*)?)?(?:\[(\d+)\])?(.)?/gsu
+const maxWidth = 1_000_000
 
 /**
- * Go's `fmt.Sprintf` as far as policies use it: `%v %s %d %q %x %X %o %b %c %f %e %g %%`, with flags, width and
- * precision. Everything but strings and numbers is a string to Go: OPA
- * passes the Rego text of it, booleans too.
+ * Go's `fmt.Sprintf` over Rego values.
  *
- * @param format a quoted string @param values an array, both in Rego text
+ * @see https://pkg.go.dev/fmt
  */
-export function sprintf(format: RegoText, values: RegoText): string {
-  const items = elements(values.text)
+export function sprintf(format: string, values: readonly RegoValue[]): string {
+  const operands = values.map(operandOf)
   let next = 0
-  let result = JSON.parse(format.text).replace(
-    /%([-+ 0#]*)(\d+)?(?:\.(\d+))?(.)/gsu,
-    (_: string, flags: string, width: string | undefined, precision: string | undefined, verb: string) => {
+  let isReordered = false
+  const star = (shown: string | undefined): number | undefined | 'bad' => {
+    if (shown === undefined || shown === '') return undefined
+    if (shown !== '*') return Number(shown) > maxWidth ? 'bad' : Number(shown)
+    const operand = operands[next++]
+    return typeof operand === 'bigint' && operand <= maxWidth && operand >= -maxWidth
+      ? Number(operand)
+      : 'bad'
+  }
+  const written = format.replace(
+    directive,
+    (
+      whole: string,
+      flags: string,
+      early: string | undefined,
+      wide: string | undefined,
+      exact: string | undefined,
+      late: string | undefined,
+      verb: string | undefined,
+    ) => {
+      if (early !== undefined) {
+        next = Number(early) - 1
+        isReordered = true
+      }
+      const width = star(wide)
+      const hasPrecision = /\.(?:\d|\*|\[|.?$)/su.test(whole) && whole.includes('.')
+      const precision = hasPrecision ? (star(exact) ?? 0) : undefined
+      if (late !== undefined) {
+        next = Number(late) - 1
+        isReordered = true
+      }
+      if (verb === undefined) return '%!(NOVERB)'
       if (verb === '%') return '%'
-      const item = items[next]
-      if (item === undefined) return `%!${verb}(MISSING)`
+      let prefix = ''
+      if (width === 'bad') prefix += '%!(BADWIDTH)'
+      if (precision === 'bad') prefix += '%!(BADPREC)'
+      const operand = operands[next]
+      if (operand === undefined) return `${prefix}%!${verb}(${isReordered ? 'BADINDEX' : 'MISSING'})`
       next++
-      const shown = one(verb, item, {
-        flags,
-        precision: precision === undefined ? undefined : Number(precision),
-      })
-      return pad(shown, flags, width === undefined ? 0 : Number(width))
-    },
-  ) as string
-  if (next < items.length) {
-    const extra = items.slice(next).map((item) => `${goType(item)}=${plain(item)}`)
-    result += `%!(EXTRA ${extra.join(', ')})`
-  }
-  return result
-}
-
-interface Style {
-  readonly flags: string
-  readonly precision: number | undefined
-}
-
-function one(verb: string, item: string, { flags, precision }: Style): string {
-  const isString = item.startsWith('"')
-  const isInteger = /^-?\d+$/.test(item)
-  const isNumber = /^-?\d/.test(item)
-  const value = plain(item)
-  const sign = flags.includes('+') && isNumber && !item.startsWith('-') ? '+' : ''
-  if (verb === 'v') return sign + value
-  if (verb === 's' && !isNumber)
-    return precision === undefined ? value : [...value].slice(0, precision).join('')
-  if (verb === 'q' && isString) return JSON.stringify(value)
-  if ((verb === 'x' || verb === 'X') && !isNumber) {
-    const hex = Buffer.from(value).toString('hex')
-    return verb === 'x' ? hex : hex.toUpperCase()
-  }
-  if (isInteger) {
-    const number = BigInt(item)
-    if (verb === 'd') return sign + number.toString()
-    if (verb === 'x') return sign + (flags.includes('#') ? '0x' : '') + number.toString(16)
-    if (verb === 'X') return sign + number.toString(16).toUpperCase()
-    if (verb === 'o') return sign + number.toString(8)
-    if (verb === 'b') return sign + number.toString(2)
-    if (verb === 'c') return String.fromCodePoint(Number(number))
-  }
-  if (isNumber && !isInteger) {
-    if (verb === 'f' || verb === 'F') return sign + Number(item).toFixed(precision ?? 6)
-    if (verb === 'e')
+      const isLeft = typeof width === 'number' && width < 0
+      // `%+v` asks for the fields of a struct, not for a sign.
+      const marks = verb === 'v' ? flags.replaceAll('+', '') : flags
       return (
-        sign +
-        Number(item)
-          .toExponential(precision ?? 6)
-          .replace(/e([+-])(\d)$/, 'e$10$2')
+        prefix +
+        one(operand, {
+          flags: isLeft ? `${marks}-` : marks,
+          width: typeof width === 'number' ? Math.abs(width) : undefined,
+          precision: typeof precision === 'number' && precision >= 0 ? precision : undefined,
+          verb,
+        })
       )
-    if (verb === 'g')
-      return sign + (precision === undefined ? value : String(Number(Number(item).toPrecision(precision))))
+    },
+  )
+  if (isReordered || next >= operands.length) return written
+  const extra = operands.slice(next).map((operand) => `${typeOf(operand)}=${plain(operand)}`)
+  return `${written}%!(EXTRA ${extra.join(', ')})`
+}
+
+function typeOf(operand: Operand): string {
+  if (typeof operand === 'string') return 'string'
+  if (typeof operand === 'bigint') return operand >= -(2n ** 63n) && operand < 2n ** 63n ? 'int64' : 'big.Int'
+  return 'float64'
+}
+
+function plain(operand: Operand): string {
+  if (typeof operand === 'string') return operand
+  return typeof operand === 'bigint' ? operand.toString() : general(operand.float, undefined)
+}
+
+function one(operand: Operand, how: Verb): string {
+  if (typeof operand === 'string') return ofString(operand, how)
+  if (typeof operand === 'bigint') return ofInteger(operand, how)
+  return ofFloat(operand.float, how)
+}
+
+/** What Go says of a verb that does not fit: the value under the same flags. */
+function wrong(operand: Operand, how: Verb): string {
+  return `%!${how.verb}(${typeOf(operand)}=${one(operand, { ...how, flags: how.flags.replaceAll('#', ''), verb: 'v' })})`
+}
+
+function ofString(value: string, how: Verb): string {
+  const cut = how.precision === undefined ? value : [...value].slice(0, how.precision).join('')
+  switch (how.verb) {
+    case 'v':
+      return padded(how.flags.includes('#') ? JSON.stringify(cut) : cut, how)
+    case 's':
+      return padded(cut, how)
+    case 'q':
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: what Go's backquoted form may not hold.
+      if (how.flags.includes('#') && !/[`\u0000-\u0008\u000a-\u001f\u007f\ufeff]/.test(cut))
+        return padded(`\`${cut}\``, how)
+      return padded(quoted(cut, how.flags.includes('+')), how)
+    case 'x':
+    case 'X': {
+      const bytes = Buffer.from(value).subarray(0, how.precision)
+      const hex = how.flags.includes(' ')
+        ? [...bytes]
+            .map((byte) => (how.flags.includes('#') ? '0x' : '') + byte.toString(16).padStart(2, '0'))
+            .join(' ')
+        : (how.flags.includes('#') && bytes.length > 0 ? '0x' : '') + bytes.toString('hex')
+      return padded(how.verb === 'X' ? hex.toUpperCase() : hex, how)
+    }
+    case 'T':
+      return padded('string', how)
+    default:
+      return wrong(value, how)
   }
-  return `%!${verb}(${goType(item)}=${value})`
 }
 
-function plain(item: string): string {
-  return item.startsWith('"') ? JSON.parse(item) : item
+/** Go's `strconv.Quote`, or with `+` its ASCII form. */
+function quoted(value: string, isAscii: boolean): string {
+  const named: Readonly<Record<string, string>> = {
+    '"': '\\"',
+    '\\': '\\\\',
+    '\u0007': '\\a',
+    '\b': '\\b',
+    '\f': '\\f',
+    '\n': '\\n',
+    '\r': '\\r',
+    '\t': '\\t',
+    '\v': '\\v',
+  }
+  let shown = '"'
+  for (const character of value) {
+    const code = character.codePointAt(0) as number
+    const isPlain = code >= 0x20 && code < 0x7f
+    if (Object.hasOwn(named, character)) shown += named[character]
+    else if (isPlain || (!isAscii && code > 0xa0 && /[\p{L}\p{M}\p{N}\p{P}\p{S}]/u.test(character)))
+      shown += character
+    else if (code < 0x80) shown += `\\x${code.toString(16).padStart(2, '0')}`
+    else if (code < 0x10000) shown += `\\u${code.toString(16).padStart(4, '0')}`
+    else shown += `\\U${code.toString(16).padStart(8, '0')}`
+  }
+  return `${shown}"`
 }
 
-function goType(item: string): string {
-  if (item.startsWith('"')) return 'string'
-  if (/^-?\d+$/.test(item)) return 'int64'
-  if (/^-?\d/.test(item)) return 'float64'
-  return 'string'
+function ofInteger(value: bigint, how: Verb): string {
+  const { flags, verb } = how
+  const base = { d: 10, v: 10, b: 2, o: 8, O: 8, x: 16, X: 16 }[verb]
+  if (base !== undefined) {
+    const magnitude = value < 0n ? -value : value
+    let digits = magnitude.toString(base)
+    if (how.precision !== undefined)
+      digits = how.precision === 0 && value === 0n ? '' : digits.padStart(how.precision, '0')
+    if (verb === 'X') digits = digits.toUpperCase()
+    const mark =
+      verb === 'O' ? '0o' : !flags.includes('#') ? '' : ({ b: '0b', o: '0', x: '0x', X: '0X' }[verb] ?? '')
+    const sign = value < 0n ? '-' : flags.includes('+') ? '+' : flags.includes(' ') ? ' ' : ''
+    return paddedNumber(
+      sign + mark,
+      digits,
+      how.precision === undefined ? how : { ...how, flags: flags.replaceAll('0', '') },
+    )
+  }
+  const isRune = value >= 0n && value <= 0x10ffffn
+  const character = isRune ? String.fromCodePoint(Number(value)) : '\ufffd'
+  switch (verb) {
+    case 'c':
+      return padded(character.toWellFormed(), how)
+    case 'q':
+      return padded(
+        `'${quoted(character, flags.includes('+')).slice(1, -1).replace('\\"', '"').replace("'", "\\'")}'`,
+        how,
+      )
+    case 'U':
+      return padded(`U+${value.toString(16).toUpperCase().padStart(4, '0')}`, how)
+    case 'T':
+      return padded(typeOf(value), how)
+    default:
+      return wrong(value, how)
+  }
 }
 
-function pad(shown: string, flags: string, width: number): string {
-  const missing = width - [...shown].length
+function ofFloat(value: number, how: Verb): string {
+  const { flags, precision, verb } = how
+  let shown: string
+  switch (verb) {
+    case 'v':
+    case 'g':
+    case 'G':
+      shown = general(Math.abs(value), precision)
+      break
+    case 'f':
+    case 'F':
+      shown = fixed(Math.abs(value), precision ?? 6)
+      break
+    case 'e':
+    case 'E':
+      shown = exponential(Math.abs(value), precision ?? 6)
+      break
+    case 'x':
+    case 'X':
+      shown = hexadecimal(Math.abs(value))
+      break
+    case 'T':
+      return padded('float64', how)
+    default:
+      return wrong({ float: value }, how)
+  }
+  if (verb === 'G' || verb === 'E' || verb === 'X') shown = shown.toUpperCase()
+  const sign =
+    value < 0 || Object.is(value, -0) ? '-' : flags.includes('+') ? '+' : flags.includes(' ') ? ' ' : ''
+  return paddedNumber(sign, shown, how)
+}
+
+function fixed(value: number, decimals: number): string {
+  if (decimals <= 100 && value < 1e21) return value.toFixed(decimals)
+  const whole = numberText(Number.isInteger(value) ? BigInt(value) : value)
+  return decimals === 0 ? whole : `${whole}.${'0'.repeat(decimals)}`
+}
+
+function exponential(value: number, decimals: number | undefined): string {
+  const shown = decimals === undefined ? value.toExponential() : value.toExponential(Math.min(decimals, 100))
+  return shown.replace(/e([+-])(\d)$/, 'e$10$2')
+}
+
+/** `%g`: with an exponent below -4 and from the precision on, which is 6 where the shortest text is asked for. */
+function general(value: number, precision: number | undefined): string {
+  if (value === 0) return '0'
+  if (value < 0) return `-${general(-value, precision)}`
+  const digits = precision === 0 ? 1 : precision
+  const scientific =
+    digits === undefined ? value.toExponential() : value.toExponential(Math.min(digits, 101) - 1)
+  const significant = scientific.slice(0, scientific.indexOf('e')).replace('.', '').replace(/0+$/, '').length
+  const power = Number(scientific.slice(scientific.indexOf('e') + 1))
+  const limit =
+    digits === undefined ? 6 : digits > significant && significant >= power + 1 ? significant : digits
+  if (power < -4 || power >= limit) {
+    const short = digits === undefined ? scientific : scientific.replace(/\.?0+e/, 'e')
+    return short.replace(/e([+-])(\d)$/, 'e$10$2')
+  }
+  if (digits === undefined) return numberText(value)
+  const shown = value.toFixed(Math.min(100, Math.max(0, digits - 1 - power)))
+  return shown.includes('.') ? shown.replace(/\.?0+$/, '') : shown
+}
+
+/** `%x` of a float: a hexadecimal mantissa and a binary exponent. */
+function hexadecimal(value: number): string {
+  if (value === 0) return '0x0p+00'
+  const view = new DataView(new ArrayBuffer(8))
+  view.setFloat64(0, value)
+  const bits = view.getBigUint64(0)
+  let power = Number((bits >> 52n) & 0x7ffn) - 1023
+  let mantissa = bits & 0xf_ffff_ffff_ffffn
+  if (power === -1023) {
+    power = -1022
+    while (mantissa >> 52n === 0n) {
+      mantissa <<= 1n
+      power--
+    }
+    mantissa &= 0xf_ffff_ffff_ffffn
+  }
+  const digits = mantissa.toString(16).padStart(13, '0').replace(/0+$/, '')
+  const exponent = `${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`
+  return `0x1${digits === '' ? '' : `.${digits}`}p${exponent}`
+}
+
+function padded(shown: string, { flags, width }: Verb): string {
+  const missing = (width ?? 0) - [...shown].length
   if (missing <= 0) return shown
   if (flags.includes('-')) return shown + ' '.repeat(missing)
-  if (flags.includes('0') && /^[+-]?[\d.]+$/.test(shown)) {
-    const sign = /^[+-]/.exec(shown)?.[0] ?? ''
-    return sign + '0'.repeat(missing) + shown.slice(sign.length)
-  }
-  return ' '.repeat(missing) + shown
+  return (flags.includes('0') ? '0' : ' ').repeat(missing) + shown
 }
 
-/** The elements of an array in Rego text, each as text. Linear: one pass that knows strings and brackets. */
-export function elements(array: string): string[] {
-  const found: string[] = []
-  let depth = 0
-  let from = 1
-  let isInString = false
-  for (let i = 0; i < array.length; i++) {
-    const character = array[i]
-    if (isInString) {
-      if (character === '\\') i++
-      else if (character === '"') isInString = false
-    } else if (character === '"') isInString = true
-    else if (character === '[' || character === '{' || character === '(') depth++
-    else if (character === ']' || character === '}' || character === ')') depth--
-    else if (character === ',' && depth === 1) {
-      found.push(array.slice(from, i).trim())
-      from = i + 1
-    }
-  }
-  const last = array.slice(from, -1).trim()
-  if (last !== '') found.push(last)
-  return found
+/** Zeros stand between the sign and the digits. */
+function paddedNumber(sign: string, digits: string, how: Verb): string {
+  const missing = (how.width ?? 0) - sign.length - digits.length
+  if (missing > 0 && how.flags.includes('0') && !how.flags.includes('-'))
+    return sign + '0'.repeat(missing) + digits
+  return padded(sign + digits, { ...how, flags: how.flags.replaceAll('0', '') })
 }

@@ -18,7 +18,11 @@ export function parseNumber(text: string): number | bigint | Decimal {
   const quick = Number(text)
   if (Number.isSafeInteger(quick) && /^-?\d{1,16}$/.test(text)) return quick === 0 ? 0 : quick
   const { digits, exponent } = partsOf(text)
-  if (exponent >= 0) return integerOf(digits * 10n ** BigInt(exponent))
+  if (exponent >= 0) {
+    const integer = integerOf(digits * 10n ** BigInt(exponent))
+    // Written as a float it stays one, as `sprintf` can tell.
+    return typeof integer === 'bigint' && /[.eE]/.test(text) ? new Decimal(text) : integer
+  }
   if (Number.isFinite(quick)) {
     const shown = partsOf(String(quick))
     if (shown.digits === digits && shown.exponent === exponent) return quick

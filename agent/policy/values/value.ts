@@ -21,7 +21,7 @@ export interface RegoObject {
   readonly [key: string]: RegoValue
 }
 
-/** A number that is no integer and that no double is equal to, as it was written. */
+/** A number as it was written: no double is equal to it, or it is an integer too large for one and written as a float. */
 export class Decimal {
   readonly text: string
 

@@ -25,14 +25,11 @@ export function zoneNamed(name: string): Zone {
   return zone
 }
 
-/** Who says EST, and who CET: an abbreviation is only known where it is used. */
-const speakers = ['en-US', 'en-GB']
-
 function ianaZone(name: string): Zone {
   const options = { year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric' } as const
   const rest = { minute: 'numeric', second: 'numeric', hourCycle: 'h23', era: 'short' } as const
   let format: Intl.DateTimeFormat
-  let shorts: readonly Intl.DateTimeFormat[]
+  let short: Intl.DateTimeFormat
   try {
     const timeZone = name === 'Local' ? undefined : name
     // Offsets such as `+04:00` are names to JavaScript and none to the IANA database.
@@ -55,11 +52,9 @@ function ianaZone(name: string): Zone {
     name,
     offsetAt,
     abbreviationAt: (epochSeconds) => {
-      for (const short of shorts) {
-        const parts = short.formatToParts(epochSeconds * 1000)
-        const shown = parts.find(({ type }) => type === 'timeZoneName')?.value
-        if (shown !== undefined && /^[A-Z]{3,5}$/.test(shown)) return shown
-      }
+      const parts = short.formatToParts(epochSeconds * 1000)
+      const shown = parts.find(({ type }) => type === 'timeZoneName')?.value
+      if (shown !== undefined && /^[A-Z]{3,5}$/.test(shown)) return shown
       const offset = offsetAt(epochSeconds)
       const minutes = Math.abs(Math.trunc(offset / 60))
       const hours = String(Math.trunc(minutes / 60)).padStart(2, '0')

@@ -35,7 +35,9 @@ function ianaZone(name: string): Zone {
     // Offsets such as `+04:00` are names to JavaScript and none to the IANA database.
     if (/^[+-]/.test(name)) throw new RangeError(name)
     format = new Intl.DateTimeFormat('en-US', { timeZone, ...options, ...rest })
-    shorts = speakers.map((speaker) => new Intl.DateTimeFormat(speaker, { timeZone, timeZoneName: 'short' }))
+    // An abbreviation is only known where it is used.
+    const speaker = name.startsWith('Europe/') ? 'en-GB' : 'en-US'
+    short = new Intl.DateTimeFormat(speaker, { timeZone, timeZoneName: 'short' })
   } catch {
     throw new OperandError(`no zone ${name}`)
   }

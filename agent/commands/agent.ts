@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { openAudit } from '#audit/audit.ts'
 import { type Config, loadConfig } from '#config/config.ts'
@@ -10,7 +11,7 @@ import { createIdentityStage, tenantFault } from '#identity/identity.ts'
 import { createInferenceStage } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import { openRateLimits } from '#limits/rls/rls.ts'
-import { createTenantCeiling, openPolicy } from '#policy/policy.ts'
+import { createTenantCeiling, openPolicy, type Verification } from '#policy/policy.ts'
 import { createResidencyStage } from '#residency/residency.ts'
 import { noResources, openResources } from '#resources/resources.ts'
 import { type ReadinessCheck, startProbes } from '#telemetry/probes.ts'
@@ -66,6 +67,7 @@ async function startAgent(
       openPolicy({
         bundle: config.policy.bundle,
         decision: config.policy.decision,
+        ...(config.policy.verification && { verification: verificationOf(config.policy.verification) }),
         onLoad: loaded('policy'),
       }),
     )
@@ -129,6 +131,19 @@ async function startAgent(
 
   const owned = opening.move()
   return { probesPort: probes.port, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** Reads the keys when a bundle is to be verified: they are replaced together with what they sign. */
+function verificationOf({
+  keys,
+  ...rest
+}: NonNullable<NonNullable<Config['policy']>['verification']>): () => Verification {
+  return () => ({
+    ...rest,
+    keys: new Map(
+      Object.entries(keys).map(([id, { file, ...key }]) => [id, { ...key, key: readFileSync(file, 'utf8') }]),
+    ),
+  })
 }
 
 async function firstSignal(signals: readonly NodeJS.Signals[]): Promise<string> {

@@ -32,6 +32,8 @@ export function missingFiles(config: Config): Fault[] {
   const { policy, resources, rateLimit, envoy } = config
   const named: (readonly [place: string, path: string, kind: 'file' | 'directory'])[] = []
   if (policy) named.push(['policy.bundle', policy.bundle, 'file'])
+  for (const [id, { file }] of Object.entries(policy?.verification?.keys ?? {}))
+    named.push([`policy.verification.keys.${id}`, file, 'file'])
   if (resources) named.push(['resources.dir', resources.dir, 'directory'])
   for (const file of rateLimit?.config ?? []) named.push(['rateLimit.config', file, 'file'])
   if (envoy) {
@@ -52,7 +54,23 @@ function withAbsolutePaths(config: Config, folder: string): Config {
   const file = (path: string) => resolve(folder, path)
   return {
     ...config,
-    ...(config.policy && { policy: { ...config.policy, bundle: file(config.policy.bundle) } }),
+    ...(config.policy && {
+      policy: {
+        ...config.policy,
+        bundle: file(config.policy.bundle),
+        ...(config.policy.verification && {
+          verification: {
+            ...config.policy.verification,
+            keys: Object.fromEntries(
+              Object.entries(config.policy.verification.keys).map(([id, key]) => [
+                id,
+                { ...key, file: file(key.file) },
+              ]),
+            ),
+          },
+        }),
+      },
+    }),
     ...(config.rateLimit && { rateLimit: { config: config.rateLimit.config.map(file) } }),
     ...(config.audit && { audit: { ...config.audit, dir: file(config.audit.dir) } }),
     ...(config.resources && { resources: { ...config.resources, dir: file(config.resources.dir) } }),

@@ -33,6 +33,30 @@ const shape = z.strictObject({
         .string()
         .regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as envoy/authz/allow')
         .default('envoy/authz/allow'),
+      verification: z
+        .strictObject({
+          keys: z
+            .record(
+              z.string(),
+              z.strictObject({
+                file: path.describe('PEM of a public key or certificate; for HS algorithms the secret.'),
+                algorithm: z
+                  .enum([
+                    ...(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const),
+                    ...(['ES256', 'ES384', 'ES512', 'HS256', 'HS384', 'HS512'] as const),
+                  ])
+                  .default('RS256'),
+                scope: z.string().optional().describe('What this key may sign for.'),
+              }),
+            )
+            .refine((keys) => Object.keys(keys).length > 0, 'at least one key')
+            .describe('Keys by the id that `opa sign` was given.'),
+          keyId: z.string().optional().describe('The key to use whatever the signature names.'),
+          scope: z.string().optional().describe('The scope that the signature must have.'),
+          excludeFiles: z.array(z.string()).default([]).describe('Globs of members that need not be signed.'),
+        })
+        .optional()
+        .describe('Only a bundle signed with one of these keys takes effect.'),
     })
     .optional()
     .describe('Rego, compiled to wasm.'),
@@ -164,6 +188,14 @@ const needs: readonly {
     isMet: ({ envoy, identity }) =>
       envoy === undefined ||
       (identity?.trustDomains ?? []).every((domain) => Object.hasOwn(envoy.tls.trustBundles, domain)),
+  },
+  {
+    path: ['policy', 'verification', 'keyId'],
+    message: 'one of policy.verification.keys',
+    isMet: ({ policy }) => {
+      const { keyId, keys } = policy?.verification ?? {}
+      return keyId === undefined || Object.hasOwn(keys ?? {}, keyId)
+    },
   },
   {
     path: ['envoy', 'messageTimeoutMs'],

@@ -2,6 +2,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { z } from 'zod'
 import { messageOf, SluiceError } from '#base/errors.ts'
 import { isJsonObject, type JsonObject } from '#base/json.ts'
+import { type SignedBy, signaturesMember, type Verification, verifyBundle } from './signature/signature.ts'
 import { readTar, type TarEntry, writeTar } from './tar.ts'
 
 /** What a bundle brings for one decision. */
@@ -9,6 +10,8 @@ export interface Bundle {
   readonly revision: string
   readonly wasm: Buffer
   readonly data: JsonObject
+  /** Who vouches for it; absent where no keys are configured. */
+  readonly signedBy?: SignedBy
 }
 
 /** Unpacked. Data takes about nineteen times its JSON size in the runtime's memory. */
@@ -21,13 +24,21 @@ const manifestSchema = z.looseObject({
 })
 
 /**
- * Reads an OPA bundle (`tar.gz`) and finds the module for `entrypoint`.
+ * Reads an OPA bundle (`tar.gz`) and finds the module for `entrypoint`. With `verification` it must be signed; without,
+ * it must not be, for nobody could tell what the signature is worth.
  *
  * @throws SluiceError naming the file and the member.
  * @see https://www.openpolicyagent.org/docs/management-bundles#bundle-file-format
  */
-export function readBundle(bytes: Buffer, place: string, entrypoint: string): Bundle {
+export function readBundle(
+  bytes: Buffer,
+  place: string,
+  entrypoint: string,
+  verification?: Verification,
+): Bundle {
   const entries = unpackBundle(bytes, place)
+  // Before anything in it is believed.
+  const signedBy = verification && verifyBundle(entries, verification, place)
   const manifest = readManifest(entries, place)
   const roots = (manifest.roots ?? ['']).map((root) => root.replace(/^\/+|\/+$/g, ''))
   const data: Record<string, unknown> = {}
@@ -37,7 +48,7 @@ export function readBundle(bytes: Buffer, place: string, entrypoint: string): Bu
       // OPA would read them, so that passing over them would change what the policy says.
       if (/(^|\/)data\.ya?ml$/.test(path))
         refuse(place, path, 'data in YAML', 'data.json (opa build writes it)')
-      if (path === '.signatures.json')
+      if (path === signaturesMember && verification === undefined)
         refuse(place, path, 'a signature', 'an unsigned bundle: no key to verify with is configured')
       continue
     }
@@ -71,7 +82,7 @@ export function readBundle(bytes: Buffer, place: string, entrypoint: string): Bu
   const wasm = entries.get(modulePath)
   if (wasm === undefined)
     return refuse(place, modulePath, 'no such member', 'the module that .manifest names')
-  return { revision: manifest.revision ?? '', wasm, data: data as JsonObject }
+  return { revision: manifest.revision ?? '', wasm, data: data as JsonObject, ...(signedBy && { signedBy }) }
 }
 
 /** The same bundle with other data and another revision: how data changes without the `opa` CLI. */

@@ -10,6 +10,9 @@ import { createEngine, type Engine } from './engine/engine.ts'
 import { policyInput } from './input.ts'
 import { wellFormedJson } from './json-text.ts'
 import { verdictOf } from './result.ts'
+import type { Verification } from './signature/signature.ts'
+
+export type { Verification } from './signature/signature.ts'
 
 export interface PolicyStatus {
   /** Of the bundle in force. */
@@ -44,6 +47,8 @@ export function openPolicy(options: {
   readonly bundle: string
   /** The decision's path, for example `envoy/authz/allow`. */
   readonly decision: string
+  /** Keys that bundles must be signed with; read anew for each load, so that a key can be replaced with the bundle. */
+  readonly verification?: () => Verification
   readonly clock?: Clock
   readonly watchIntervalMs?: number
   /** Told of each load: the revision in force, and why what was read is not. */
@@ -55,7 +60,7 @@ export function openPolicy(options: {
 
   const load = () => {
     try {
-      const bundle = readBundle(readFileSync(path), path, decision)
+      const bundle = readBundle(readFileSync(path), path, decision, options.verification?.())
       const engine = createEngine({ ...bundle, place: path })
       if (!engine.entrypoints.has(decision))
         throw new SluiceError({

@@ -3,3 +3,9 @@
  * WebSocket that are made on first sight and never used here: 12 MB in every sidecar.
  */
 export const { createServer, request } = process.getBuiltinModule('node:http')
+
+/** The same over TLS; loaded when it is first needed. */
+export const tlsRequest: typeof request = (...args: unknown[]) =>
+  (process.getBuiltinModule('node:https').request as (...args: unknown[]) => ReturnType<typeof request>)(
+    ...args,
+  )

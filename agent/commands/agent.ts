@@ -11,7 +11,7 @@ import { createIdentityStage, tenantFault } from '#identity/identity.ts'
 import { createInferenceStage } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import { openRateLimits } from '#limits/rls/rls.ts'
-import { createTenantCeiling, openPolicy, type Verification } from '#policy/policy.ts'
+import { createTenantCeiling, type DownloadConfig, openPolicy, type Verification } from '#policy/policy.ts'
 import { createResidencyStage } from '#residency/residency.ts'
 import { noResources, openResources } from '#resources/resources.ts'
 import { type ReadinessCheck, startProbes } from '#telemetry/probes.ts'
@@ -65,7 +65,7 @@ async function startAgent(
     config.policy &&
     opening.use(
       openPolicy({
-        bundle: config.policy.bundle,
+        source: sourceOf(config.policy),
         decision: config.policy.decision,
         ...(config.policy.verification && { verification: verificationOf(config.policy.verification) }),
         onLoad: loaded('policy'),
@@ -131,6 +131,31 @@ async function startAgent(
 
   const owned = opening.move()
   return { probesPort: probes.port, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+function sourceOf({
+  bundle,
+  download,
+}: NonNullable<Config['policy']>): { readonly file: string } | { readonly download: DownloadConfig } {
+  if (download === undefined) return { file: bundle ?? '' }
+  const { url, tokenFile, caFile, certificateFile, privateKeyFile, ...rest } = download
+  const text = (path: string) => readFileSync(path, 'utf8')
+  return {
+    download: {
+      url,
+      minDelayMs: rest.minDelaySeconds * 1000,
+      maxDelayMs: rest.maxDelaySeconds * 1000,
+      longPollingSeconds: rest.longPollingSeconds,
+      sizeLimitBytes: rest.sizeLimitBytes,
+      persist: rest.persist,
+      ...(tokenFile !== undefined && { authorization: () => `Bearer ${text(tokenFile).trim()}` }),
+      tls: () => ({
+        ...(caFile !== undefined && { ca: text(caFile) }),
+        ...(certificateFile !== undefined && { cert: text(certificateFile) }),
+        ...(privateKeyFile !== undefined && { key: text(privateKeyFile) }),
+      }),
+    },
+  }
 }
 
 /** Reads the keys when a bundle is to be verified: they are replaced together with what they sign. */

@@ -27,11 +27,18 @@ export function loadConfig(path: string): Config {
   return withAbsolutePaths(parsed.value, dirname(resolve(path)))
 }
 
+/** What a download reads. */
+const downloadFiles = ['tokenFile', 'caFile', 'certificateFile', 'privateKeyFile'] as const
+
 /** The files and directories that the configuration names and that are not there, or not what they should be. */
 export function missingFiles(config: Config): Fault[] {
   const { policy, resources, rateLimit, envoy } = config
   const named: (readonly [place: string, path: string, kind: 'file' | 'directory'])[] = []
-  if (policy) named.push(['policy.bundle', policy.bundle, 'file'])
+  if (policy?.bundle !== undefined) named.push(['policy.bundle', policy.bundle, 'file'])
+  for (const key of downloadFiles) {
+    const path = policy?.download?.[key]
+    if (path !== undefined) named.push([`policy.download.${key}`, path, 'file'])
+  }
   for (const [id, { file }] of Object.entries(policy?.verification?.keys ?? {}))
     named.push([`policy.verification.keys.${id}`, file, 'file'])
   if (resources) named.push(['resources.dir', resources.dir, 'directory'])
@@ -57,7 +64,18 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     ...(config.policy && {
       policy: {
         ...config.policy,
-        bundle: file(config.policy.bundle),
+        ...(config.policy.bundle !== undefined && { bundle: file(config.policy.bundle) }),
+        ...(config.policy.download && {
+          download: {
+            ...config.policy.download,
+            ...Object.fromEntries(
+              [...downloadFiles, 'persist' as const].flatMap((key) => {
+                const path = config.policy?.download?.[key]
+                return path === undefined ? [] : [[key, file(path)]]
+              }),
+            ),
+          },
+        }),
         ...(config.policy.verification && {
           verification: {
             ...config.policy.verification,

@@ -28,7 +28,44 @@ const shape = z.strictObject({
     .describe('Who may call. Without it no identity or tenant is demanded.'),
   policy: z
     .strictObject({
-      bundle: path.describe('A bundle file (.tar.gz) built for wasm, watched for changes.'),
+      bundle: path.optional().describe('A bundle file (.tar.gz) built for wasm, watched for changes.'),
+      download: z
+        .strictObject({
+          url: z
+            .url({ protocol: /^https?$/ })
+            .refine((text) => URL.canParse(text) && new URL(text).username === '', 'no user in the URL')
+            .describe('Where a server has the bundle.'),
+          tokenFile: path.optional().describe('A file with the bearer token, read for each request.'),
+          caFile: path.optional().describe("PEM of the CAs to trust instead of the system's."),
+          certificateFile: path.optional().describe('PEM chain to show to the server.'),
+          privateKeyFile: path.optional().describe('PEM key of that certificate.'),
+          minDelaySeconds: z.number().min(1).max(86_400).default(60),
+          maxDelaySeconds: z
+            .number()
+            .min(1)
+            .max(86_400)
+            .default(120)
+            .describe('Also the longest delay after failures.'),
+          longPollingSeconds: z
+            .number()
+            .int()
+            .min(1)
+            .max(3600)
+            .optional()
+            .describe('How long a server that can may hold a request until there is a new bundle.'),
+          sizeLimitBytes: z
+            .number()
+            .int()
+            .min(1024)
+            .max(1 << 30)
+            .default(64 << 20)
+            .describe('Of the archive.'),
+          persist: path
+            .optional()
+            .describe('A file that keeps the last good bundle, to start from without the server.'),
+        })
+        .optional()
+        .describe("A bundle from a server, by OPA's bundle protocol, instead of a file."),
       decision: z
         .string()
         .regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as envoy/authz/allow')
@@ -188,6 +225,24 @@ const needs: readonly {
     isMet: ({ envoy, identity }) =>
       envoy === undefined ||
       (identity?.trustDomains ?? []).every((domain) => Object.hasOwn(envoy.tls.trustBundles, domain)),
+  },
+  {
+    path: ['policy'],
+    message: 'one of bundle and download',
+    isMet: ({ policy }) =>
+      policy === undefined || (policy.bundle === undefined) !== (policy.download === undefined),
+  },
+  {
+    path: ['policy', 'download', 'maxDelaySeconds'],
+    message: 'at least minDelaySeconds',
+    isMet: ({ policy }) =>
+      policy?.download === undefined || policy.download.maxDelaySeconds >= policy.download.minDelaySeconds,
+  },
+  {
+    path: ['policy', 'download', 'privateKeyFile'],
+    message: 'certificateFile and privateKeyFile together',
+    isMet: ({ policy }) =>
+      (policy?.download?.certificateFile === undefined) === (policy?.download?.privateKeyFile === undefined),
   },
   {
     path: ['policy', 'verification', 'keyId'],

@@ -6,12 +6,14 @@ import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny, failure, type Verdict } from '#decision/verdict.ts'
 import { readBundle } from './bundle.ts'
+import { type DownloadConfig, startDownload } from './download/download.ts'
 import { createEngine, type Engine } from './engine/engine.ts'
 import { policyInput } from './input.ts'
 import { wellFormedJson } from './json-text.ts'
 import { verdictOf } from './result.ts'
 import type { Verification } from './signature/signature.ts'
 
+export type { DownloadConfig } from './download/download.ts'
 export type { Verification } from './signature/signature.ts'
 
 export interface PolicyStatus {
@@ -40,11 +42,11 @@ interface Active {
 const maxInputCharacters = 1 << 20
 
 /**
- * Loads a bundle file and keeps watching it. A new one is checked whole before it takes effect, at once; a bad one is
- * refused and the last good one stays.
+ * Loads a bundle, from a file that is watched or a server that is asked again and again. A new one is checked whole before
+ * it takes effect, at once; a bad one is refused and the last good one stays.
  */
 export function openPolicy(options: {
-  readonly bundle: string
+  readonly source: { readonly file: string } | { readonly download: DownloadConfig }
   /** The decision's path, for example `envoy/authz/allow`. */
   readonly decision: string
   /** Keys that bundles must be signed with; read anew for each load, so that a key can be replaced with the bundle. */
@@ -54,18 +56,23 @@ export function openPolicy(options: {
   /** Told of each load: the revision in force, and why what was read is not. */
   readonly onLoad: (load: { readonly revision?: string; readonly problem?: string }) => void
 }): Policy {
-  const { bundle: path, decision, clock = systemClock, onLoad } = options
+  const { source, decision, clock = systemClock, onLoad } = options
   let active: Active | undefined
   let lastError: string | undefined
 
-  const load = () => {
+  const tell = () =>
+    onLoad({
+      ...(active && { revision: active.revision }),
+      ...(lastError !== undefined && { problem: lastError }),
+    })
+  const load = (bytes: () => Buffer, place: string): boolean => {
     try {
-      const bundle = readBundle(readFileSync(path), path, decision, options.verification?.())
-      const engine = createEngine({ ...bundle, place: path })
+      const bundle = readBundle(bytes(), place, decision, options.verification?.())
+      const engine = createEngine({ ...bundle, place })
       if (!engine.entrypoints.has(decision))
         throw new SluiceError({
           code: 'policy_module_refused',
-          place: path,
+          place,
           found: `entrypoints ${[...engine.entrypoints].join(', ')}`,
           expected: `the entrypoint ${decision} (opa build -e ${decision})`,
         })
@@ -74,17 +81,28 @@ export function openPolicy(options: {
     } catch (thrown) {
       lastError = messageOf(thrown)
     }
-    onLoad({
-      ...(active && { revision: active.revision }),
-      ...(lastError !== undefined && { problem: lastError }),
+    tell()
+    return lastError === undefined
+  }
+  const live = 'file' in source ? watchFile(source.file) : download(source.download)
+
+  function watchFile(path: string): Disposable {
+    const again = () => void load(() => readFileSync(path), path)
+    again()
+    const { watchIntervalMs } = options
+    return watchPath(path, again, watchIntervalMs === undefined ? {} : { intervalMs: watchIntervalMs })
+  }
+
+  function download(config: DownloadConfig): Disposable {
+    return startDownload({
+      config,
+      offer: (bytes, place) => load(() => bytes, place),
+      onProblem: (problem) => {
+        lastError = problem
+        tell()
+      },
     })
   }
-  load()
-  const watch = watchPath(
-    path,
-    load,
-    options.watchIntervalMs === undefined ? {} : { intervalMs: options.watchIntervalMs },
-  )
 
   return {
     stage: {
@@ -98,7 +116,7 @@ export function openPolicy(options: {
       ...(lastError !== undefined && { lastError }),
     }),
     isReady: () => active !== undefined,
-    [Symbol.dispose]: () => watch[Symbol.dispose](),
+    [Symbol.dispose]: () => live[Symbol.dispose](),
   }
 }
 

@@ -18,6 +18,7 @@ const verbs = {
     ['biome', 'check', '--error-on-warnings', '.'],
   ],
   bench: [['node', 'bench/bench.ts']],
+  conformance: [['node', 'scripts/conformance.ts']],
   proto: [['node', 'scripts/proto.ts']],
   docs: [['node', 'scripts/docs.ts']],
   policies: [['node', 'scripts/policies.ts']],

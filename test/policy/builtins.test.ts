@@ -12,6 +12,8 @@ const hs = (header: object, payload: object, secret = 'secret') => {
   return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`
 }
 const good = hs({ alg: 'HS256', typ: 'JWT' }, claims)
+const nestedSigned = `${b64({ alg: 'HS256', cty: 'JWT' })}.${Buffer.from(good).toString('base64url')}`
+const nested = `${nestedSigned}.${createHmac('sha256', 'secret').update(nestedSigned).digest('base64url')}`
 const ec = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
 const ecSigned = `${b64({ alg: 'ES256', kid: 'k1' })}.${b64(claims)}`
 const ecToken = `${ecSigned}.${sign('sha256', Buffer.from(ecSigned), { key: ec.privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
@@ -302,6 +304,14 @@ const expressions = [
   'indexof_n("abc", "")',
   'strings.count("", "")',
   '$"{1 + 1} is {"two"} and {[1, {"a"}]} {null}"',
+  // what OPA's own cases found
+  'sprintf("%s %v", [123456789123456789123, 123456789123456789123])',
+  'sprintf("%v", [2e308])',
+  'urlquery.encode_object({"a": {"b+1"}})',
+  `io.jwt.decode(${q(nested)})`,
+  `io.jwt.decode_verify(${q(nested)}, {"secret": "secret", "aud": "models"})`,
+  `io.jwt.decode_verify(${q(nested)}, {"secret": "other", "aud": "models"})`,
+  `io.jwt.decode(${q(hs({ alg: 'HS256', enc: 'A128GCM' }, claims))})`,
   // tokens
   `io.jwt.decode(${q(good)})[1].sub`,
   'io.jwt.decode("a.b")',

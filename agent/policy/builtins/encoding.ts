@@ -1,5 +1,5 @@
 import type { Family } from './builtin.ts'
-import { OperandError, text } from './operands.ts'
+import { collection, OperandError, object, text } from './operands.ts'
 
 /** `base64url.encode_no_pad`, `hex.*`, `urlquery.*`. */
 export const encodingBuiltins: Family = {
@@ -16,8 +16,8 @@ export const encodingBuiltins: Family = {
       throw new OperandError('not an object')
     const pairs: string[] = []
     for (const key of Object.keys(value).sort()) {
-      const item = (value as Record<string, string | string[]>)[key]
-      for (const each of Array.isArray(item) ? item : [item])
+      const item = object(value)[key]
+      for (const each of typeof item === 'string' ? [item] : collection(item))
         pairs.push(`${queryEscape(key)}=${queryEscape(text(each))}`)
     }
     return pairs.join('&')

@@ -15,6 +15,8 @@ import { OperandError, object, text } from './operands.ts'
 interface Token {
   readonly header: RegoObject
   readonly payload: RegoObject
+  /** The token that is the payload, where `cty` says so. */
+  readonly nested?: string
   readonly signature: Buffer
   /** What the signature is over. */
   readonly signed: string
@@ -23,14 +25,35 @@ interface Token {
 function parseToken(value: string): Token {
   const parts = value.split('.')
   if (parts.length !== 3) throw new OperandError('a JWT has three parts')
-  const [header, payload, signature] = parts.map(base64url) as [Buffer, Buffer, Buffer]
+  const [head, payload, signature] = parts.map(base64url) as [Buffer, Buffer, Buffer]
+  const header = jsonObject(head)
+  if (header['enc'] !== undefined) throw new OperandError('an encrypted token (JWE)')
+  const isNested = typeof header['cty'] === 'string' && header['cty'].toUpperCase() === 'JWT'
   return {
-    header: jsonObject(header),
-    payload: jsonObject(payload),
+    header,
+    ...(isNested ? { payload: {}, nested: nestedToken(payload) } : { payload: jsonObject(payload) }),
     signature,
     signed: value.slice(0, value.lastIndexOf('.')),
   }
 }
+
+/** The token in a token (RFC 7519, 5.2), which some encoders put into a JSON string. */
+function nestedToken(payload: Buffer): string {
+  const shown = payload.toString()
+  return shown.startsWith('"') ? text(fromJsonText(shown)) : shown
+}
+
+/** The innermost of nested tokens. */
+function innermost(value: string): Token {
+  let token = parseToken(value)
+  for (let depth = 0; token.nested !== undefined; depth++) {
+    if (depth === maxNesting) throw new OperandError('tokens nest too deep')
+    token = parseToken(token.nested)
+  }
+  return token
+}
+
+const maxNesting = 8
 
 function base64url(part: string): Buffer {
   if (!/^[A-Za-z0-9_-]*={0,2}$/.test(part)) throw new OperandError('not base64url')
@@ -80,6 +103,8 @@ function keysOf(certificate: string): Key[] {
       ...(typeof jwk.alg === 'string' && { alg: jwk.alg }),
     }))
   }
+  if (certificate.includes('BEGIN CERTIFICATE') && !/-----END CERTIFICATE-----\s*$/.test(certificate))
+    throw new OperandError('more than one certificate')
   if (certificate.includes('BEGIN CERTIFICATE')) return [{ key: new X509Certificate(certificate).publicKey }]
   return [{ key: createPublicKey(certificate) }]
 }
@@ -112,7 +137,12 @@ function isKeyedBy(token: Token, name: string, secret: string): boolean {
 const failed = [false, {}, {}] as const
 const constraintNames = new Set(['cert', 'secret', 'alg', 'iss', 'aud', 'time'])
 
-function decodeVerify(nowNs: bigint, value: string, constraints: RegoObject): RegoValue | undefined {
+function decodeVerify(
+  nowNs: bigint,
+  value: string,
+  constraints: RegoObject,
+  depth = 0,
+): RegoValue | undefined {
   if (Object.keys(constraints).some((name) => !constraintNames.has(name)))
     throw new OperandError('unknown constraint')
   const { cert, secret, alg, iss, aud, time } = constraints
@@ -134,6 +164,11 @@ function decodeVerify(nowNs: bigint, value: string, constraints: RegoObject): Re
             isSignedBy(token, name, candidate.key),
         )
   if (!isSigned) return failed
+  // Each layer is signed under the same constraints; what is claimed stands in the innermost.
+  if (token.nested !== undefined) {
+    if (depth === maxNesting) throw new OperandError('tokens nest too deep')
+    return decodeVerify(nowNs, token.nested, constraints, depth + 1)
+  }
   const { payload } = token
   if (iss !== undefined && payload['iss'] !== iss) return failed
   const audiences = Array.isArray(payload['aud']) ? payload['aud'] : [payload['aud']]
@@ -157,7 +192,7 @@ const verifier =
 /** `io.jwt.*` on node:crypto. @see RFC 7515, RFC 7519 */
 export const jwtBuiltins: Family = {
   'io.jwt.decode': (_, value) => {
-    const { header, payload, signature } = parseToken(text(value))
+    const { header, payload, signature } = innermost(text(value))
     return [header, payload, signature.toString('hex')]
   },
   'io.jwt.decode_verify': ({ nowNs }, value, constraints) => {

@@ -9,7 +9,10 @@ function operandOf(value: RegoValue): Operand {
   if (typeof value === 'string') return value
   if (typeof value === 'bigint') return value
   if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : { float: value }
-  if (value instanceof Decimal) return { float: Number(value.text) }
+  if (value instanceof Decimal) {
+    const float = Number(value.text)
+    return Number.isFinite(float) ? { float } : value.text
+  }
   return shownAlone(value)
 }
 
@@ -180,6 +183,8 @@ function quoted(value: string, isAscii: boolean): string {
 
 function ofInteger(value: bigint, how: Verb): string {
   const { flags, verb } = how
+  // An integer beyond 64 bits formats itself, and knows `%s`.
+  if (verb === 's' && typeOf(value) === 'big.Int') return ofInteger(value, { ...how, verb: 'd' })
   const base = { d: 10, v: 10, b: 2, o: 8, O: 8, x: 16, X: 16 }[verb]
   if (base !== undefined) {
     const magnitude = value < 0n ? -value : value

@@ -12,12 +12,12 @@ export interface Engine {
   /** Names of the host functions that it calls. */
   readonly builtins: readonly string[]
   /**
-   * Evaluates an entrypoint with `input` as JSON text, without lone surrogates.
+   * Evaluates an entrypoint with `input` as JSON text, without lone surrogates; `undefined` is no input at all.
    *
    * @returns the result, or `undefined` where Rego says undefined.
    * @throws EvaluationError when the module aborted or trapped; the engine has a fresh instance by then.
    */
-  evaluate(entrypoint: string, input: string, context: EvaluationContext): JsonValue | undefined
+  evaluate(entrypoint: string, input: string | undefined, context: EvaluationContext): JsonValue | undefined
 }
 
 /** The policy itself failed: it aborted, trapped, or ran out of memory. */
@@ -69,9 +69,10 @@ export function createEngine(options: {
       live.context = context
       try {
         const address = loaded.dataHeapPtr
-        const length = memory.write(input, address)
+        const length = input === undefined ? 0 : memory.write(input, address)
         const heap = (address + length + 7) & ~7
-        const result = memory.textAt(exports.opa_eval(0, id, loaded.dataAddr, address, length, heap, 0))
+        const inputAddress = input === undefined ? 0 : address
+        const result = memory.textAt(exports.opa_eval(0, id, loaded.dataAddr, inputAddress, length, heap, 0))
         if (result === allowed) return true
         const [first] = JSON.parse(result) as { readonly result: JsonValue }[]
         return first?.result

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createDevCa } from '#identity/dev-ca/dev-ca.ts'
-import { repackBundle } from '#policy/bundle.ts'
+import { repackBundle } from '#policy/bundle/bundle.ts'
 import { type AgentProcess, startAgent } from '../test/harness/agent.ts'
 import { hasTriton, type Progress } from '../test/harness/components.ts'
 import { type Envoy, startEnvoy } from '../test/harness/envoy.ts'

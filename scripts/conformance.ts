@@ -5,8 +5,10 @@ import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { parseAllDocuments } from 'yaml'
-import { readBundle } from '#policy/bundle.ts'
+import type { JsonValue } from '#base/json.ts'
+import { readBundle } from '#policy/bundle/bundle.ts'
 import { createEngine } from '#policy/engine/engine.ts'
+import { InputDocument } from '#policy/engine/input-document.ts'
 import { goTool } from '../test/harness/go-tools.ts'
 import { run } from '../test/harness/run.ts'
 import { temporaryFolder } from '../test/harness/temp.ts'
@@ -98,7 +100,7 @@ async function outcomeOf(each: Case, source: string): Promise<Outcome> {
   let trouble: unknown
   try {
     const engine = createEngine({ ...readBundle(readFileSync(bundle), 'case', entrypoint), place: 'case' })
-    const input = each.input === undefined ? undefined : JSON.stringify(each.input)
+    const input = each.input === undefined ? undefined : new InputDocument(each.input as JsonValue)
     found = engine.evaluate(entrypoint, input, { nowNs: BigInt(Date.now()) * 1_000_000n })
   } catch (thrown) {
     trouble = thrown

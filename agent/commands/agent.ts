@@ -64,7 +64,7 @@ async function startAgent(
   const policy =
     config.policy &&
     opening.use(
-      openPolicy({
+      await openPolicy({
         source: sourceOf(config.policy),
         decision: config.policy.decision,
         ...(config.policy.verification && { verification: verificationOf(config.policy.verification) }),

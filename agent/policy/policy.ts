@@ -2,19 +2,18 @@ import { readFileSync } from 'node:fs'
 import { type Clock, systemClock } from '#base/clock.ts'
 import { messageOf, SluiceError } from '#base/errors.ts'
 import { watchPath } from '#base/watch.ts'
-import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
-import { ALLOW, deny, failure, type Verdict } from '#decision/verdict.ts'
-import { readBundle } from './bundle.ts'
-import { type DownloadConfig, startDownload } from './download/download.ts'
-import { createEngine, type Engine } from './engine/engine.ts'
-import { policyInput } from './input.ts'
-import { wellFormedJson } from './json-text.ts'
-import { verdictOf } from './result.ts'
-import type { Verification } from './signature/signature.ts'
+import { failure } from '#decision/verdict.ts'
+import { readBundle } from './bundle/bundle.ts'
+import { type DownloadConfig, startDownload } from './bundle/download/download.ts'
+import type { Verification } from './bundle/signature/signature.ts'
+import { type Active, decide, revisionOf } from './decide.ts'
+import type { DecisionSink } from './decided.ts'
+import { createEngine } from './engine/engine.ts'
 
-export type { DownloadConfig } from './download/download.ts'
-export type { Verification } from './signature/signature.ts'
+export type { DownloadConfig } from './bundle/download/download.ts'
+export type { Verification } from './bundle/signature/signature.ts'
+export { createTenantCeiling } from './ceiling.ts'
 
 export interface PolicyStatus {
   /** Of the bundle in force. */
@@ -31,21 +30,15 @@ export interface Policy extends Disposable {
   isReady(): boolean
 }
 
-interface Active {
-  readonly engine: Engine
-  readonly decision: string
-  readonly revision: string
-  readonly activatedAtMs: number
-}
-
-/** Input text longer than this is refused: a policy has no business with payloads. */
-const maxInputCharacters = 1 << 20
+/** What the only bundle is called where OPA names them. */
+const bundleName = 'policy'
 
 /**
  * Loads a bundle, from a file that is watched or a server that is asked again and again. A new one is checked whole before
- * it takes effect, at once; a bad one is refused and the last good one stays.
+ * it takes effect, at once; a bad one is refused and the last good one stays. Resolves when what is there at the start has
+ * been looked at.
  */
-export function openPolicy(options: {
+export async function openPolicy(options: {
   readonly source: { readonly file: string } | { readonly download: DownloadConfig }
   /** The decision's path, for example `envoy/authz/allow`. */
   readonly decision: string
@@ -55,17 +48,19 @@ export function openPolicy(options: {
   readonly watchIntervalMs?: number
   /** Told of each load: the revision in force, and why what was read is not. */
   readonly onLoad: (load: { readonly revision?: string; readonly problem?: string }) => void
-}): Policy {
+  /** Told of each evaluation, for the decision log. */
+  readonly sink?: DecisionSink
+}): Promise<Policy> {
   const { source, decision, clock = systemClock, onLoad } = options
   let active: Active | undefined
   let lastError: string | undefined
 
   const tell = () =>
     onLoad({
-      ...(active && { revision: active.revision }),
+      ...(active && { revision: revisionOf(active) }),
       ...(lastError !== undefined && { problem: lastError }),
     })
-  const load = (bytes: () => Buffer, place: string): boolean => {
+  const load = async (bytes: () => Buffer, place: string): Promise<boolean> => {
     try {
       const bundle = readBundle(bytes(), place, decision, options.verification?.())
       const engine = createEngine({ ...bundle, place })
@@ -76,7 +71,7 @@ export function openPolicy(options: {
           found: `entrypoints ${[...engine.entrypoints].join(', ')}`,
           expected: `the entrypoint ${decision} (opa build -e ${decision})`,
         })
-      active = { engine, decision, revision: bundle.revision, activatedAtMs: clock.nowMs() }
+      active = { engine, revisions: { [bundleName]: bundle.revision }, activatedAtMs: clock.nowMs() }
       lastError = undefined
     } catch (thrown) {
       lastError = messageOf(thrown)
@@ -84,16 +79,20 @@ export function openPolicy(options: {
     tell()
     return lastError === undefined
   }
-  const live = 'file' in source ? watchFile(source.file) : download(source.download)
+  const live = 'file' in source ? await watchFile(source.file) : await download(source.download)
 
-  function watchFile(path: string): Disposable {
-    const again = () => void load(() => readFileSync(path), path)
-    again()
+  async function watchFile(path: string): Promise<Disposable> {
+    const again = () => load(() => readFileSync(path), path)
+    await again()
     const { watchIntervalMs } = options
-    return watchPath(path, again, watchIntervalMs === undefined ? {} : { intervalMs: watchIntervalMs })
+    return watchPath(
+      path,
+      () => void again(),
+      watchIntervalMs === undefined ? {} : { intervalMs: watchIntervalMs },
+    )
   }
 
-  function download(config: DownloadConfig): Disposable {
+  function download(config: DownloadConfig): Promise<Disposable> {
     return startDownload({
       config,
       offer: (bytes, place) => load(() => bytes, place),
@@ -109,43 +108,15 @@ export function openPolicy(options: {
       name: 'policy',
       failureReason: 'policy_failed',
       request: (x) =>
-        active === undefined ? failure('policy_not_loaded', lastError) : decide(active, x, clock),
+        active === undefined
+          ? failure('policy_not_loaded', lastError)
+          : decide(active, x, { decision, clock, sink: options.sink }),
     },
     status: () => ({
-      ...(active && { revision: active.revision, activatedAtMs: active.activatedAtMs }),
+      ...(active && { revision: revisionOf(active), activatedAtMs: active.activatedAtMs }),
       ...(lastError !== undefined && { lastError }),
     }),
     isReady: () => active !== undefined,
     [Symbol.dispose]: () => live[Symbol.dispose](),
-  }
-}
-
-function decide(active: Active, x: Exchange, clock: Clock): Verdict {
-  const input = policyInput(x)
-  if ('fault' in input) return deny('request_malformed', String(input.fault))
-  const text = wellFormedJson(JSON.stringify(input))
-  if (text.length > maxInputCharacters) return deny('request_malformed', 'the policy input is too large')
-  const result = active.engine.evaluate(active.decision, text, { nowNs: BigInt(clock.nowMs()) * 1_000_000n })
-  const verdict = verdictOf(result, x.id)
-  x.policy = { decisionId: x.id, revision: active.revision, isAllowed: verdict.kind === 'allow' }
-  return verdict
-}
-
-/** A tenant's own list of models binds before any Rego runs, and without any. */
-export function createTenantCeiling(): Stage {
-  return {
-    name: 'ceiling',
-    failureReason: 'policy_failed',
-    request: ({ tenant, call }) => {
-      if (tenant === undefined || call === undefined) return ALLOW
-      const { model, verb } = call
-      // A call that computes, of which the model was not seen (ext_authz without the body), could be of any model.
-      if (model === undefined)
-        return verb.endsWith('infer') ? deny('model_not_permitted', 'the model was not seen') : ALLOW
-      const isListed = tenant.models.some((pattern) =>
-        pattern.endsWith('*') ? model.startsWith(pattern.slice(0, -1)) : model === pattern,
-      )
-      return isListed ? ALLOW : deny('model_not_permitted', `${tenant.name} does not list ${model}`)
-    },
   }
 }

@@ -1,8 +1,9 @@
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto'
 import t from 'tap'
 import { builtins } from '#policy/builtins/builtins.ts'
-import { readBundle } from '#policy/bundle.ts'
+import { readBundle } from '#policy/bundle/bundle.ts'
 import { createEngine } from '#policy/engine/engine.ts'
+import { InputDocument } from '#policy/engine/input-document.ts'
 import { buildBundle, opaEval } from '../harness/opa.ts'
 
 const b64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -344,10 +345,9 @@ t.test(`${expressions.length} expressions have the value that opa gives them`, a
     'case/results',
   )
   const engine = createEngine({ ...bundle, place: 'test' })
-  const ours = engine.evaluate('case/results', '{}', { nowNs: BigInt(Date.now()) * 1_000_000n }) as Record<
-    string,
-    unknown
-  >
+  const ours = engine.evaluate('case/results', new InputDocument({}), {
+    nowNs: BigInt(Date.now()) * 1_000_000n,
+  }) as Record<string, unknown>
   const list = expressions.map((expression, index) => `"${index}": [x | x := ${expression}]`).join(',\n')
   const theirs = (await opaEval(`{${list}}`)) as Record<string, unknown[]>
   for (const [index, expression] of expressions.entries()) {
@@ -377,5 +377,8 @@ t.test('the clock stands still during an evaluation', async (t) => {
     'c/same',
   )
   const engine = createEngine({ ...bundle, place: 'test' })
-  t.same(engine.evaluate('c/same', '{}', { nowNs: 1_700_000_000_000_000_000n }), [1.7e18, 1.7e18])
+  t.same(
+    engine.evaluate('c/same', new InputDocument({}), { nowNs: 1_700_000_000_000_000_000n }),
+    [1.7e18, 1.7e18],
+  )
 })

@@ -6,9 +6,10 @@ import t from 'tap'
 import type { Exchange } from '#decision/exchange.ts'
 import { createPipeline } from '#decision/pipeline.ts'
 import type { Verdict } from '#decision/verdict.ts'
-import { readBundle } from '#policy/bundle.ts'
+import { readBundle } from '#policy/bundle/bundle.ts'
 import { createEngine } from '#policy/engine/engine.ts'
-import { wellFormedJson } from '#policy/json-text.ts'
+import { InputDocument } from '#policy/engine/input-document.ts'
+import { wellFormedJson } from '#policy/input/json-text.ts'
 import { createTenantCeiling, openPolicy, type Policy } from '#policy/policy.ts'
 import { noResources } from '#resources/resources.ts'
 import { buildBundle } from '../harness/opa.ts'
@@ -25,7 +26,7 @@ async function decide(bundle: Buffer, ask: (request: (x: Exchange) => Verdict) =
   using folder = temporaryFolder()
   const path = join(folder.path, 'bundle.tar.gz')
   writeFileSync(path, bundle)
-  using policy = openPolicy({ source: { file: path }, decision, onLoad: quiet, clock: fixedClock })
+  using policy = await openPolicy({ source: { file: path }, decision, onLoad: quiet, clock: fixedClock })
   await ask((x) => request(policy, x))
 }
 const fixedClock = { nowMs: () => 1_790_000_000_000, monotonicUs: () => 0 }
@@ -45,7 +46,7 @@ t.test('nothing is allowed before a bundle; a broken one never replaces a good o
   using folder = temporaryFolder()
   const path = join(folder.path, 'bundle.tar.gz')
   const loads: { readonly revision?: string; readonly problem?: string }[] = []
-  using policy = openPolicy({
+  using policy = await openPolicy({
     source: { file: path },
     decision,
     watchIntervalMs: 5,
@@ -104,7 +105,7 @@ t.test('a policy that traps on one request refuses it and answers the next', asy
   using folder = temporaryFolder()
   const path = join(folder.path, 'bundle.tar.gz')
   writeFileSync(path, await bundleOf('allow if json.unmarshal(input.attributes.text)'))
-  using policy = openPolicy({ source: { file: path }, decision, onLoad: quiet })
+  using policy = await openPolicy({ source: { file: path }, decision, onLoad: quiet })
   const pipeline = createPipeline({ stages: [policy.stage], resources: () => noResources, deadlineMs: 1000 })
   const ask = (text: string) =>
     pipeline.request(pipeline.open(validExchange({ attributes: { text } }).request))
@@ -127,7 +128,7 @@ t.test('no text of a client makes the engine trap: policy sees lone surrogates a
   fc.assert(
     fc.property(fc.oneof(text, surrogates), fc.oneof(text, surrogates), value, (key, string, other) => {
       const sent = { v: { [`k${key}`]: string, [`\\ud${key}`]: `\\ud800${string}`, other } }
-      const result = engine.evaluate(decision, wellFormedJson(JSON.stringify(sent)), { nowNs: 0n })
+      const result = engine.evaluate(decision, new InputDocument(sent), { nowNs: 0n })
       t.same(result, { seen: JSON.parse(wellFormedJson(JSON.stringify(sent.v))) })
       t.ok(JSON.stringify(sent.v).isWellFormed())
     }),
@@ -144,7 +145,7 @@ t.test('a builtin gives back what a client wrote into a token without a trap', a
     ...readBundle(await bundleOf('allow := io.jwt.decode(input.t)[1]'), 'p', decision),
     place: 'p',
   })
-  t.same(engine.evaluate(decision, JSON.stringify({ t: token }), { nowNs: 0n }), { '\ufffd': '\ufffd' })
+  t.same(engine.evaluate(decision, new InputDocument({ t: token }), { nowNs: 0n }), { '\ufffd': '\ufffd' })
 })
 
 t.test('exact numbers of a body are compared exactly', async (t) => {

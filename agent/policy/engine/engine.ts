@@ -3,6 +3,7 @@ import { messageOf } from '#base/errors.ts'
 import type { JsonObject, JsonValue } from '#base/json.ts'
 import type { EvaluationContext } from '../builtins/builtin.ts'
 import { callBuiltin } from './bridge.ts'
+import type { PolicyInput } from './input-document.ts'
 import type { ModuleMemory } from './memory.ts'
 import { compilePolicyModule, instantiate, type PolicyExports, type PolicyModule } from './module.ts'
 
@@ -12,12 +13,26 @@ export interface Engine {
   /** Names of the host functions that it calls. */
   readonly builtins: readonly string[]
   /**
-   * Evaluates an entrypoint with `input` as JSON text, without lone surrogates; `undefined` is no input at all.
+   * Evaluates an entrypoint; an `input` of `undefined` is no input at all.
    *
    * @returns the result, or `undefined` where Rego says undefined.
-   * @throws EvaluationError when the module aborted or trapped; the engine has a fresh instance by then.
+   * @throws EvaluationError when the policy aborted or trapped, as a rejection where the engine answers later; the
+   *   engine is fit for the next evaluation by then.
    */
-  evaluate(entrypoint: string, input: string | undefined, context: EvaluationContext): JsonValue | undefined
+  evaluate(
+    entrypoint: string,
+    input: PolicyInput | undefined,
+    context: EvaluationContext,
+  ): JsonValue | undefined | Promise<JsonValue | undefined>
+}
+
+/** An engine that answers before it returns. */
+export interface SyncEngine extends Engine {
+  evaluate(
+    entrypoint: string,
+    input: PolicyInput | undefined,
+    context: EvaluationContext,
+  ): JsonValue | undefined
 }
 
 /** The policy itself failed: it aborted, trapped, or ran out of memory. */
@@ -56,7 +71,7 @@ export function createEngine(options: {
   readonly data: JsonObject
   /** Named in errors. */
   readonly place: string
-}): Engine {
+}): SyncEngine {
   const policy = compilePolicyModule(options.wasm, options.place)
   let live = load(policy, options.data)
   return {
@@ -69,7 +84,7 @@ export function createEngine(options: {
       live.context = context
       try {
         const address = loaded.dataHeapPtr
-        const length = input === undefined ? 0 : memory.write(input, address)
+        const length = input === undefined ? 0 : memory.write(input.text, address)
         const heap = (address + length + 7) & ~7
         const inputAddress = input === undefined ? 0 : address
         const result = memory.textAt(exports.opa_eval(0, id, loaded.dataAddr, inputAddress, length, heap, 0))

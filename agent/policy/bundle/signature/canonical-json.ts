@@ -1,4 +1,4 @@
-import { compareStrings } from '../values/compare.ts'
+import { compareStrings } from '../../values/compare.ts'
 
 /** A number as it was written: the digest is over its digits, `1.0` is not `1`. */
 class Literal {

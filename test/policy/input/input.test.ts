@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { policyInput } from '#policy/input.ts'
-import { validExchange } from './exchange.ts'
+import { policyInput } from '#policy/input/input.ts'
+import { validExchange } from '../exchange.ts'
 
 /** As it goes to the engine; `fault` where the request is refused. */
 const input = (change: Parameters<typeof validExchange>[0]) =>

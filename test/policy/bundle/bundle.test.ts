@@ -3,15 +3,16 @@ import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import t from 'tap'
 import { SluiceError } from '#base/errors.ts'
-import { readBundle, repackBundle } from '#policy/bundle.ts'
+import { readBundle, repackBundle } from '#policy/bundle/bundle.ts'
+import { readTar, writeTar } from '#policy/bundle/tar.ts'
 import { createEngine } from '#policy/engine/engine.ts'
-import { readTar, writeTar } from '#policy/tar.ts'
-import { goTool } from '../harness/go-tools.ts'
-import { buildBundle } from '../harness/opa.ts'
-import { run } from '../harness/run.ts'
-import { temporaryFolder } from '../harness/temp.ts'
+import { InputDocument } from '#policy/engine/input-document.ts'
+import { goTool } from '../../harness/go-tools.ts'
+import { buildBundle } from '../../harness/opa.ts'
+import { run } from '../../harness/run.ts'
+import { temporaryFolder } from '../../harness/temp.ts'
 
-const root = join(import.meta.dirname, '..', '..')
+const root = join(import.meta.dirname, '..', '..', '..')
 const decision = 'envoy/authz/allow'
 const shipped = readFileSync(join(root, 'policies/dist/default.tar.gz'))
 const members = (bytes: Buffer) =>
@@ -168,9 +169,13 @@ t.test('a module that cannot be used is refused', async (t) => {
   t.throws(engine(Buffer.from('\0asm\x01\0\0\0', 'latin1')), /ABI undefined\.undefined/)
   t.throws(
     () =>
-      createEngine({ ...readBundle(shipped, 'p', decision), place: 'p' }).evaluate('a/b', '{}', {
-        nowNs: 0n,
-      }),
+      createEngine({ ...readBundle(shipped, 'p', decision), place: 'p' }).evaluate(
+        'a/b',
+        new InputDocument({}),
+        {
+          nowNs: 0n,
+        },
+      ),
     /no entrypoint a\/b/,
   )
 
@@ -199,11 +204,11 @@ t.test('an evaluation that traps leaves a working engine', async (t) => {
   const engine = createEngine({ ...bundle, place: 'p' })
   const context = { nowNs: 0n }
   t.throws(
-    () => engine.evaluate(decision, '{"text": "\\ud800"}', context),
+    () => engine.evaluate(decision, { value: null, text: '{"text": "\\ud800"}' }, context),
     /policy evaluation failed: illegal/,
   )
-  t.same(engine.evaluate(decision, '{"text": "[1]"}', context), [1])
-  t.equal(engine.evaluate(decision, '{"text": "nope"}', context), undefined)
+  t.same(engine.evaluate(decision, new InputDocument({ text: '[1]' }), context), [1])
+  t.equal(engine.evaluate(decision, new InputDocument({ text: 'nope' }), context), undefined)
 })
 
 t.test('a repacked bundle has the new data and revision, and the same module', async (t) => {
@@ -215,7 +220,7 @@ t.test('a repacked bundle has the new data and revision, and the same module', a
   const ask = (tenant: string) =>
     engine.evaluate(
       decision,
-      JSON.stringify({ serving: { tenant: { name: tenant }, model: { name: 'fraud', verb: 'infer' } } }),
+      new InputDocument({ serving: { tenant: { name: tenant }, model: { name: 'fraud', verb: 'infer' } } }),
       { nowNs: 0n },
     )
   t.equal(ask('acme'), true)

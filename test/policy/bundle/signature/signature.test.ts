@@ -3,12 +3,16 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { readBundle, unpackBundle } from '#policy/bundle.ts'
-import { canonicalJson } from '#policy/signature/canonical-json.ts'
-import { type SignatureAlgorithm, type Verification, verifyBundle } from '#policy/signature/signature.ts'
-import { goTool } from '../../harness/go-tools.ts'
-import { run } from '../../harness/run.ts'
-import { temporaryFolder } from '../../harness/temp.ts'
+import { readBundle, unpackBundle } from '#policy/bundle/bundle.ts'
+import { canonicalJson } from '#policy/bundle/signature/canonical-json.ts'
+import {
+  type SignatureAlgorithm,
+  type Verification,
+  verifyBundle,
+} from '#policy/bundle/signature/signature.ts'
+import { goTool } from '../../../harness/go-tools.ts'
+import { run } from '../../../harness/run.ts'
+import { temporaryFolder } from '../../../harness/temp.ts'
 
 const decision = 'envoy/authz/allow'
 const rego = 'package envoy.authz\n\nallow if input.user == data.owners[_]\n'

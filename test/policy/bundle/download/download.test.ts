@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { type DownloadConfig, openPolicy, type Policy } from '#policy/policy.ts'
-import { buildBundle } from '../../harness/opa.ts'
-import { eventually, temporaryFolder } from '../../harness/temp.ts'
+import { buildBundle } from '../../../harness/opa.ts'
+import { eventually, temporaryFolder } from '../../../harness/temp.ts'
 
 const decision = 'envoy/authz/allow'
 const bundleOf = (revision: string) =>
@@ -52,9 +52,9 @@ interface Load {
   readonly problem?: string
 }
 
-function open(url: string, change: Partial<DownloadConfig> = {}) {
+async function open(url: string, change: Partial<DownloadConfig> = {}) {
   const loads: Load[] = []
-  const policy = openPolicy({
+  const policy = await openPolicy({
     source: { download: { url, minDelayMs: 1, maxDelayMs: 2, sizeLimitBytes: 1 << 22, ...change } },
     decision,
     onLoad: (load) => loads.push(load),
@@ -72,7 +72,7 @@ t.test('a bundle takes effect, is asked for by its entity tag, and a new one rep
     bundle(second, { etag: '"2"' }),
     status(304),
   )
-  using opened = open(server.url)
+  using opened = await open(server.url)
   t.notOk(opened.policy.isReady(), 'nothing is in force before the server has answered')
   await inForce(opened.policy, 'two')
   await eventually('the state that was waited for', () => server.requests.length >= 6)
@@ -124,7 +124,7 @@ for (const [name, answer, says] of faults) {
         bundle(second, { etag: '"2"' }),
         status(304),
       )
-      using opened = open(server.url)
+      using opened = await open(server.url)
       await inForce(opened.policy, 'two')
       const told = opened.loads.map(({ revision, problem }) => [revision, problem !== undefined])
       t.match(opened.loads.find(({ problem }) => problem !== undefined)?.problem, says)
@@ -139,7 +139,7 @@ for (const [name, answer, says] of faults) {
 
 t.test('304 for a bundle that was never sent is a fault', async (t) => {
   await using server = await startServer(status(304), bundle(first), status(304))
-  using opened = open(server.url)
+  using opened = await open(server.url)
   await inForce(opened.policy, 'one')
   t.match(opened.loads[0]?.problem, /304 for a bundle that was never sent/)
 })
@@ -148,7 +148,7 @@ t.test('credentials are read anew for each request, and stay with the server the
   await using elsewhere = await startServer(bundle(first), bundle(second))
   await using server = await startServer(status(302, { location: elsewhere.url }))
   let token = 0
-  using opened = open(server.url, { authorization: () => `Bearer ${++token}` })
+  using opened = await open(server.url, { authorization: () => `Bearer ${++token}` })
   await inForce(opened.policy, 'two')
   t.same(
     server.requests.slice(0, 2).map(({ headers }) => headers.authorization),
@@ -159,7 +159,7 @@ t.test('credentials are read anew for each request, and stay with the server the
 
 t.test('transport encoding is taken off', async (t) => {
   await using server = await startServer(bundle(gzipSync(first), { 'content-encoding': 'gzip' }), status(304))
-  using opened = open(server.url)
+  using opened = await open(server.url)
   await inForce(opened.policy, 'one')
   t.ok(opened.policy.isReady())
 })
@@ -173,7 +173,11 @@ t.test('a server that can hold a request is asked to, and asked again at once', 
     (_, response) => void waiting.push(response),
   )
   // With these delays a second request could only come because it is made at once.
-  using opened = open(server.url, { longPollingSeconds: 7, minDelayMs: 3_600_000, maxDelayMs: 3_600_000 })
+  using opened = await open(server.url, {
+    longPollingSeconds: 7,
+    minDelayMs: 3_600_000,
+    maxDelayMs: 3_600_000,
+  })
   await eventually('the state that was waited for', () => waiting.length === 1)
   t.equal(server.requests[0]?.headers['prefer'], 'modes=snapshot')
   t.equal(server.requests[1]?.headers['prefer'], 'modes=snapshot;wait=7')
@@ -192,19 +196,19 @@ t.test('the last good bundle is kept, and starts an agent whose server is gone',
       bundle(Buffer.from('junk')),
       status(500),
     )
-    using opened = open(server.url, { persist })
+    using opened = await open(server.url, { persist })
     await eventually('the state that was waited for', () =>
       opened.loads.some(({ problem }) => /gzip archive/.test(problem ?? '')),
     )
     t.same(readFileSync(persist), first, 'what was refused is not kept')
   }
   const gone = 'http://127.0.0.1:9/none'
-  using restarted = open(gone, { persist })
+  using restarted = await open(gone, { persist })
   t.equal(restarted.policy.status().revision, 'one')
   await eventually('the state that was waited for', () => restarted.loads.length > 1)
   t.ok(restarted.policy.isReady())
   writeFileSync(persist, 'torn')
-  using torn = open(gone, { persist })
+  using torn = await open(gone, { persist })
   t.notOk(torn.policy.isReady())
   t.match(torn.loads[0]?.problem, /expected a gzip archive/)
 })
@@ -214,7 +218,7 @@ t.test('a bundle that is kept is verified again', async (t) => {
   const persist = join(folder.path, 'bundle.tar.gz')
   writeFileSync(persist, first)
   const loads: Load[] = []
-  using policy = openPolicy({
+  using policy = await openPolicy({
     source: {
       download: {
         url: 'http://127.0.0.1:9/',
@@ -234,7 +238,7 @@ t.test('a bundle that is kept is verified again', async (t) => {
 
 t.test('a server that sends us in a circle is given up after ten steps', async (t) => {
   await using server = await startServer(status(302, { location: '/bundles/authz' }))
-  using opened = open(server.url)
+  using opened = await open(server.url)
   await eventually('a problem', () => opened.loads.length > 0)
   t.match(opened.loads[0]?.problem, /redirects more than 10 times/)
   t.notOk(opened.policy.isReady())

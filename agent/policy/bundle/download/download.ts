@@ -32,12 +32,12 @@ const longPollingType = 'application/vnd.openpolicyagent.bundles'
  * @param offer takes a new bundle; true when it is in force. One that is not is asked for again.
  * @see https://www.openpolicyagent.org/docs/management-bundles
  */
-export function startDownload(options: {
+export async function startDownload(options: {
   readonly config: DownloadConfig
-  offer(bytes: Buffer, place: string): boolean
+  offer(bytes: Buffer, place: string): Promise<boolean>
   onProblem(problem: string): void
   readonly random?: () => number
-}): Disposable {
+}): Promise<Disposable> {
   const { config, offer, onProblem, random = Math.random } = options
   const url = new URL(config.url)
   const stopping = new AbortController()
@@ -70,7 +70,7 @@ export function startDownload(options: {
     if (answer.status !== 200) throw new Error(`the server answered ${answer.status}`)
     isLongPolling =
       config.longPollingSeconds !== undefined && answer.headers['content-type'] === longPollingType
-    if (!offer(answer.body, url.href)) throw new Error('')
+    if (!(await offer(answer.body, url.href))) throw new Error('')
     etag = answer.headers.etag
     if (config.persist !== undefined) keep(config.persist, answer.body)
   }
@@ -96,7 +96,7 @@ export function startDownload(options: {
 
   if (config.persist !== undefined) {
     const kept = read(config.persist)
-    if (kept !== undefined) offer(kept, config.persist)
+    if (kept !== undefined) await offer(kept, config.persist)
   }
   void turn()
   return {

@@ -8,7 +8,7 @@ import { createPipeline } from '#decision/pipeline.ts'
 import type { Stage } from '#decision/stage.ts'
 import { startEnvoyServer } from '#envoy/envoy.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
-import { createInferenceStage } from '#inference/inference.ts'
+import { createInferenceStage, tensorFacts } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import { openRateLimits } from '#limits/rls/rls.ts'
 import { createTenantCeiling, type DownloadConfig, openPolicy, type Verification } from '#policy/policy.ts'
@@ -68,6 +68,22 @@ async function startAgent(
         source: sourceOf(config.policy),
         decision: config.policy.decision,
         ...(config.policy.verification && { verification: verificationOf(config.policy.verification) }),
+        ...(config.policy.response && {
+          answer: {
+            decision: config.policy.response.decision ?? config.policy.decision,
+            body: config.policy.response.body,
+            tensorsOf: tensorFacts,
+          },
+        }),
+        ...(config.policy.candidate && {
+          candidate: {
+            source: { file: config.policy.candidate.bundle },
+            samplePpm: Math.round(config.policy.candidate.samplePercent * 10_000),
+            onLoad: loaded('policy_candidate'),
+            onOutcome: metrics.candidateCompared,
+          },
+        }),
+        onShadow: metrics.shadowed,
         onLoad: loaded('policy'),
       }),
     )

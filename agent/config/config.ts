@@ -34,6 +34,7 @@ const downloadFiles = ['tokenFile', 'caFile', 'certificateFile', 'privateKeyFile
 export function missingFiles(config: Config): Fault[] {
   const { policy, resources, rateLimit, envoy } = config
   const named: (readonly [place: string, path: string, kind: 'file' | 'directory'])[] = []
+  if (policy?.candidate) named.push(['policy.candidate.bundle', policy.candidate.bundle, 'file'])
   if (policy?.bundle !== undefined) named.push(['policy.bundle', policy.bundle, 'file'])
   for (const key of downloadFiles) {
     const path = policy?.download?.[key]
@@ -65,6 +66,9 @@ function withAbsolutePaths(config: Config, folder: string): Config {
       policy: {
         ...config.policy,
         ...(config.policy.bundle !== undefined && { bundle: file(config.policy.bundle) }),
+        ...(config.policy.candidate && {
+          candidate: { ...config.policy.candidate, bundle: file(config.policy.candidate.bundle) },
+        }),
         ...(config.policy.download && {
           download: {
             ...config.policy.download,

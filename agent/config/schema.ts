@@ -14,6 +14,7 @@ const listenAddress = withPort(
 const hostPort = withPort(/^([^\s:[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'host:port')
 const zone = z.string().regex(/^[A-Z0-9]+(-[A-Z0-9]+)*$/, 'a zone such as AE, AE-DIFC or GCC')
 const path = z.string().min(1)
+const decisionPath = z.string().regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as envoy/authz/allow')
 
 const shape = z.strictObject({
   role: z.enum(['model', 'edge']).default('model').describe('Where the agent sits.'),
@@ -66,10 +67,37 @@ const shape = z.strictObject({
         })
         .optional()
         .describe("A bundle from a server, by OPA's bundle protocol, instead of a file."),
-      decision: z
-        .string()
-        .regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as envoy/authz/allow')
-        .default('envoy/authz/allow'),
+      decision: decisionPath.default('envoy/authz/allow'),
+      response: z
+        .strictObject({
+          decision: decisionPath
+            .optional()
+            .describe(
+              'What is asked about an answer; `policy.decision` if absent. See `input.serving.phase`.',
+            ),
+          body: z
+            .enum(['none', 'summary', 'json'])
+            .default('none')
+            .describe(
+              'What policy sees of an answer: nothing of the body, its tensors without their contents, or its JSON as well. Only what is shown can be redacted.',
+            ),
+        })
+        .optional()
+        .describe('Ask policy about answers too (ext_proc only).'),
+      candidate: z
+        .strictObject({
+          bundle: path.describe('A bundle file, watched, verified as the one in force.'),
+          samplePercent: z
+            .number()
+            .gt(0)
+            .max(100)
+            .default(100)
+            .describe('How many of the decisions are compared.'),
+        })
+        .optional()
+        .describe(
+          'A policy that is asked beside the one in force: differences are counted and logged, never enforced.',
+        ),
       verification: z
         .strictObject({
           keys: z

@@ -1,16 +1,15 @@
-import { readFileSync } from 'node:fs'
 import { type Clock, systemClock } from '#base/clock.ts'
-import { messageOf, SluiceError } from '#base/errors.ts'
-import { watchPath } from '#base/watch.ts'
+import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
-import { failure } from '#decision/verdict.ts'
-import { readBundle } from './bundle/bundle.ts'
-import { type DownloadConfig, startDownload } from './bundle/download/download.ts'
+import { failure, type Verdict } from '#decision/verdict.ts'
+import { type Active, openActive, type PolicySource, revisionOf } from './active.ts'
 import type { Verification } from './bundle/signature/signature.ts'
-import { type Active, decide, revisionOf } from './decide.ts'
+import { type AnswerOptions, decideAnswer, decideRequest } from './decide.ts'
 import type { DecisionSink } from './decided.ts'
-import { createEngine } from './engine/engine.ts'
+import { type CandidateOutcome, createCandidate } from './shadow/candidate.ts'
+import { createShadowQueue } from './shadow/queue.ts'
 
+export type { PolicySource } from './active.ts'
 export type { DownloadConfig } from './bundle/download/download.ts'
 export type { Verification } from './bundle/signature/signature.ts'
 export { createTenantCeiling } from './ceiling.ts'
@@ -30,93 +29,92 @@ export interface Policy extends Disposable {
   isReady(): boolean
 }
 
-/** What the only bundle is called where OPA names them. */
-const bundleName = 'policy'
+type OnLoad = (load: { readonly revision?: string; readonly problem?: string }) => void
 
-/**
- * Loads a bundle, from a file that is watched or a server that is asked again and again. A new one is checked whole before
- * it takes effect, at once; a bad one is refused and the last good one stays. Resolves when what is there at the start has
- * been looked at.
- */
-export async function openPolicy(options: {
-  readonly source: { readonly file: string } | { readonly download: DownloadConfig }
+/** A policy that is asked beside the one in force and never enforced. */
+export interface CandidateOptions {
+  readonly source: PolicySource
+  /** How many of the decisions are compared, parts per million. */
+  readonly samplePpm: number
+  readonly onLoad: OnLoad
+  readonly onOutcome: (outcome: CandidateOutcome) => void
+}
+
+export interface PolicyOptions {
+  readonly source: PolicySource
   /** The decision's path, for example `envoy/authz/allow`. */
   readonly decision: string
+  /** What is asked about answers, on ext_proc; without it answers pass. */
+  readonly answer?: AnswerOptions
+  readonly candidate?: CandidateOptions
   /** Keys that bundles must be signed with; read anew for each load, so that a key can be replaced with the bundle. */
   readonly verification?: () => Verification
   readonly clock?: Clock
   readonly watchIntervalMs?: number
   /** Told of each load: the revision in force, and why what was read is not. */
-  readonly onLoad: (load: { readonly revision?: string; readonly problem?: string }) => void
+  readonly onLoad: OnLoad
   /** Told of each evaluation, for the decision log. */
   readonly sink?: DecisionSink
-}): Promise<Policy> {
-  const { source, decision, clock = systemClock, onLoad } = options
-  let active: Active | undefined
-  let lastError: string | undefined
+  /** Told of what an AccessPolicy in shadow mode would have done. */
+  readonly onShadow?: (policy: string, kind: Verdict['kind']) => void
+}
 
-  const tell = () =>
-    onLoad({
-      ...(active && { revision: revisionOf(active) }),
-      ...(lastError !== undefined && { problem: lastError }),
+/** Opens the policy stage. Resolves when what is there at the start has been looked at. */
+export async function openPolicy(options: PolicyOptions): Promise<Policy> {
+  const { decision, answer, clock = systemClock, sink, onShadow = () => {} } = options
+  using opening = new DisposableStack()
+  const open = (source: PolicySource, onLoad: OnLoad) =>
+    openActive({
+      source,
+      decisions: [...new Set([decision, ...(answer ? [answer.decision] : [])])],
+      verification: options.verification,
+      clock,
+      watchIntervalMs: options.watchIntervalMs,
+      onLoad,
     })
-  const load = async (bytes: () => Buffer, place: string): Promise<boolean> => {
-    try {
-      const bundle = readBundle(bytes(), place, decision, options.verification?.())
-      const engine = createEngine({ ...bundle, place })
-      if (!engine.entrypoints.has(decision))
-        throw new SluiceError({
-          code: 'policy_module_refused',
-          place,
-          found: `entrypoints ${[...engine.entrypoints].join(', ')}`,
-          expected: `the entrypoint ${decision} (opa build -e ${decision})`,
-        })
-      active = { engine, revisions: { [bundleName]: bundle.revision }, activatedAtMs: clock.nowMs() }
-      lastError = undefined
-    } catch (thrown) {
-      lastError = messageOf(thrown)
-    }
-    tell()
-    return lastError === undefined
+  const live = opening.use(await open(options.source, options.onLoad))
+  const queue = createShadowQueue()
+  const { candidate } = options
+  const candidateSource = candidate && opening.use(await open(candidate.source, candidate.onLoad))
+  const deciding = {
+    decision,
+    clock,
+    sink,
+    queue,
+    onShadow,
+    candidate:
+      candidate &&
+      createCandidate({
+        current: () => candidateSource?.current(),
+        samplePpm: candidate.samplePpm,
+        queue,
+        clock,
+        sink,
+        onOutcome: candidate.onOutcome,
+      }),
   }
-  const live = 'file' in source ? await watchFile(source.file) : await download(source.download)
-
-  async function watchFile(path: string): Promise<Disposable> {
-    const again = () => load(() => readFileSync(path), path)
-    await again()
-    const { watchIntervalMs } = options
-    return watchPath(
-      path,
-      () => void again(),
-      watchIntervalMs === undefined ? {} : { intervalMs: watchIntervalMs },
-    )
+  const inForce = (decide: (active: Active) => Verdict | Promise<Verdict>) => {
+    const active = live.current()
+    return active === undefined ? failure('policy_not_loaded', live.lastError()) : decide(active)
   }
-
-  function download(config: DownloadConfig): Promise<Disposable> {
-    return startDownload({
-      config,
-      offer: (bytes, place) => load(() => bytes, place),
-      onProblem: (problem) => {
-        lastError = problem
-        tell()
-      },
-    })
-  }
-
+  const owned = opening.move()
   return {
     stage: {
       name: 'policy',
       failureReason: 'policy_failed',
-      request: (x) =>
-        active === undefined
-          ? failure('policy_not_loaded', lastError)
-          : decide(active, x, { decision, clock, sink: options.sink }),
+      request: (x) => inForce((active) => decideRequest(active, x, deciding)),
+      ...(answer && {
+        response: (x: Exchange) => inForce((active) => decideAnswer(active, x, { ...deciding, answer })),
+      }),
     },
-    status: () => ({
-      ...(active && { revision: revisionOf(active), activatedAtMs: active.activatedAtMs }),
-      ...(lastError !== undefined && { lastError }),
-    }),
-    isReady: () => active !== undefined,
-    [Symbol.dispose]: () => live[Symbol.dispose](),
+    status: () => {
+      const [active, lastError] = [live.current(), live.lastError()]
+      return {
+        ...(active && { revision: revisionOf(active), activatedAtMs: active.activatedAtMs }),
+        ...(lastError !== undefined && { lastError }),
+      }
+    },
+    isReady: () => live.current() !== undefined,
+    [Symbol.dispose]: () => owned.dispose(),
   }
 }

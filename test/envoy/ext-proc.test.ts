@@ -408,9 +408,6 @@ t.test('an answer that Envoy keeps back is judged with its body, and changed tog
   t.match(answer, {
     response: { value: { response: { headerMutation: { removeHeaders: ['x-b'] } } } },
   })
-}).response?.headerMutation?.removeHeaders, [
-    'x-b',
-  ])
 })
 
 t.test('trailers that come before the body they follow end the stream', async (t) => {

@@ -62,20 +62,20 @@ async function build(task: Build): Promise<Buffer> {
     ...[...task.required, ...task.optional].flatMap((entrypoint) => ['--entrypoint', entrypoint]),
     ...['--bundle', ...task.names.map((_, index) => folderOf(index))],
   ]
-  const { code, stderr } = await run(task, args)
+  const { code, said } = await run(task, args)
   if (code === undefined) {
     const wasm = (await readArchive(await readFile(out), out)).get('policy.wasm')
     if (wasm !== undefined) return wasm
   }
   const absent = task.optional.find((each) =>
-    stderr.includes(`entrypoint ${JSON.stringify(each)} does not refer`),
+    said.includes(`entrypoint ${JSON.stringify(each)} does not refer`),
   )
   if (absent !== undefined)
     return build({ ...task, optional: task.optional.filter((each) => each !== absent) })
   // What opa says names our folders; people know their bundles by name.
   const told = task.names.reduce(
     (text, name, index) => text.replaceAll(`${folderOf(index)}/`, `${name}: `),
-    stderr,
+    said,
   )
   const of = `compiling ${task.names.join(', ')}`
   if (code === 'ENOENT')
@@ -97,11 +97,15 @@ async function build(task: Build): Promise<Buffer> {
 function run(
   { opa, timeoutMs, folder }: Build,
   args: readonly string[],
-): Promise<{ readonly code?: string | number; readonly stderr: string }> {
+): Promise<{ readonly code?: string | number; readonly said: string }> {
   return new Promise((resolve) => {
     const options = { cwd: folder, timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 1 << 20 } as const
-    execFile(opa, args, options, (fault, _, stderr) =>
-      resolve(fault === null ? { stderr } : { code: fault.code ?? fault.signal ?? 'a fault', stderr }),
+    execFile(opa, args, options, (fault, stdout, stderr) =>
+      resolve(
+        fault === null
+          ? { said: '' }
+          : { code: fault.code ?? fault.signal ?? 'a fault', said: `${stdout}${stderr}` },
+      ),
     )
   })
 }

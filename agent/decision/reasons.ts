@@ -48,6 +48,7 @@ export const reasons = {
   policy_failed: row(503, 14, 'mesh', 'A decision could not be made.'),
   policy_result_invalid: row(503, 14, 'mesh', 'A decision could not be made.'),
   policy_not_loaded: row(503, 14, 'mesh', 'A decision could not be made.'),
+  policy_stale: row(503, 14, 'mesh', 'A decision could not be made.'),
   // how much
   rate_limited: row(429, 8, 'client', 'Too many requests.'),
   concurrency_limited: row(429, 8, 'client', 'Too many requests at once.'),

@@ -2,20 +2,27 @@ import { type Clock, systemClock } from '#base/clock.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { failure, type Verdict } from '#decision/verdict.ts'
-import { type Active, openActive, type PolicySource, revisionOf } from './active.ts'
+import { type Active, type OnLoad, openActive, revisionOf } from './active.ts'
+import { type Compile, createCompiler } from './bundle/compile.ts'
+import type { Rigour } from './bundle/freshness.ts'
 import type { Verification } from './bundle/signature/signature.ts'
+import type { BundleSource } from './bundle/source/source.ts'
+import type { BundleStatus } from './bundle/status.ts'
 import { type AnswerOptions, decideAnswer, decideRequest } from './decide.ts'
 import type { DecisionSink } from './decided.ts'
 import { type CandidateOutcome, createCandidate } from './shadow/candidate.ts'
 import { createShadowQueue } from './shadow/queue.ts'
 
-export type { PolicySource } from './active.ts'
-export type { DownloadConfig } from './bundle/download/download.ts'
-export type { Verification } from './bundle/signature/signature.ts'
+export type { RevisionOrder } from './bundle/freshness.ts'
+export type { SignatureAlgorithm, Verification } from './bundle/signature/signature.ts'
+export type { BundleSource } from './bundle/source/source.ts'
+export type { BundleStatus } from './bundle/status.ts'
 export { createTenantCeiling } from './ceiling.ts'
+export { dryRun } from './dry-run.ts'
+export { createServiceClient, type ServiceClient } from './service/service.ts'
 
 export interface PolicyStatus {
-  /** Of the bundle in force. */
+  /** Of the bundles in force. */
   readonly revision?: string
   readonly activatedAtMs?: number
   /** Why what was read last is not in force. */
@@ -25,11 +32,15 @@ export interface PolicyStatus {
 export interface Policy extends Disposable {
   readonly stage: Stage
   status(): PolicyStatus
-  /** Whether a bundle is in force; until then every request is refused. */
+  /** Of each bundle, as status reports have it. */
+  bundles(): readonly BundleStatus[]
+  /** Whether every bundle is in force; until then every request is refused. */
   isReady(): boolean
+  /** For how long nobody has confirmed what is in force, where that is longer than it may be. */
+  staleForSeconds(): number | undefined
 }
 
-type OnLoad = (load: { readonly revision?: string; readonly problem?: string }) => void
+export type PolicySource = { readonly file: string } | { readonly bundles: readonly BundleSource[] }
 
 /** A policy that is asked beside the one in force and never enforced. */
 export interface CandidateOptions {
@@ -47,11 +58,14 @@ export interface PolicyOptions {
   /** What is asked about answers, on ext_proc; without it answers pass. */
   readonly answer?: AnswerOptions
   readonly candidate?: CandidateOptions
-  /** Keys that bundles must be signed with; read anew for each load, so that a key can be replaced with the bundle. */
+  /** For bundles in `source.file`: keys that they must be signed with. */
   readonly verification?: () => Verification
+  readonly rigour?: Rigour
+  /** How long bundles may go without a word from their servers, and whether requests are refused from then on. */
+  readonly stale?: { readonly afterSeconds: number; readonly isRefused: boolean }
+  readonly compile?: Compile
   readonly clock?: Clock
   readonly watchIntervalMs?: number
-  /** Told of each load: the revision in force, and why what was read is not. */
   readonly onLoad: OnLoad
   /** Told of each evaluation, for the decision log. */
   readonly sink?: DecisionSink
@@ -59,22 +73,23 @@ export interface PolicyOptions {
   readonly onShadow?: (policy: string, kind: Verdict['kind']) => void
 }
 
-/** Opens the policy stage. Resolves when what is there at the start has been looked at. */
+/** Opens the policy stage. Resolves when what is there at the start without a server has been looked at. */
 export async function openPolicy(options: PolicyOptions): Promise<Policy> {
-  const { decision, answer, clock = systemClock, sink, onShadow = () => {} } = options
+  const { decision, answer, clock = systemClock, sink, onShadow = () => {}, stale, candidate } = options
   using opening = new DisposableStack()
+  const compile = options.compile ?? createCompiler()
   const open = (source: PolicySource, onLoad: OnLoad) =>
     openActive({
-      source,
+      sources: 'file' in source ? [fileSource(source.file, options.verification)] : source.bundles,
       decisions: [...new Set([decision, ...(answer ? [answer.decision] : [])])],
-      verification: options.verification,
+      rigour: options.rigour ?? { isProduction: false },
+      compile,
       clock,
       watchIntervalMs: options.watchIntervalMs,
       onLoad,
     })
   const live = opening.use(await open(options.source, options.onLoad))
   const queue = createShadowQueue()
-  const { candidate } = options
   const candidateSource = candidate && opening.use(await open(candidate.source, candidate.onLoad))
   const deciding = {
     decision,
@@ -93,9 +108,16 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
         onOutcome: candidate.onOutcome,
       }),
   }
+  const staleForSeconds = () => {
+    if (stale === undefined) return undefined
+    const seconds = (clock.nowMs() - live.confirmedAtMs()) / 1000
+    return seconds > stale.afterSeconds ? seconds : undefined
+  }
   const inForce = (decide: (active: Active) => Verdict | Promise<Verdict>) => {
     const active = live.current()
-    return active === undefined ? failure('policy_not_loaded', live.lastError()) : decide(active)
+    if (active === undefined) return failure('policy_not_loaded', live.problem())
+    if (stale?.isRefused && staleForSeconds() !== undefined) return failure('policy_stale', live.problem())
+    return decide(active)
   }
   const owned = opening.move()
   return {
@@ -108,13 +130,20 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
       }),
     },
     status: () => {
-      const [active, lastError] = [live.current(), live.lastError()]
+      const [active, problem] = [live.current(), live.problem()]
       return {
         ...(active && { revision: revisionOf(active), activatedAtMs: active.activatedAtMs }),
-        ...(lastError !== undefined && { lastError }),
+        ...(problem !== undefined && { lastError: problem }),
       }
     },
+    bundles: () => live.bundles(),
     isReady: () => live.current() !== undefined,
+    staleForSeconds,
     [Symbol.dispose]: () => owned.dispose(),
   }
+}
+
+/** The only bundle, where OPA would have names for several. */
+function fileSource(path: string, verification: (() => Verification) | undefined): BundleSource {
+  return { kind: 'file', name: 'policy', path, isWatched: true, verification }
 }

@@ -5,7 +5,9 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import { type DownloadConfig, openPolicy, type Policy } from '#policy/policy.ts'
+import type { DownloadSource } from '#policy/bundle/source/download.ts'
+import { createServiceClient, openPolicy, type Policy } from '#policy/policy.ts'
+import type { ServiceConfig } from '#policy/service/service.ts'
 import { buildBundle } from '../../../harness/opa.ts'
 import { eventually, temporaryFolder } from '../../../harness/temp.ts'
 
@@ -30,7 +32,7 @@ async function startServer(...answers: Answer[]) {
   const { port } = server.address() as AddressInfo
   return {
     requests,
-    url: `http://127.0.0.1:${port}/bundles/authz`,
+    url: `http://127.0.0.1:${port}`,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
@@ -52,10 +54,22 @@ interface Load {
   readonly problem?: string
 }
 
-async function open(url: string, change: Partial<DownloadConfig> = {}) {
+type Change = Partial<DownloadSource> & { readonly service?: Partial<ServiceConfig> }
+
+async function open(url: string, { service, ...change }: Change = {}) {
   const loads: Load[] = []
+  const source: DownloadSource = {
+    kind: 'download',
+    name: 'authz',
+    client: createServiceClient('server', { url, ...service }),
+    resource: 'bundles/authz',
+    minDelayMs: 1,
+    maxDelayMs: 2,
+    sizeLimitBytes: 1 << 22,
+    ...change,
+  }
   const policy = await openPolicy({
-    source: { download: { url, minDelayMs: 1, maxDelayMs: 2, sizeLimitBytes: 1 << 22, ...change } },
+    source: { bundles: [source] },
     decision,
     onLoad: (load) => loads.push(load),
   })
@@ -80,7 +94,7 @@ t.test('a bundle takes effect, is asked for by its entity tag, and a new one rep
     server.requests.slice(0, 6).map((request) => request.headers['if-none-match']),
     [undefined, '"1"', '"1"', '"1"', '"2"', '"2"'],
   )
-  t.equal(server.requests[0]?.headers['prefer'], 'modes=snapshot')
+  t.equal(server.requests[0]?.headers['prefer'], 'modes=snapshot,delta')
   t.same(opened.loads, [{ revision: 'one' }, { revision: 'two' }])
 })
 
@@ -147,14 +161,23 @@ t.test('304 for a bundle that was never sent is a fault', async (t) => {
 t.test('credentials are read anew for each request, and stay with the server they are for', async (t) => {
   await using elsewhere = await startServer(bundle(first), bundle(second))
   await using server = await startServer(status(302, { location: elsewhere.url }))
-  let token = 0
-  using opened = await open(server.url, { authorization: () => `Bearer ${++token}` })
+  using folder = temporaryFolder()
+  const token_path = join(folder.path, 'token')
+  writeFileSync(token_path, 'one\n')
+  const service = { headers: { 'X-Key': 'secret' }, credentials: { bearer: { token_path } } }
+  using opened = await open(server.url, { service, minDelayMs: 100, maxDelayMs: 100 })
+  await inForce(opened.policy, 'one')
+  writeFileSync(token_path, 'two\n')
   await inForce(opened.policy, 'two')
+  const sent = server.requests.map(({ headers }) => [headers.authorization, headers['x-key']])
+  t.same(sent.slice(0, 2), [
+    ['Bearer one', 'secret'],
+    ['Bearer two', 'secret'],
+  ])
   t.same(
-    server.requests.slice(0, 2).map(({ headers }) => headers.authorization),
-    ['Bearer 1', 'Bearer 2'],
+    elsewhere.requests.flatMap(({ headers }) => [headers.authorization, headers['x-key']]).filter(Boolean),
+    [],
   )
-  t.same(elsewhere.requests.map(({ headers }) => headers.authorization).filter(Boolean), [])
 })
 
 t.test('transport encoding is taken off', async (t) => {
@@ -179,8 +202,8 @@ t.test('a server that can hold a request is asked to, and asked again at once', 
     maxDelayMs: 3_600_000,
   })
   await eventually('the state that was waited for', () => waiting.length === 1)
-  t.equal(server.requests[0]?.headers['prefer'], 'modes=snapshot')
-  t.equal(server.requests[1]?.headers['prefer'], 'modes=snapshot;wait=7')
+  t.equal(server.requests[0]?.headers['prefer'], 'modes=snapshot,delta')
+  t.equal(server.requests[1]?.headers['prefer'], 'modes=snapshot,delta;wait=7')
   waiting[0]?.writeHead(200, { ...type, etag: '"2"' }).end(second)
   await inForce(opened.policy, 'two')
   await eventually('the state that was waited for', () => waiting.length === 2)
@@ -202,7 +225,7 @@ t.test('the last good bundle is kept, and starts an agent whose server is gone',
     )
     t.same(readFileSync(persist), first, 'what was refused is not kept')
   }
-  const gone = 'http://127.0.0.1:9/none'
+  const gone = 'http://127.0.0.1:9'
   using restarted = await open(gone, { persist })
   t.equal(restarted.policy.status().revision, 'one')
   await eventually('the state that was waited for', () => restarted.loads.length > 1)
@@ -217,23 +240,13 @@ t.test('a bundle that is kept is verified again', async (t) => {
   using folder = temporaryFolder()
   const persist = join(folder.path, 'bundle.tar.gz')
   writeFileSync(persist, first)
-  const loads: Load[] = []
-  using policy = await openPolicy({
-    source: {
-      download: {
-        url: 'http://127.0.0.1:9/',
-        minDelayMs: 1,
-        maxDelayMs: 1,
-        sizeLimitBytes: 1 << 22,
-        persist,
-      },
-    },
-    decision,
-    verification: () => ({ keys: new Map([['k', { key: 's', algorithm: 'HS256' }]]), excludeFiles: [] }),
-    onLoad: (load) => loads.push(load),
+  const keys = new Map([['k', { key: 's', algorithm: 'HS256' as const }]])
+  using opened = await open('http://127.0.0.1:9', {
+    persist,
+    verification: () => ({ keys, excludeFiles: [] }),
   })
-  t.notOk(policy.isReady())
-  t.match(loads[0]?.problem, /expected a signature: keys are configured/)
+  t.notOk(opened.policy.isReady())
+  t.match(opened.loads[0]?.problem, /expected a signature: keys are configured/)
 })
 
 t.test('a server that sends us in a circle is given up after ten steps', async (t) => {

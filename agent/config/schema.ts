@@ -103,6 +103,18 @@ const shape = z.strictObject({
         .describe(
           'Only a bundle signed with one of these keys takes effect. For `bundle`; `opa` has keys of its own.',
         ),
+      isolation: z
+        .enum(['none', 'worker'])
+        .default('none')
+        .describe(
+          'worker: evaluate in a thread of its own, which is ended with an evaluation that takes too long. Costs some 60 µs a decision.',
+        ),
+      evaluationDeadlineMs: z
+        .int()
+        .min(1)
+        .max(60_000)
+        .default(100)
+        .describe('How long an evaluation may take where it is isolated.'),
       staleAfterSeconds: z
         .int()
         .min(10)

@@ -4,7 +4,7 @@ import type { Compile } from './bundle/compile.ts'
 import type { Rigour } from './bundle/freshness.ts'
 import type { BundleSource } from './bundle/source/source.ts'
 import type { BundleStatus } from './bundle/status.ts'
-import type { Engine } from './engine/engine.ts'
+import type { Engine, StartEngine } from './engine/engine.ts'
 
 /** What decides at one moment; a request keeps to the one it began with. */
 export interface Active {
@@ -23,13 +23,14 @@ export interface ActiveOptions {
   readonly decisions: readonly string[]
   readonly rigour: Rigour
   readonly compile: Compile
+  readonly start: StartEngine
   readonly clock: Clock
   readonly watchIntervalMs?: number | undefined
   readonly onLoad: OnLoad
 }
 
 /** A policy that is kept current. */
-export interface ActiveSource extends Disposable {
+export interface ActiveSource extends AsyncDisposable {
   current(): Active | undefined
   /** Why what was read last is not in force. */
   problem(): string | undefined
@@ -38,6 +39,9 @@ export interface ActiveSource extends Disposable {
   /** When the bundle that was not confirmed for the longest was last known to be what there is, ms since the epoch. */
   confirmedAtMs(): number
 }
+
+/** Longer than any decision may take. */
+const retireAfterMs = 61_000
 
 /** What OPA asks for its own use where a bundle has it. */
 const systemDecisions = ['system/log/mask', 'system/log/drop']
@@ -52,12 +56,23 @@ export async function openActive(options: ActiveOptions): Promise<ActiveSource> 
   let active: Active | undefined
   const tell = (problem: string | undefined) =>
     onLoad({ ...(active && { revision: revisionOf(active) }), ...(problem !== undefined && { problem }) })
+  /** Closes an engine when no request that began with it can still be asking. */
+  const retiring = new Map<Engine, NodeJS.Timeout>()
+  function retire(engine: Engine): void {
+    const timer = setTimeout(() => {
+      retiring.delete(engine)
+      void engine[Symbol.asyncDispose]?.()
+    }, retireAfterMs)
+    retiring.set(engine, timer.unref())
+  }
   const bundles = await openBundles({
     ...rest,
     clock,
     wanted: { decisions, optional: systemDecisions },
     onSet: ({ engine, revisions }, problem) => {
+      const before = active
       active = { engine, revisions, activatedAtMs: clock.nowMs() }
+      if (before?.engine[Symbol.asyncDispose] !== undefined) retire(before.engine)
       tell(problem)
     },
     onProblem: tell,
@@ -67,7 +82,14 @@ export async function openActive(options: ActiveOptions): Promise<ActiveSource> 
     problem: () => bundles.problem(),
     bundles: () => bundles.status(),
     confirmedAtMs: () => bundles.confirmedAtMs(),
-    [Symbol.dispose]: () => bundles[Symbol.dispose](),
+    [Symbol.asyncDispose]: async () => {
+      bundles[Symbol.dispose]()
+      for (const [engine, timer] of retiring) {
+        clearTimeout(timer)
+        await engine[Symbol.asyncDispose]?.()
+      }
+      await active?.engine[Symbol.asyncDispose]?.()
+    },
   }
 }
 

@@ -10,6 +10,8 @@ import type { BundleSource } from './bundle/source/source.ts'
 import type { BundleStatus } from './bundle/status.ts'
 import { type AnswerOptions, decideAnswer, decideRequest } from './decide.ts'
 import type { DecisionSink } from './decided.ts'
+import { type StartEngine, startEngine } from './engine/engine.ts'
+import { startIsolatedEngine } from './engine/isolated/isolated.ts'
 import { type CandidateOutcome, createCandidate } from './shadow/candidate.ts'
 import { createShadowQueue } from './shadow/queue.ts'
 
@@ -29,7 +31,7 @@ export interface PolicyStatus {
   readonly lastError?: string
 }
 
-export interface Policy extends Disposable {
+export interface Policy extends AsyncDisposable {
   readonly stage: Stage
   status(): PolicyStatus
   /** Of each bundle, as status reports have it. */
@@ -64,6 +66,8 @@ export interface PolicyOptions {
   /** How long bundles may go without a word from their servers, and whether requests are refused from then on. */
   readonly stale?: { readonly afterSeconds: number; readonly isRefused: boolean }
   readonly compile?: Compile
+  /** Evaluate in a thread of its own, which is ended with an evaluation that takes longer than this. */
+  readonly isolation?: { readonly deadlineMs: number; readonly onEnded: (why: string) => void } | undefined
   readonly clock?: Clock
   readonly watchIntervalMs?: number
   readonly onLoad: OnLoad
@@ -76,7 +80,7 @@ export interface PolicyOptions {
 /** Opens the policy stage. Resolves when what is there at the start without a server has been looked at. */
 export async function openPolicy(options: PolicyOptions): Promise<Policy> {
   const { decision, answer, clock = systemClock, sink, onShadow = () => {}, stale, candidate } = options
-  using opening = new DisposableStack()
+  await using opening = new AsyncDisposableStack()
   const compile = options.compile ?? createCompiler()
   const open = (source: PolicySource, onLoad: OnLoad) =>
     openActive({
@@ -84,6 +88,7 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
       decisions: [...new Set([decision, ...(answer ? [answer.decision] : [])])],
       rigour: options.rigour ?? { isProduction: false },
       compile,
+      start: starter(options.isolation),
       clock,
       watchIntervalMs: options.watchIntervalMs,
       onLoad,
@@ -139,8 +144,12 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
     bundles: () => live.bundles(),
     isReady: () => live.current() !== undefined,
     staleForSeconds,
-    [Symbol.dispose]: () => owned.dispose(),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+function starter(isolation: PolicyOptions['isolation']): StartEngine {
+  return isolation === undefined ? startEngine : (prepared) => startIsolatedEngine(prepared, isolation)
 }
 
 /** The only bundle, where OPA would have names for several. */

@@ -1,6 +1,6 @@
 import type { Clock } from '#base/clock.ts'
 import { messageOf } from '#base/errors.ts'
-import type { Engine } from '../engine/engine.ts'
+import type { Engine, StartEngine } from '../engine/engine.ts'
 import { combine, type Wanted } from './combine.ts'
 import type { Compile } from './compile.ts'
 import type { Delta, Manifest, Snapshot } from './contents.ts'
@@ -35,6 +35,7 @@ export async function openBundles(options: {
   readonly wanted: Wanted
   readonly rigour: Rigour
   readonly compile: Compile
+  readonly start: StartEngine
   readonly clock: Clock
   readonly watchIntervalMs?: number | undefined
   /** Told of each set that takes effect. */
@@ -65,8 +66,13 @@ export async function openBundles(options: {
         if (part !== undefined) candidate.set(source.name, part)
       }
       const isWhole = candidate.size === sources.length
-      const engine = isWhole ? await combine(candidate, options.wanted, options.compile) : undefined
-      if (isClosed) return false
+      const engine = isWhole
+        ? await combine(candidate, options.wanted, options.compile, options.start)
+        : undefined
+      if (isClosed) {
+        await engine?.[Symbol.asyncDispose]?.()
+        return false
+      }
       parts = candidate
       book.taken(name, { type: contents.kind, revision: next.manifest.revision, sizeBytes })
       if (engine !== undefined) {

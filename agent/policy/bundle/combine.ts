@@ -1,6 +1,7 @@
 import { SluiceError } from '#base/errors.ts'
 import type { JsonObject } from '#base/json.ts'
-import { createEngine, type Engine, EvaluationError } from '../engine/engine.ts'
+import { type Engine, EvaluationError, type StartEngine } from '../engine/engine.ts'
+import { preparePolicy } from '../engine/prepared.ts'
 import { refuseModules } from './bundle.ts'
 import type { Compile } from './compile.ts'
 import type { Snapshot } from './contents.ts'
@@ -23,13 +24,15 @@ export async function combine(
   bundles: ReadonlyMap<string, Snapshot>,
   wanted: Wanted,
   compile: Compile,
+  start: StartEngine,
 ): Promise<Engine> {
   checkRootsApart(new Map([...bundles].map(([name, { manifest }]) => [name, manifest.roots])))
   const place = [...bundles.keys()].join(', ')
   const modules = await modulesOf(bundles, wanted, compile)
   const data = dataOf([...bundles.values()], place)
   const engines = new Map<Buffer, Engine>()
-  for (const wasm of new Set(modules.values())) engines.set(wasm, await createEngine({ wasm, data, place }))
+  for (const wasm of new Set(modules.values()))
+    engines.set(wasm, await start(preparePolicy({ wasm, data, place })))
   const byEntrypoint = new Map<string, Engine>()
   for (const [entrypoint, wasm] of modules) {
     const engine = engines.get(wasm)
@@ -37,12 +40,13 @@ export async function combine(
   }
   for (const decision of wanted.decisions) {
     if (byEntrypoint.has(decision)) continue
+    await closeAll(engines.values())
     const found = `entrypoints ${[...byEntrypoint.keys()].join(', ')}`
     const expected = `the entrypoint ${decision} (opa build -e ${decision})`
     throw new SluiceError({ code: 'policy_module_refused', place, found, expected })
   }
   const [only] = engines.values()
-  return only !== undefined && engines.size === 1 ? only : dispatching(byEntrypoint)
+  return only !== undefined && engines.size === 1 ? only : dispatching(byEntrypoint, [...engines.values()])
 }
 
 /** Modules by the entrypoint that they answer. */
@@ -91,7 +95,7 @@ function dataOf(bundles: readonly Snapshot[], place: string): JsonObject {
   return data as JsonObject
 }
 
-function dispatching(byEntrypoint: ReadonlyMap<string, Engine>): Engine {
+function dispatching(byEntrypoint: ReadonlyMap<string, Engine>, engines: readonly Engine[]): Engine {
   return {
     entrypoints: new Set(byEntrypoint.keys()),
     builtins: [...new Set([...byEntrypoint.values()].flatMap(({ builtins }) => builtins))],
@@ -100,5 +104,10 @@ function dispatching(byEntrypoint: ReadonlyMap<string, Engine>): Engine {
       if (engine === undefined) throw new EvaluationError(`the policy has no entrypoint ${entrypoint}`)
       return engine.evaluate(entrypoint, input, context)
     },
+    [Symbol.asyncDispose]: () => closeAll(engines),
   }
+}
+
+async function closeAll(engines: Iterable<Engine>): Promise<void> {
+  await Promise.all([...engines].map((engine) => engine[Symbol.asyncDispose]?.()))
 }

@@ -5,8 +5,8 @@ import type { PolicyInput } from './input-document.ts'
 import { keptFor, type Live, restartLive, startLive, startLiveInSlices } from './live.ts'
 import { type Prepared, preparePolicy } from './prepared.ts'
 
-/** A policy with its data, ready to be asked. */
-export interface Engine {
+/** A policy with its data, ready to be asked. One that holds more than memory is disposed of when nobody asks it any more. */
+export interface Engine extends Partial<AsyncDisposable> {
   readonly entrypoints: ReadonlySet<string>
   /** Names of the host functions that it calls. */
   readonly builtins: readonly string[]
@@ -55,6 +55,9 @@ export function createEngine(options: {
   const prepared = preparePolicy(options)
   return engineOn(prepared, startLive(prepared))
 }
+
+/** How an engine is started on what was prepared. */
+export type StartEngine = (prepared: Prepared) => Promise<Engine>
 
 /** An engine on what was prepared, perhaps by another thread. Its data is copied in slices: nobody has to wait. */
 export async function startEngine(prepared: Prepared): Promise<SyncEngine> {

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import type { EvaluationContext } from '#policy/builtins/builtin.ts'
 import { readBundle } from '#policy/bundle/bundle.ts'
@@ -5,7 +7,10 @@ import { createEngine } from '#policy/engine/engine.ts'
 import { InputDocument } from '#policy/engine/input-document.ts'
 import { startIsolatedEngine } from '#policy/engine/isolated/isolated.ts'
 import { preparePolicy } from '#policy/engine/prepared.ts'
+import { openPolicy } from '#policy/policy.ts'
 import { buildBundle } from '../../harness/opa.ts'
+import { temporaryFolder } from '../../harness/temp.ts'
+import { validExchange } from '../exchange.ts'
 
 const decision = 'envoy/authz/allow'
 /** Loops for minutes where the input says so. */
@@ -78,4 +83,35 @@ t.test('closing it refuses what waits and leaves no thread', async (t) => {
   await isolated[Symbol.asyncDispose]()
   await Promise.all(refused)
   t.throws(() => isolated.evaluate(decision, undefined, { nowNs: 0n }), /the engine is closed/)
+})
+
+t.test('a policy that loops refuses the one request, and the agent answers the next', async (t) => {
+  using folder = temporaryFolder()
+  const file = join(folder.path, 'bundle.tar.gz')
+  const looping = `package envoy.authz
+
+range := numbers.range(1, 3000)
+
+default allow := true
+
+allow := false if {
+	input.parsed_path == ["loop"]
+	count([1 | some a in range; some b in range; some c in range; a + b + c == -1]) > 1
+}
+`
+  writeFileSync(file, await buildBundle({ files: { 'p.rego': looping } }))
+  const ended: string[] = []
+  await using policy = await openPolicy({
+    source: { file },
+    decision,
+    isolation: { deadlineMs: 3000, onEnded: (why) => void ended.push(why) },
+    onLoad: () => {},
+  })
+  const [late, next] = await Promise.all([
+    policy.stage.request?.(validExchange({ path: '/loop' })),
+    policy.stage.request?.(validExchange({ path: '/x' })),
+  ])
+  t.match(late, { kind: 'error', reason: 'policy_failed', cause: { message: /no result within 3000 ms/ } })
+  t.match(next, { kind: 'allow' })
+  t.equal(ended.length, 1)
 })

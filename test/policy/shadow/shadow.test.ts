@@ -54,7 +54,7 @@ async function opened(
   using folder = temporaryFolder()
   const file = join(folder.path, 'bundle.tar.gz')
   writeFileSync(file, whole)
-  using policy = await openPolicy({ source: { file }, decision, onLoad: quiet, ...more })
+  await using policy = await openPolicy({ source: { file }, decision, onLoad: quiet, ...more })
   await use(policy, (x) => policy.stage.request?.(x) as Verdict)
 }
 

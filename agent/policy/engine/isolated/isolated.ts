@@ -15,7 +15,7 @@ interface Waiting {
 }
 
 /** An engine in a thread of its own. Disposing it ends the thread; what still waits is refused. */
-export interface IsolatedEngine extends Engine, AsyncDisposable {}
+export type IsolatedEngine = Engine & AsyncDisposable
 
 /** More than this waiting for one thread could not be answered in time anyway. */
 const maxWaiting = 1000

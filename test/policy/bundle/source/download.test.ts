@@ -73,7 +73,7 @@ async function open(url: string, { service, ...change }: Change = {}) {
     decision,
     onLoad: (load) => loads.push(load),
   })
-  return { policy, loads, [Symbol.dispose]: () => policy[Symbol.dispose]() }
+  return { policy, loads, [Symbol.asyncDispose]: () => policy[Symbol.asyncDispose]() }
 }
 const inForce = (policy: Policy, revision: string) =>
   eventually('the state that was waited for', () => policy.status().revision === revision)
@@ -86,7 +86,7 @@ t.test('a bundle takes effect, is asked for by its entity tag, and a new one rep
     bundle(second, { etag: '"2"' }),
     status(304),
   )
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   t.notOk(opened.policy.isReady(), 'nothing is in force before the server has answered')
   await inForce(opened.policy, 'two')
   await eventually('the state that was waited for', () => server.requests.length >= 6)
@@ -138,7 +138,7 @@ for (const [name, answer, says] of faults) {
         bundle(second, { etag: '"2"' }),
         status(304),
       )
-      using opened = await open(server.url)
+      await using opened = await open(server.url)
       await inForce(opened.policy, 'two')
       const told = opened.loads.map(({ revision, problem }) => [revision, problem !== undefined])
       t.match(opened.loads.find(({ problem }) => problem !== undefined)?.problem, says)
@@ -153,7 +153,7 @@ for (const [name, answer, says] of faults) {
 
 t.test('304 for a bundle that was never sent is a fault', async (t) => {
   await using server = await startServer(status(304), bundle(first), status(304))
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   await inForce(opened.policy, 'one')
   t.match(opened.loads[0]?.problem, /304 for a bundle that was never sent/)
 })
@@ -165,7 +165,7 @@ t.test('credentials are read anew for each request, and stay with the server the
   const token_path = join(folder.path, 'token')
   writeFileSync(token_path, 'one\n')
   const service = { headers: { 'X-Key': 'secret' }, credentials: { bearer: { token_path } } }
-  using opened = await open(server.url, { service, minDelayMs: 100, maxDelayMs: 100 })
+  await using opened = await open(server.url, { service, minDelayMs: 100, maxDelayMs: 100 })
   await inForce(opened.policy, 'one')
   writeFileSync(token_path, 'two\n')
   await inForce(opened.policy, 'two')
@@ -182,7 +182,7 @@ t.test('credentials are read anew for each request, and stay with the server the
 
 t.test('transport encoding is taken off', async (t) => {
   await using server = await startServer(bundle(gzipSync(first), { 'content-encoding': 'gzip' }), status(304))
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   await inForce(opened.policy, 'one')
   t.ok(opened.policy.isReady())
 })
@@ -196,7 +196,7 @@ t.test('a server that can hold a request is asked to, and asked again at once', 
     (_, response) => void waiting.push(response),
   )
   // With these delays a second request could only come because it is made at once.
-  using opened = await open(server.url, {
+  await using opened = await open(server.url, {
     longPollingSeconds: 7,
     minDelayMs: 3_600_000,
     maxDelayMs: 3_600_000,
@@ -219,19 +219,19 @@ t.test('the last good bundle is kept, and starts an agent whose server is gone',
       bundle(Buffer.from('junk')),
       status(500),
     )
-    using opened = await open(server.url, { persist })
+    await using opened = await open(server.url, { persist })
     await eventually('the state that was waited for', () =>
       opened.loads.some(({ problem }) => /gzip archive/.test(problem ?? '')),
     )
     t.same(readFileSync(persist), first, 'what was refused is not kept')
   }
   const gone = 'http://127.0.0.1:9'
-  using restarted = await open(gone, { persist })
+  await using restarted = await open(gone, { persist })
   t.equal(restarted.policy.status().revision, 'one')
   await eventually('the state that was waited for', () => restarted.loads.length > 1)
   t.ok(restarted.policy.isReady())
   writeFileSync(persist, 'torn')
-  using torn = await open(gone, { persist })
+  await using torn = await open(gone, { persist })
   t.notOk(torn.policy.isReady())
   t.match(torn.loads[0]?.problem, /expected a gzip archive/)
 })
@@ -241,7 +241,7 @@ t.test('a bundle that is kept is verified again', async (t) => {
   const persist = join(folder.path, 'bundle.tar.gz')
   writeFileSync(persist, first)
   const keys = new Map([['k', { key: 's', algorithm: 'HS256' as const }]])
-  using opened = await open('http://127.0.0.1:9', {
+  await using opened = await open('http://127.0.0.1:9', {
     persist,
     verification: () => ({ keys, excludeFiles: [] }),
   })
@@ -251,7 +251,7 @@ t.test('a bundle that is kept is verified again', async (t) => {
 
 t.test('a server that sends us in a circle is given up after ten steps', async (t) => {
   await using server = await startServer(status(302, { location: '/bundles/authz' }))
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   await eventually('a problem', () => opened.loads.length > 0)
   t.match(opened.loads[0]?.problem, /redirects more than 10 times/)
   t.notOk(opened.policy.isReady())

@@ -9,6 +9,13 @@ const unserved = (what: string) =>
     .optional()
     .meta({ isUnserved: true })
 
+/** A switch that can only be off. */
+const isFalse = (what: string) =>
+  z
+    .boolean()
+    .refine((value) => !value, what)
+    .optional()
+
 const path = z.string().min(1)
 const seconds = z.int().min(0)
 const anything = z.record(z.string(), z.json())
@@ -106,7 +113,10 @@ const bundle = z.strictObject({
     )
     .prefault({})
     .describe('Default: 60 to 120 seconds.'),
-  trigger: z.literal('periodic', 'periodic: nobody can ask Sluice for a download by hand').optional(),
+  trigger: z
+    .string()
+    .refine((trigger) => trigger === 'periodic', 'periodic: nobody can ask Sluice for a download by hand')
+    .optional(),
   signing: z
     .strictObject({
       keyid: z.string().optional(),
@@ -190,8 +200,8 @@ const envoyPlugin = z
       .boolean()
       .optional()
       .describe('Taken for true always, under other names.'),
-    'enable-reflection': z.literal(false, 'false: there is no reflection').optional(),
-    'skip-request-body-parse': z.literal(false, 'false: bodies are parsed').optional(),
+    'enable-reflection': isFalse('false: there is no reflection'),
+    'skip-request-body-parse': isFalse('false: bodies are parsed'),
     'proto-descriptor': unserved('no such key: gRPC bodies are not parsed yet'),
     'grpc-max-send-msg-size': unserved('no such key: answers are small'),
     'grpc-request-duration-seconds-buckets': unserved('no such key: the buckets of /metrics are fixed'),

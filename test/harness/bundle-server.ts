@@ -33,7 +33,7 @@ export async function startBundleServer(
   const { port } = server.address() as AddressInfo
   let version = 0
   return {
-    url: `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    url: options.tls === undefined ? `http://127.0.0.1:${port}` : `https://localhost:${port}`,
     requests,
     put: (path, bytes) => void files.set(path, { bytes, etag: `"${++version}"` }),
     [Symbol.asyncDispose]: async () => {

@@ -74,7 +74,8 @@ async function build(task: Build): Promise<Buffer> {
     return build({ ...task, optional: task.optional.filter((each) => each !== absent) })
   // What opa says names our folders; people know their bundles by name.
   const told = task.names.reduce(
-    (text, name, index) => text.replaceAll(`${folderOf(index)}/`, `${name}: `),
+    (text, name, index) =>
+      text.replaceAll(`${folderOf(index)}/`, `${name}: `).replaceAll(folderOf(index), name),
     said,
   )
   const of = `compiling ${task.names.join(', ')}`
@@ -140,7 +141,8 @@ async function writeAll(folder: string, files: Members): Promise<void> {
 }
 
 function folderOf(index: number): string {
-  return `bundle-${index}`
+  // The end keeps `bundle-1` out of `bundle-10`.
+  return `bundle-${index}.d`
 }
 
 function digest(bundles: ReadonlyMap<string, Snapshot>, entrypoints: readonly string[]): string {

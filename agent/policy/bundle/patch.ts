@@ -35,7 +35,7 @@ export function readPatch(content: Buffer, place: string, roots: readonly string
       .split('/')
       .map(unescaped)
     const isWhole = segments.length === 1 && segments[0] === ''
-    if (isWhole || segments.includes('__proto__') || !isUnder(roots, segments.join('/')))
+    if (isWhole || segments.includes('__proto__') || !isUnder(roots, escaped(segments)))
       refuse(
         place,
         'patch.json',
@@ -44,6 +44,11 @@ export function readPatch(content: Buffer, place: string, roots: readonly string
       )
     return { op, path: segments, value: value as JsonValue }
   })
+}
+
+/** A slash within a segment separates nothing. */
+function escaped(segments: readonly string[]): string {
+  return segments.map((segment) => segment.replaceAll('/', '~1')).join('/')
 }
 
 /** RFC 6901, §4. */

@@ -107,15 +107,20 @@ function receive(options: ExchangeOptions, url: URL): Promise<Omit<Answer, 'wire
       })
       incoming.on('error', (cause) => end(() => reject(cause)))
       incoming.on('end', () =>
-        end(() =>
-          incoming.complete
-            ? resolve({
-                status: incoming.statusCode ?? 0,
-                headers: incoming.headers,
-                body: Buffer.concat(pieces),
-              })
-            : reject(new Error(`${at}: the answer was cut off`)),
-        ),
+        end(() => {
+          // A small answer has ended before its connection is torn down for being too large.
+          if (size > options.maxBytes || !incoming.complete)
+            return reject(
+              new Error(
+                `${at}: ${incoming.complete ? `more than ${options.maxBytes} bytes` : 'the answer was cut off'}`,
+              ),
+            )
+          resolve({
+            status: incoming.statusCode ?? 0,
+            headers: incoming.headers,
+            body: Buffer.concat(pieces),
+          })
+        }),
       )
     })
     outgoing.end(options.body)

@@ -10,6 +10,7 @@ import { createServiceClient, openPolicy, type Policy } from '#policy/policy.ts'
 import type { ServiceConfig } from '#policy/service/service.ts'
 import { buildBundle } from '../../../harness/opa.ts'
 import { eventually, temporaryFolder } from '../../../harness/temp.ts'
+import { validExchange } from '../../exchange.ts'
 
 const decision = 'envoy/authz/allow'
 const bundleOf = (revision: string) =>
@@ -255,4 +256,53 @@ t.test('a server that sends us in a circle is given up after ten steps', async (
   await eventually('a problem', () => opened.loads.length > 0)
   t.match(opened.loads[0]?.problem, /redirects more than 10 times/)
   t.notOk(opened.policy.isReady())
+})
+
+t.test('what no server confirms for too long is told, and refuses where that is asked for', async (t) => {
+  let nowMs = 1_000_000
+  await using server = await startServer(bundle(first, { etag: '"1"' }), status(304), status(500))
+  const source = (resource: string): DownloadSource => ({
+    kind: 'download',
+    name: 'authz',
+    client: createServiceClient('server', { url: server.url }),
+    resource,
+    minDelayMs: 1,
+    maxDelayMs: 2,
+  })
+  using policy = await openPolicy({
+    source: { bundles: [source('bundles/authz')] },
+    decision,
+    clock: { nowMs: () => nowMs, monotonicUs: () => 0 },
+    stale: { afterSeconds: 60, isRefused: true },
+    onLoad: () => {},
+  })
+  await inForce(policy, 'one')
+  await eventually('the first failure', () => policy.status().lastError !== undefined)
+  const ask = () => policy.stage.request?.(validExchange())
+  nowMs += 60_000
+  t.equal(policy.staleForSeconds(), undefined)
+  t.match(ask(), { kind: 'allow' })
+  nowMs += 1
+  t.equal(policy.staleForSeconds(), 60.001)
+  t.match(ask(), { kind: 'error', reason: 'policy_stale', cause: /the server answered 500/ })
+})
+
+t.test('a problem is over when the server confirms what is in force', async (t) => {
+  await using server = await startServer(bundle(first, { etag: '"1"' }), status(500), status(304))
+  using opened = await open(server.url)
+  await eventually('all three', () => opened.loads.length >= 3)
+  t.match(opened.loads.slice(0, 3), [
+    { revision: 'one' },
+    { revision: 'one', problem: /the server answered 500/ },
+    { revision: 'one' },
+  ])
+  t.notOk('problem' in (opened.loads[2] as Load))
+  t.same(
+    server.requests.slice(0, 3).map(({ headers }) => headers['if-none-match']),
+    [undefined, '"1"', '"1"'],
+    'what is in force is not sent again for a failure between',
+  )
+  t.match(opened.policy.bundles(), [
+    { name: 'authz', activeRevision: 'one', type: 'snapshot', sizeBytes: first.length },
+  ])
 })

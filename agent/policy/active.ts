@@ -1,6 +1,6 @@
 import type { Clock } from '#base/clock.ts'
 import { openBundles } from './bundle/bundles.ts'
-import type { Compile } from './bundle/compile.ts'
+import type { Compiler } from './bundle/compile.ts'
 import type { Rigour } from './bundle/freshness.ts'
 import type { BundleSource } from './bundle/source/source.ts'
 import type { BundleStatus } from './bundle/status.ts'
@@ -22,7 +22,7 @@ export interface ActiveOptions {
   /** Entrypoints that the bundles must have to take effect. */
   readonly decisions: readonly string[]
   readonly rigour: Rigour
-  readonly compile: Compile
+  readonly compiler: Compiler
   readonly start: StartEngine
   readonly clock: Clock
   readonly watchIntervalMs?: number | undefined

@@ -3,7 +3,7 @@ import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { failure, type Verdict } from '#decision/verdict.ts'
 import { type Active, type OnLoad, openActive, revisionOf } from './active.ts'
-import { type Compile, createCompiler } from './bundle/compile.ts'
+import { type Compiler, createCompiler } from './bundle/compile.ts'
 import type { Rigour } from './bundle/freshness.ts'
 import type { Verification } from './bundle/signature/signature.ts'
 import type { BundleSource } from './bundle/source/source.ts'
@@ -65,7 +65,7 @@ export interface PolicyOptions {
   readonly rigour?: Rigour
   /** How long bundles may go without a word from their servers, and whether requests are refused from then on. */
   readonly stale?: { readonly afterSeconds: number; readonly isRefused: boolean }
-  readonly compile?: Compile
+  readonly compiler?: Compiler
   /** Evaluate in a thread of its own, which is ended with an evaluation that takes longer than this. */
   readonly isolation?: { readonly deadlineMs: number; readonly onEnded: (why: string) => void } | undefined
   readonly clock?: Clock
@@ -81,13 +81,13 @@ export interface PolicyOptions {
 export async function openPolicy(options: PolicyOptions): Promise<Policy> {
   const { decision, answer, clock = systemClock, sink, onShadow = () => {}, stale, candidate } = options
   await using opening = new AsyncDisposableStack()
-  const compile = options.compile ?? createCompiler()
+  const compiler = options.compiler ?? createCompiler()
   const open = (source: PolicySource, onLoad: OnLoad) =>
     openActive({
       sources: 'file' in source ? [fileSource(source.file, options.verification)] : source.bundles,
       decisions: [...new Set([decision, ...(answer ? [answer.decision] : [])])],
       rigour: options.rigour ?? { isProduction: false },
-      compile,
+      compiler,
       start: starter(options.isolation),
       clock,
       watchIntervalMs: options.watchIntervalMs,

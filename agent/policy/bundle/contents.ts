@@ -56,7 +56,7 @@ export function readContents(members: Members, place: string, verification?: Ver
   const isSigned = members.has(signaturesMember)
   if (isSigned && verification === undefined)
     refuse(place, signaturesMember, 'a signature', 'an unsigned bundle: no key to verify with is configured')
-  const patch = [...members.keys()].find((path) => /(^|\/)patch\.json$/.test(path))
+  const patch = patchIn(members)
   if (patch !== undefined) {
     if (patch !== 'patch.json') refuse(place, patch, 'a patch in a folder', 'patch.json at the top')
     // OPA signs no delta bundle, and takes none where it demands signatures.
@@ -82,6 +82,15 @@ export function readContents(members: Members, place: string, verification?: Ver
     rego: new Map([...members].filter(([path]) => path.endsWith('.rego'))),
     ...(signedBy && { signedBy }),
   }
+}
+
+/** Whether it is a change to a bundle, by what it has. */
+export function isDelta(members: Members): boolean {
+  return patchIn(members) !== undefined
+}
+
+function patchIn(members: Members): string | undefined {
+  return [...members.keys()].find((path) => /(^|\/)patch\.json$/.test(path))
 }
 
 function readDelta(members: Members, place: string): Delta {

@@ -1,18 +1,16 @@
 import { OperandError } from '../operands.ts'
 
 export type Alphabet = 'standard' | 'url'
-export type Padding = 'padded' | 'raw' | 'either'
+export type Padding = 'padded' | 'raw'
 
 const forms: Readonly<Record<Alphabet, Readonly<Record<Padding, RegExp>>>> = {
   standard: {
     padded: /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/,
     raw: /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2,3})?$/,
-    either: /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/,
   },
   url: {
     padded: /^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?$/,
     raw: /^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?$/,
-    either: /^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}(?:==)?|[A-Za-z0-9_-]{3}=?)?$/,
   },
 }
 

@@ -28,13 +28,27 @@ export function readRsa(der: Buffer): RsaNumbers {
   const given = [n, d, p, q, dp, dq, qi]
   if (given.some((number) => number !== undefined && number <= 0n))
     throw new OperandError('an RSA key that is not positive')
+  return completeRsa({ n, e, d, p, q }, { dp, dq, qi })
+}
+
+type Computed = 'dp' | 'dq' | 'qi'
+
+/**
+ * A key with the numbers that follow from the others, which are computed where one of them is not given.
+ *
+ * @throws OperandError where they do not belong together.
+ */
+export function completeRsa(
+  own: Omit<RsaNumbers, Computed>,
+  { dp, dq, qi }: { readonly [name in Computed]: bigint | undefined },
+): RsaNumbers {
   const isComplete = dp !== undefined && dq !== undefined && qi !== undefined
-  const numbers = isComplete ? { n, e, d, p, q, dp, dq, qi } : { n, e, d, p, q, ...computed(d, p, q) }
+  const numbers = { ...own, ...(isComplete ? { dp, dq, qi } : computed(own.d, own.p, own.q)) }
   if (!isConsistent(numbers)) throw new OperandError('an RSA key whose numbers do not belong together')
   return numbers
 }
 
-function computed(d: bigint, p: bigint, q: bigint): Pick<RsaNumbers, 'dp' | 'dq' | 'qi'> {
+function computed(d: bigint, p: bigint, q: bigint): Pick<RsaNumbers, Computed> {
   if (p <= 1n || q <= 1n) throw new OperandError('an RSA key without primes')
   return { dp: d % (p - 1n), dq: d % (q - 1n), qi: inverse(q, p) }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { readBundle } from '#policy/bundle/bundle.ts'
 import { createEngine } from '#policy/engine/engine.ts'
 import { InputDocument } from '#policy/engine/input-document.ts'
+import { fromJsonText, toJson } from '#policy/values/json.ts'
 import { goTool } from '../../harness/go-tools.ts'
 import { buildBundle } from '../../harness/opa.ts'
 import { run } from '../../harness/run.ts'
@@ -38,17 +39,14 @@ export async function answersTo(expressions: readonly string[]): Promise<Answer[
   }))
 }
 
-/** JSON with its keys in order and its strings written in one way, digits untouched. */
+/** JSON with its keys in order and strings and numbers written in one way; no digit is lost. */
 function ordered(json: string | undefined): string | undefined {
-  if (json === undefined) return undefined
-  const digits = (key: string, value: unknown, context?: { readonly source?: string }) =>
-    typeof value === 'number' ? `number ${context?.source ?? key}` : value
-  return JSON.stringify(sorted(JSON.parse(json, digits as (key: string, value: unknown) => unknown)))
+  return json === undefined ? undefined : JSON.stringify(toJson(fromJsonText(json)), byKey)
 }
 
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted)
-  if (typeof value !== 'object' || value === null) return value
-  const entries = Object.entries(value).map(([key, item]) => [key, sorted(item)] as const)
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)))
+function byKey(_: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || isRaw(value)) return value
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
+
+const isRaw = (JSON as unknown as { isRawJSON(value: unknown): boolean }).isRawJSON

@@ -117,6 +117,24 @@ export function issue(request: Request): Buffer {
   return seq(tbs, algorithm, der(bits(sign(digest, tbs, issuer.privateKey))))
 }
 
+export const one = identity('one')
+export const bitString = (...octets: readonly number[]) => raw(3, Buffer.from(octets))
+
+/** A signing request with the attributes given. */
+export const requestOf = (attributes: readonly Buffer[], subject = commonName('r'), key = one) => {
+  const info = seq(
+    int(0),
+    subject,
+    key.publicKey.export({ format: 'der', type: 'spki' }),
+    raw(0xa0, Buffer.concat(attributes)),
+  )
+  return seq(info, seq(id('1.2.840.10045.4.3.2')), bitString(0, ...sign('sha256', info, key.privateKey)))
+}
+
+/** The attribute that asks for extensions. */
+export const asked = (...extensions: readonly Buffer[]) =>
+  seq(id('1.2.840.113549.1.9.14'), set(seq(...extensions)))
+
 export function pem(...ders: readonly Buffer[]): string {
   return ders
     .map(

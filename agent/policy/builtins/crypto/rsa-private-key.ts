@@ -22,9 +22,11 @@ export function readRsa(der: Buffer): RsaNumbers {
   const whole = new DerReader(der)
   const key = whole.inside(tags.sequence)
   if (!whole.isEmpty) throw new OperandError('something after an RSA key')
-  if (key.int64() > 0n) throw new OperandError('an RSA key of more than two primes')
+  if (key.int64() > 1n) throw new OperandError('an RSA key of another version')
   const [n, e, d, p, q] = [key.integer(), key.int64(), key.integer(), key.integer(), key.integer()]
   const [dp, dq, qi] = [0, 1, 2].map(() => (key.nextIs(tags.integer) ? key.integer() : undefined))
+  if (key.optional(tags.sequence)?.isEmpty === false)
+    throw new OperandError('an RSA key of more than two primes')
   const given = [n, d, p, q, dp, dq, qi]
   if (given.some((number) => number !== undefined && number <= 0n))
     throw new OperandError('an RSA key that is not positive')

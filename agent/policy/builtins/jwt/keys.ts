@@ -48,7 +48,9 @@ function parseKeys(text: string): VerifyingKey[] {
   }
   const jwks = parseJwks(text)
   if (jwks.some(({ isUsable }) => !isUsable)) throw new OperandError('a JWK that is no key')
-  return jwks.filter(({ alg }) => alg === '' || joseAlgorithms.has(alg))
+  return jwks
+    .filter(({ alg }) => alg === '' || joseAlgorithms.has(alg))
+    .map((jwk) => ({ ...jwk, verifying: once(jwk.verifying) }))
 }
 
 /** What OPA signs and verifies with by name; keys for anything else are passed over. */
@@ -78,14 +80,19 @@ const kinds: Readonly<Record<PublicKey['kind'], JoseKind>> = {
 const sizes: ReadonlyMap<string, number> = new Map([...curves.values()].map(({ name, size }) => [name, size]))
 
 function keyOf(key: PublicKey | undefined): VerifyingKey {
-  let object: KeyObject | undefined
-  const verifying = () => {
-    object ??= key?.verifying()
-    return object
-  }
+  const verifying = once(() => key?.verifying())
   const kind = key === undefined ? 'other' : kinds[key.kind]
   const curve = kind === 'ecdsa' ? verifying()?.asymmetricKeyDetails?.namedCurve : undefined
   return { kind, alg: '', kid: '', isPrivate: false, size: sizes.get(curve ?? '') ?? 0, verifying }
+}
+
+/** OpenSSL takes longer to read a key than to use it. */
+function once(make: () => KeyObject | undefined): () => KeyObject | undefined {
+  let made: { readonly key: KeyObject | undefined } | undefined
+  return () => {
+    made ??= { key: make() }
+    return made.key
+  }
 }
 
 /** Keys of a set to try: the one that the token names, else all that do not say that they are for something else. */

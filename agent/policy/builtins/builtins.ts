@@ -1,3 +1,4 @@
+import { awsBuiltins } from './aws.ts'
 import type { Builtin } from './builtin.ts'
 import { encodingBuiltins } from './encoding.ts'
 import { hashBuiltins } from './hash.ts'
@@ -9,6 +10,7 @@ import { stringBuiltins } from './strings.ts'
 import { timeBuiltins } from './time.ts'
 import { uuidBuiltins } from './uuid.ts'
 import { versionBuiltins } from './versions.ts'
+import { x509Builtins } from './x509.ts'
 
 /** Everything the host gives a policy beyond what is compiled into the wasm module. */
 export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
@@ -22,6 +24,8 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
   ...Object.entries(regexBuiltins),
   ...Object.entries(hashBuiltins),
   ...Object.entries(encodingBuiltins),
+  ...Object.entries(x509Builtins),
+  ...Object.entries(awsBuiltins),
 ])
 
 /** What will never run on the request's way, and what to do instead. */

@@ -1,12 +1,18 @@
 import type { Builtin } from './builtin.ts'
+import { collectionBuiltins } from './collections.ts'
 import { encodingBuiltins } from './encoding.ts'
+import { globBuiltins } from './globs.ts'
+import { graphBuiltins } from './graph.ts'
 import { hashBuiltins } from './hash.ts'
+import { jsonBuiltins } from './json.ts'
+import { jsonPatchBuiltins } from './json-patch.ts'
 import { jwtBuiltins } from './jwt.ts'
 import { networkBuiltins } from './network.ts'
 import { numberBuiltins } from './numbers.ts'
 import { regexBuiltins } from './regex.ts'
 import { stringBuiltins } from './strings.ts'
 import { timeBuiltins } from './time.ts'
+import { uriBuiltins } from './uri.ts'
 import { uuidBuiltins } from './uuid.ts'
 import { versionBuiltins } from './versions.ts'
 
@@ -22,6 +28,12 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
   ...Object.entries(regexBuiltins),
   ...Object.entries(hashBuiltins),
   ...Object.entries(encodingBuiltins),
+  ...Object.entries(collectionBuiltins),
+  ...Object.entries(globBuiltins),
+  ...Object.entries(graphBuiltins),
+  ...Object.entries(jsonBuiltins),
+  ...Object.entries(jsonPatchBuiltins),
+  ...Object.entries(uriBuiltins),
 ])
 
 /** What will never run on the request's way, and what to do instead. */

@@ -15,6 +15,7 @@ import { timeBuiltins } from './time.ts'
 import { uriBuiltins } from './uri.ts'
 import { uuidBuiltins } from './uuid.ts'
 import { versionBuiltins } from './versions.ts'
+import { yamlBuiltins } from './yaml/yaml.ts'
 
 /** Everything the host gives a policy beyond what is compiled into the wasm module. */
 export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
@@ -34,6 +35,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
   ...Object.entries(jsonBuiltins),
   ...Object.entries(jsonPatchBuiltins),
   ...Object.entries(uriBuiltins),
+  ...Object.entries(yamlBuiltins),
 ])
 
 /** What will never run on the request's way, and what to do instead. */

@@ -5,7 +5,7 @@ import { InputDocument } from '#policy/engine/input-document.ts'
 import { buildBundle, opaEval } from '../../harness/opa.ts'
 
 /** Rego's text of a JSON value. */
-export const rego = (value: unknown): string => JSON.stringify(value)
+export const rego = (value: unknown): string => JSON.stringify(value).replaceAll('\ufeff', '\\ufeff')
 
 /** A JSON value as an expression of which the compiler knows no type. */
 export const untyped = (value: unknown): string => `json.unmarshal(${rego(JSON.stringify(value))})`

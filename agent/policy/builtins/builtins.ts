@@ -6,11 +6,13 @@ import { graphBuiltins } from './graph.ts'
 import { hashBuiltins } from './hash.ts'
 import { jsonBuiltins } from './json.ts'
 import { jsonPatchBuiltins } from './json-patch.ts'
+import { jsonSchemaBuiltins } from './json-schema/json-schema.ts'
 import { jwtBuiltins } from './jwt.ts'
 import { networkBuiltins } from './network.ts'
 import { numberBuiltins } from './numbers.ts'
 import { regexBuiltins } from './regex.ts'
 import { stringBuiltins } from './strings.ts'
+import { templateBuiltins } from './template/template.ts'
 import { timeBuiltins } from './time.ts'
 import { uriBuiltins } from './uri.ts'
 import { uuidBuiltins } from './uuid.ts'
@@ -34,6 +36,8 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
   ...Object.entries(graphBuiltins),
   ...Object.entries(jsonBuiltins),
   ...Object.entries(jsonPatchBuiltins),
+  ...Object.entries(jsonSchemaBuiltins),
+  ...Object.entries(templateBuiltins),
   ...Object.entries(uriBuiltins),
   ...Object.entries(yamlBuiltins),
 ])
@@ -49,6 +53,9 @@ export const nondeterministicBuiltins: ReadonlySet<string> = new Set([
   'io.jwt.decode_verify',
   'io.jwt.encode_sign',
   'io.jwt.encode_sign_raw',
+  // Marked so by OPA, whose schemas may lead to the network.
+  'json.match_schema',
+  'json.verify_schema',
   'opa.runtime',
   'rand.intn',
   'time.now_ns',

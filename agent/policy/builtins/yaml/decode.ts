@@ -1,8 +1,8 @@
 import { integerOf, type RegoValue } from '../../values/value.ts'
+import { goFloat } from '../go-float.ts'
 import { textOfBytes } from '../go-text.ts'
 import { formatTime } from '../go-time.ts'
 import { OperandError } from '../operands.ts'
-import { goFloat } from './go-float.ts'
 import type { YamlNode } from './nodes.ts'
 import { bytesOf, type Resolved, resolveScalar } from './resolve.ts'
 

@@ -1,4 +1,5 @@
 import { integerOf } from '../../values/value.ts'
+import { type Moment, parseTime } from '../go-time.ts'
 import { OperandError } from '../operands.ts'
 
 /** What a plain scalar says, by the rules of go-yaml v3: YAML 1.2, and what of 1.1 it still takes. */
@@ -71,9 +72,7 @@ function timestampOf(written: string): Moment | undefined {
   for (const layout of timestampLayouts) {
     try {
       return parseTime(layout, written)
-    } catch {
-      // Not of this form; perhaps of the next.
-    }
+    } catch {}
   }
   return undefined
 }

@@ -3,7 +3,11 @@ export function goFloat(value: number, bits: 32 | 64): string {
   if (Number.isNaN(value)) return '.nan'
   if (!Number.isFinite(value)) return value > 0 ? '.inf' : '-.inf'
   const [digits = '', power = '0'] = shortest(value, bits).split('e')
-  const exponent = Number(power)
+  return goFloatDigits(digits, Number(power))
+}
+
+/** The same of digits with one before the point, `-1.25`, and their power of ten. */
+export function goFloatDigits(digits: string, exponent: number): string {
   if (exponent >= -4 && exponent < 6) return plainly(digits, exponent)
   const sign = exponent < 0 ? '-' : '+'
   return `${digits}e${sign}${String(Math.abs(exponent)).padStart(2, '0')}`

@@ -249,7 +249,7 @@ function ofInteger(value: bigint, how: Verb): string {
     case 'U':
       return padded(`U+${value.toString(16).toUpperCase().padStart(4, '0')}`, how)
     case 'T':
-      return padded(typeOf(value), how)
+      return padded(typeOf(value, how.integerType), how)
     default:
       return wrong(value, how)
   }

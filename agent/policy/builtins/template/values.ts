@@ -30,9 +30,7 @@ export type Value =
   | ReadonlyMap<string, Value>
 
 /** What OPA, which reads the data from Rego's text as JSON, cannot read: Go escapes these as JSON does not. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-const unreadable =
-  /[\u0000-\u0007\u000b\u000e-\u001f\u007f]|(?=[\u{10000}-\u{10ffff}])[^\p{L}\p{M}\p{N}\p{P}\p{S}]/u
+const unreadable = /[^\b\t\n\f\r -~\u0080-\u{10ffff}]|(?=[\u{10000}-\u{10ffff}])[^\p{L}\p{M}\p{N}\p{P}\p{S}]/u
 
 function readable(text: string): string {
   if (unreadable.test(text)) throw new OperandError('a character that OPA cannot read back')

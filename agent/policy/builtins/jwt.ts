@@ -8,9 +8,10 @@ import {
   X509Certificate,
 } from 'node:crypto'
 import { fromJsonText } from '../values/json.ts'
+import { compareNumbers } from '../values/number.ts'
 import type { RegoObject, RegoValue } from '../values/value.ts'
 import type { Builtin, Family } from './builtin.ts'
-import { OperandError, object, text } from './operands.ts'
+import { number, OperandError, object, text } from './operands.ts'
 
 interface Token {
   readonly header: RegoObject
@@ -175,8 +176,9 @@ function decodeVerify(
   if (aud === undefined ? payload['aud'] !== undefined : !audiences.includes(aud)) return failed
   const nowSeconds = (time === undefined ? Number(nowNs) : Number(time)) / 1e9
   const { exp, nbf } = payload
-  if (exp !== undefined && (typeof exp !== 'number' || nowSeconds >= exp)) return failed
-  if (nbf !== undefined && (typeof nbf !== 'number' || nowSeconds < nbf)) return failed
+  // `number` throws for what is none, which is a refusal as well.
+  if (exp !== undefined && compareNumbers(nowSeconds, number(exp)) >= 0) return failed
+  if (nbf !== undefined && compareNumbers(nowSeconds, number(nbf)) < 0) return failed
   return [true, token.header, payload]
 }
 

@@ -2,6 +2,7 @@ import * as library from '@open-policy-agent/opa-wasm'
 import { messageOf } from '#base/errors.ts'
 import type { JsonObject, JsonValue } from '#base/json.ts'
 import type { EvaluationContext } from '../builtins/builtin.ts'
+import { jsonOfRegoText } from '../values/json.ts'
 import { callBuiltin } from './bridge.ts'
 import type { PolicyInput } from './input-document.ts'
 import type { ModuleMemory } from './memory.ts'
@@ -61,6 +62,9 @@ const { LoadedPolicy } = (library as unknown as { default: LibraryDefault }).def
 /** What most evaluations end in. */
 const allowed = '[{"result":true}]'
 
+// As JSON the module writes sets in an order of its own; OPA writes them in Rego's.
+const asRego = 1
+
 /**
  * Loads a module built by `opa build -t wasm` with its data.
  *
@@ -87,9 +91,11 @@ export function createEngine(options: {
         const length = input === undefined ? 0 : memory.write(input.text, address)
         const heap = (address + length + 7) & ~7
         const inputAddress = input === undefined ? 0 : address
-        const result = memory.textAt(exports.opa_eval(0, id, loaded.dataAddr, inputAddress, length, heap, 0))
+        const result = memory.textAt(
+          exports.opa_eval(0, id, loaded.dataAddr, inputAddress, length, heap, asRego),
+        )
         if (result === allowed) return true
-        const [first] = JSON.parse(result) as { readonly result: JsonValue }[]
+        const [first] = jsonOfRegoText(result) as { readonly result: JsonValue }[]
         return first?.result
       } catch (thrown) {
         live = load(policy, options.data)

@@ -1,7 +1,7 @@
 import type { JsonValue } from '#base/json.ts'
 import { entriesOf } from './compare.ts'
-import { numberText, parseNumber } from './number.ts'
-import { regoText } from './rego-text.ts'
+import { mayHoldInexactNumber, numberText, parseNumber } from './number.ts'
+import { parseRegoText } from './rego-text.ts'
 import { Decimal, type RegoMap, RegoSet, type RegoValue } from './value.ts'
 
 const { parse, rawJSON, isRawJSON } = JSON as unknown as {
@@ -13,9 +13,6 @@ const { parse, rawJSON, isRawJSON } = JSON as unknown as {
   isRawJSON(value: unknown): boolean
 }
 
-/** Where a double may not hold what is written; everything else takes the quick way. */
-const mayHoldInexactNumber = /[\d.]{16}|\d[eE]/
-
 /** Reads JSON without rounding a number. @throws SyntaxError, RangeError */
 export function fromJsonText(text: string): RegoValue {
   if (!mayHoldInexactNumber.test(text)) return JSON.parse(text)
@@ -24,6 +21,19 @@ export function fromJsonText(text: string): RegoValue {
       ? parseNumber(source)
       : value,
   )
+}
+
+/** JSON of a Rego text, with sets as arrays in Rego's order. @throws SyntaxError, RangeError */
+export function jsonOfRegoText(text: string): JsonValue {
+  if (!mayHoldInexactNumber.test(text)) {
+    try {
+      // Most results have neither sets nor keys of other types.
+      return JSON.parse(text)
+    } catch {
+      // Rego text that is no JSON.
+    }
+  }
+  return toJson(parseRegoText(text))
 }
 
 /**
@@ -38,8 +48,16 @@ export function toJson(value: RegoValue): JsonValue {
   if (value instanceof RegoSet) return value.members.map(toJson)
   return Object.fromEntries(
     entriesOf(value as RegoMap).map(([key, item]) => [
-      typeof key === 'string' ? key : regoText(key),
+      typeof key === 'string' ? key : JSON.stringify(toJson(key)),
       toJson(item),
     ]),
   )
+}
+
+/** With doubles for the literals that `toJson` left, for readers that know no other numbers. */
+export function withDoubles(value: JsonValue): JsonValue {
+  if (typeof value !== 'object' || value === null) return value
+  if (isRawJSON(value)) return Number((value as { readonly rawJSON: string }).rawJSON)
+  if (Array.isArray(value)) return value.map(withDoubles)
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withDoubles(item as JsonValue)]))
 }

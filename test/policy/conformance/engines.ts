@@ -1,0 +1,29 @@
+import type { JsonObject, JsonValue } from '#base/json.ts'
+import { createEngine } from '../../../agent/policy/engine/engine.ts'
+import { parseExactJson } from '../../../agent/policy/input/json-text.ts'
+import { toJson } from '../../../agent/policy/values/json.ts'
+import { parseRegoText } from '../../../agent/policy/values/rego-text.ts'
+import type { Question } from '../../harness/conformance.ts'
+
+/** Gives the value of `result`, or `undefined`; throws where the evaluation fails as a whole. */
+export type Ask = (question: Question) => JsonValue | undefined
+
+/** What every compiled case calls its query. */
+const entrypoint = 'eval'
+/** The same for all, so that a case gives the same twice. */
+const nowNs = 1_700_000_000_000_000_000n
+
+/** The engines that the cases are put to. */
+export const engines = {
+  wasm: ({ head, wasm }) => {
+    const engine = createEngine({ wasm, data: parseExactJson(head.data) as JsonObject, place: head.name })
+    // The module reads its input as Rego, of which JSON is a part.
+    const input =
+      head.input === undefined
+        ? undefined
+        : { value: toJson(parseRegoText(head.input)), text: head.input }
+    return engine.evaluate(entrypoint, input, { nowNs })
+  },
+} as const satisfies Readonly<Record<string, Ask>>
+
+export type EngineName = keyof typeof engines

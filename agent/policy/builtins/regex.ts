@@ -15,12 +15,36 @@ function regex(pattern: string): RE2JS {
   return known
 }
 
-function matches(pattern: string, value: string): { readonly start: number; readonly end: number }[] {
-  const matcher = regex(pattern).matcher(value)
-  const found: { start: number; end: number }[] = []
-  while (matcher.find()) found.push({ start: matcher.start(), end: matcher.end() })
-  return found
+interface Match {
+  readonly start: number
+  readonly end: number
+  /** What a group matched; empty where it did not or there is none. */
+  group(name: string): string
 }
+
+/** As Go finds all: an empty match right behind another match is none. */
+function* matches(pattern: string, value: string): Generator<Match> {
+  const expression = regex(pattern)
+  const matcher = expression.matcher(value)
+  let before = -1
+  while (matcher.find()) {
+    const [start, end] = [matcher.start(), matcher.end()]
+    if (start === end && start === before) continue
+    before = end
+    yield {
+      start,
+      end,
+      group: (name) => {
+        const isNumber = /^(?:0|[1-9]\d{0,7})$/.test(name)
+        if (isNumber) return Number(name) <= matcher.groupCount() ? (matcher.group(Number(name)) ?? '') : ''
+        return Object.hasOwn(expression.namedGroups(), name) ? (matcher.group(name) ?? '') : ''
+      },
+    }
+  }
+}
+
+/** `$1`, `$name`, `${name}` and `$$` as Go expands them: a name is as long as it can be. */
+const reference = /\$(?:(\$)|\{([\p{L}\p{Nd}_]+)\}|([\p{L}\p{Nd}_]+))/gu
 
 /** The regular expressions that are not compiled into the module. */
 export const regexBuiltins: Family = {
@@ -40,9 +64,18 @@ export const regexBuiltins: Family = {
   'regex.find_n': (_, pattern, value, count) => {
     const limit = integer(count)
     const whole = text(value)
-    const found = matches(text(pattern), whole).map(({ start, end }) => whole.slice(start, end))
+    const found = [...matches(text(pattern), whole)].map(({ start, end }) => whole.slice(start, end))
     return limit < 0 ? found : found.slice(0, limit)
   },
-  'regex.replace': (_, value, pattern, replacement) =>
-    regex(text(pattern)).matcher(text(value)).replaceAll(text(replacement)),
+  'regex.replace': (_, value, pattern, replacement) => {
+    const [whole, by] = [text(value), text(replacement)]
+    let replaced = ''
+    let from = 0
+    for (const { start, end, group } of matches(text(pattern), whole)) {
+      replaced += whole.slice(from, start)
+      replaced += by.replace(reference, (_found, dollar, braced, bare) => dollar ?? group(braced ?? bare))
+      from = end
+    }
+    return replaced + whole.slice(from)
+  },
 }

@@ -1,5 +1,5 @@
 import type { JsonValue } from '#base/json.ts'
-import { entriesOf } from './compare.ts'
+import { compareStrings, entriesOf } from './compare.ts'
 import { mayHoldInexactNumber, numberText, parseNumber } from './number.ts'
 import { parseRegoText } from './rego-text.ts'
 import { Decimal, type RegoMap, RegoSet, type RegoValue } from './value.ts'
@@ -48,9 +48,21 @@ export function toJson(value: RegoValue): JsonValue {
   if (value instanceof RegoSet) return value.members.map(toJson)
   return Object.fromEntries(
     entriesOf(value as RegoMap).map(([key, item]) => [
-      typeof key === 'string' ? key : JSON.stringify(toJson(key)),
+      typeof key === 'string' ? key : keyText(toJson(key)),
       toJson(item),
     ]),
+  )
+}
+
+/** As Go writes JSON: keys in the order of their bytes, and what HTML would read as markup escaped. */
+function keyText(value: JsonValue): string {
+  const sorted = JSON.stringify(value, (_key, item: unknown) => {
+    if (typeof item !== 'object' || item === null || Array.isArray(item) || isRawJSON(item)) return item
+    return Object.fromEntries(Object.entries(item).sort(([a], [b]) => compareStrings(a, b)))
+  })
+  return sorted.replace(
+    /[<>&\u2028\u2029]/g,
+    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -93,6 +94,9 @@ func (q *question) body(capabilities *ast.Capabilities) (ast.Body, error) {
 	return ast.ParseBodyWithOpts(q.Query, ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: capabilities})
 }
 
+// A generated case may be one that runs for hours.
+const patience = 20 * time.Second
+
 // ask has OPA's interpreter answer, as it does outside of its strict mode.
 func ask(q *question, compiler *ast.Compiler, body ast.Body, to *head) error {
 	ctx := context.Background()
@@ -108,8 +112,14 @@ func ask(q *question, compiler *ast.Compiler, body ast.Body, to *head) error {
 	store := inmem.NewFromObject(q.data())
 	txn := storage.NewTransactionOrDie(ctx, store)
 	defer store.Abort(ctx, txn)
-	rows, err := topdown.NewQuery(query).WithCompiler(compiler).WithStore(store).WithTransaction(txn).WithInput(input).Run(ctx)
+	cancel := topdown.NewCancel()
+	defer time.AfterFunc(patience, cancel.Cancel).Stop()
+	rows, err := topdown.NewQuery(query).WithCompiler(compiler).WithStore(store).WithTransaction(txn).WithInput(input).
+		WithCancel(cancel).Run(ctx)
 	if err != nil {
+		if topdown.IsCancel(err) {
+			return fmt.Errorf("OPA itself does not end within %v", patience)
+		}
 		to.AnswerError = err.Error()
 		if known, isKnown := errors.AsType[*topdown.Error](err); isKnown {
 			to.AnswerError = known.Code

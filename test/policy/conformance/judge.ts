@@ -1,5 +1,5 @@
-import type { JsonValue } from '#base/json.ts'
 import { messageOf } from '#base/errors.ts'
+import type { JsonValue } from '#base/json.ts'
 import { compare, isEqual } from '../../../agent/policy/values/compare.ts'
 import { fromJsonText } from '../../../agent/policy/values/json.ts'
 import { regoText } from '../../../agent/policy/values/rego-text.ts'

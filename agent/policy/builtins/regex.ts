@@ -6,7 +6,8 @@ import { integer, text } from './operands.ts'
 // A linear-time engine: the strings come from clients, and Go's syntax is what policies are written in.
 const compiled = new LRUCache<string, RE2JS>({ max: 256 })
 
-function regex(pattern: string): RE2JS {
+/** Go's syntax, in linear time; compiled once. @throws where it is no expression */
+function compiledRegex(pattern: string): RE2JS {
   let known = compiled.get(pattern)
   if (known === undefined) {
     known = RE2JS.compile(pattern)
@@ -24,7 +25,7 @@ interface Match {
 
 /** As Go finds all: an empty match right behind another match is none. */
 function* matches(pattern: string, value: string): Generator<Match> {
-  const expression = regex(pattern)
+  const expression = compiledRegex(pattern)
   const matcher = expression.matcher(value)
   let before = -1
   while (matcher.find()) {

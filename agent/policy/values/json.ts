@@ -38,10 +38,14 @@ export function jsonOfRegoText(text: string): JsonValue {
 
 /**
  * As OPA shows a value in JSON: a set is an array, a key that is no string stands as its own text. Numbers that a double
- * cannot hold are raw literals that `JSON.stringify` writes as they are.
+ * would not write alike are raw literals that `JSON.stringify` writes as they are.
  */
 export function toJson(value: RegoValue): JsonValue {
-  if (typeof value === 'bigint' || value instanceof Decimal) return rawJSON(numberText(value))
+  if (typeof value === 'bigint' || value instanceof Decimal) {
+    const text = numberText(value)
+    const double = Number(text)
+    return String(double) === text ? double : rawJSON(text)
+  }
   if (typeof value !== 'object' || value === null) return value as JsonValue
   if (isRawJSON(value)) return value as unknown as JsonValue
   if (Array.isArray(value)) return value.map(toJson)

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import type { JsonObject, JsonValue } from '#base/json.ts'
-import { createEngine } from '../../../agent/policy/engine/engine.ts'
-import { parseExactJson } from '../../../agent/policy/input/json-text.ts'
-import { toJson } from '../../../agent/policy/values/json.ts'
-import { parseRegoText } from '../../../agent/policy/values/rego-text.ts'
+import { createEngine } from '#policy/engine/engine.ts'
+import { parseExactJson } from '#policy/input/json-text.ts'
+import { toJson } from '#policy/values/json.ts'
+import { parseRegoText } from '#policy/values/rego-text.ts'
 import type { Question } from '../../harness/conformance.ts'
 
 /** Gives the value of `result`, or `undefined`; throws where the evaluation fails as a whole. */

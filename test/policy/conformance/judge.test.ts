@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { JsonValue } from '#base/json.ts'
-import { parseExactJson } from '../../../agent/policy/input/json-text.ts'
+import { parseExactJson } from '#policy/input/json-text.ts'
 import type { Head, Question } from '../../harness/conformance.ts'
 import { outcomeOf } from './judge.ts'
 

@@ -1,9 +1,9 @@
 import { messageOf } from '#base/errors.ts'
 import type { JsonValue } from '#base/json.ts'
-import { compare, isEqual } from '../../../agent/policy/values/compare.ts'
-import { fromJsonText } from '../../../agent/policy/values/json.ts'
-import { regoText } from '../../../agent/policy/values/rego-text.ts'
-import type { RegoObject, RegoValue } from '../../../agent/policy/values/value.ts'
+import { compare, isEqual } from '#policy/values/compare.ts'
+import { fromJsonText } from '#policy/values/json.ts'
+import { regoText } from '#policy/values/rego-text.ts'
+import type { RegoObject, RegoValue } from '#policy/values/value.ts'
 import type { Head, Question } from '../../harness/conformance.ts'
 import type { Ask } from './engines.ts'
 

@@ -231,6 +231,24 @@ t.test(
   },
 )
 
+t.test('long nonsense in a token ends soon', async (t) => {
+  const decode = builtins.get('io.jwt.decode') as Builtin
+  const header = encoded({ alg: 'HS256', cty: 'JWT' })
+  for (const payload of [
+    `${'"'.repeat(300_000)}x`,
+    '.'.repeat(300_000),
+    '['.repeat(300_000),
+    '9'.repeat(300_000),
+  ]) {
+    for (const text of [
+      `${header}.${encoded(payload)}.`,
+      `${encoded({ alg: 'x' })}.${encoded(payload)}.`,
+      payload,
+    ])
+      t.throws(() => decode({ nowNs: 0n }, text), `${payload.slice(0, 5)}… in ${text.length} characters`)
+  }
+})
+
 t.test('no damage to a token leaves it valid', async (t) => {
   const key = pemOf(pairs.ec.publicKey)
   const isTrue = (text: string) => {

@@ -204,6 +204,21 @@ t.test(`${expressions.length} calls with tokens answer as opa's`, async (t) => {
   for (const { expression, ours, theirs } of await answersTo(expressions)) t.equal(ours, theirs, expression)
 })
 
+t.test(
+  'an algorithm that only the library of opa has a name for is refused, where opa takes it',
+  async (t) => {
+    const named = (alg: string, by: Signer) => q(token({ header: { alg }, payload: {}, by }))
+    const answers = await answersTo([
+      `io.jwt.decode_verify(${named('HMAC_WITH_SHA256', 'secret')}, {"secret": "secret"})`,
+      `io.jwt.decode_verify(${named('ECDSA_WITH_P256_AND_SHA256', 'ec')}, {"cert": ${ecPem}})`,
+    ])
+    for (const { expression, ours, theirs } of answers) {
+      t.equal(ours, '[false,{},{}]', expression)
+      t.match(theirs, /^\[true/, 'opa takes it')
+    }
+  },
+)
+
 t.test('what makes opa panic is undefined', async (t) => {
   const call = (name: string, ...operands: unknown[]) =>
     builtins.get(name)?.({ nowNs: 0n }, ...(operands as string[]))

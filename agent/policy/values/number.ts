@@ -57,7 +57,10 @@ export function partsOf(text: string): Parts {
   const [, sign = '', whole = '0', fraction = '', power = '0'] = match
   let digits = (whole + fraction).replace(/^0+/, '')
   let exponent = Number(power) - fraction.length
-  const significant = digits.replace(/0+$/, '')
+  // A loop, where a regular expression would take the square of the length of zeros that are not at the end.
+  let end = digits.length
+  while (digits[end - 1] === '0') end--
+  const significant = digits.slice(0, end)
   exponent += digits.length - significant.length
   digits = significant
   if (digits === '') return { digits: 0n, exponent: 0 }

@@ -11,7 +11,13 @@ import { createIdentityStage, tenantFault } from '#identity/identity.ts'
 import { createInferenceStage } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import { openRateLimits } from '#limits/rls/rls.ts'
-import { createTenantCeiling, type DownloadConfig, openPolicy, type Verification } from '#policy/policy.ts'
+import {
+  createTenantCeiling,
+  type DownloadConfig,
+  openPolicy,
+  type Switches,
+  type Verification,
+} from '#policy/policy.ts'
 import { createResidencyStage } from '#residency/residency.ts'
 import { noResources, openResources } from '#resources/resources.ts'
 import { type ReadinessCheck, startProbes } from '#telemetry/probes.ts'
@@ -68,6 +74,7 @@ async function startAgent(
         source: sourceOf(config.policy),
         decision: config.policy.decision,
         ...(config.policy.verification && { verification: verificationOf(config.policy.verification) }),
+        switches: await switchesOf(config.policy),
         onLoad: loaded('policy'),
       }),
     )
@@ -155,6 +162,21 @@ function sourceOf({
         ...(privateKeyFile !== undefined && { key: text(privateKeyFile) }),
       }),
     },
+  }
+}
+
+/** The code that reads gRPC messages by their descriptors is loaded only where they are configured. */
+async function switchesOf({
+  protoDescriptor,
+  ...policy
+}: NonNullable<Config['policy']>): Promise<Partial<Switches>> {
+  const { onUndefined, onError, dryRun, skipRequestBodyParse, requestTime } = policy
+  const { errorDetailToClient, maxInputBytes, maxDepth } = policy
+  const reader = protoDescriptor && (await import('#envoy/message-json/message-json.ts')).openMessageReader
+  return {
+    ...{ onUndefined, onError, dryRun, skipRequestBodyParse, requestTime },
+    ...{ errorDetailToClient, maxInputBytes, maxDepth },
+    ...(reader && { readMessage: reader(protoDescriptor) }),
   }
 }
 

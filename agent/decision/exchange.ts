@@ -32,6 +32,8 @@ export interface RequestFacts {
   readonly sourceAddress: string
   /** What was seen of the body: the first bytes or all of it. `undefined` when none was sent to us. */
   readonly body?: Uint8Array | undefined
+  /** True where Envoy sent the body as text, in which octets that are no UTF-8 are lost. */
+  readonly isBodyText?: boolean
   /** False when more of the body exists than `body` holds. */
   readonly isBodyComplete: boolean
   /** The route's `context_extensions` (ext_authz) or the attributes the config generator wrote. */

@@ -6,7 +6,7 @@ import { denialOf } from './denial.ts'
 import type { BodyPiece } from './processing-message.ts'
 import { upstreamHeaders } from './upstream-headers.ts'
 import { upstreamPath } from './upstream-path.ts'
-import { writeHeaderOptions } from './wire/header-options.ts'
+import { writeAddedHeaders, writeHeaderOptions } from './wire/header-options.ts'
 import { Writer } from './wire/writer.ts'
 
 type Permitted = Extract<Decision, { kind: 'allow' }>
@@ -80,7 +80,7 @@ export function responseHeadersAnswer(added: readonly Header[]): Uint8Array {
   writer.begin()
   writeCommon(answers.responseHeaders, () => {
     const before = writer.length
-    writeHeaderOptions(writer, 0x0a, added, 'raw')
+    writeAddedHeaders(writer, 0x0a, added, 'raw')
     writer.message(0x12, before)
   })
   return writer.finish()

@@ -20,6 +20,7 @@ import {
   unspokenMode,
 } from './body-modes.ts'
 import { type HeaderFacts, headerFacts, principalOf, servedFacts, withBody } from './decode-process.ts'
+import { callFailure } from './denial.ts'
 import {
   bodyAnswer,
   bufferedBodyAnswer,
@@ -325,7 +326,9 @@ export class ProcessSession {
   #refuse(x: Exchange, decision: Decision): void {
     if (decision.kind === 'allow') throw new Error('an allowed request cannot be refused')
     this.#state = { kind: 'refused' }
-    this.#send(refusal(x, decision))
+    const failure = callFailure(decision)
+    if (failure === undefined) this.#send(refusal(x, decision))
+    else if (!this.#isOver && !this.#isObserving) this.#options.writer.close(failure)
   }
 
   #send(message: Uint8Array): void {

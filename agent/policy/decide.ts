@@ -1,13 +1,15 @@
 import type { Clock } from '#base/clock.ts'
 import type { JsonValue } from '#base/json.ts'
 import type { Exchange } from '#decision/exchange.ts'
-import { deny, failure, type Verdict } from '#decision/verdict.ts'
+import { failure, type Verdict } from '#decision/verdict.ts'
 import type { EvaluationContext } from './builtins/builtin.ts'
 import type { DecisionSink } from './decided.ts'
 import type { Engine } from './engine/engine.ts'
 import { InputDocument } from './engine/input-document.ts'
 import { policyInput } from './input/input.ts'
 import { verdictOf } from './result.ts'
+import { judged, malformed } from './strictness.ts'
+import type { Switches } from './switches.ts'
 
 /** What decides at one moment; a request keeps to the one it began with. */
 export interface Active {
@@ -21,18 +23,17 @@ export interface DecideOptions {
   readonly decision: string
   readonly clock: Clock
   readonly sink?: DecisionSink | undefined
+  readonly switches: Switches
 }
-
-/** Input text longer than this is refused: a policy has no business with payloads. */
-const maxInputCharacters = 1 << 20
 
 /** Asks the policy about a request. */
 export function decide(active: Active, x: Exchange, options: DecideOptions): Verdict | Promise<Verdict> {
-  const input = policyInput(x)
-  if ('fault' in input) return deny('request_malformed', String(input.fault))
+  const { switches } = options
+  const input = policyInput(x, switches)
+  if ('fault' in input) return malformed(String(input.fault), switches)
   const document = new InputDocument(input)
-  if (document.text.length > maxInputCharacters)
-    return deny('request_malformed', 'the policy input is too large')
+  if (isLonger(document.text, switches.maxInputBytes))
+    return malformed('the policy input is too large', switches)
   const evaluation = new Evaluation(active, x, document, options)
   return evaluation.run()
 }
@@ -82,12 +83,12 @@ class Evaluation {
       isAllowed: verdict.kind === 'allow',
     }
     this.#tell(result, verdict.kind === 'error' ? verdict.cause : undefined)
-    return verdict
+    return judged(verdict, this.#options.switches)
   }
 
   #failed(thrown: unknown): Verdict {
     this.#tell(undefined, thrown)
-    return failure('policy_failed', thrown)
+    return judged(failure('policy_failed', thrown), this.#options.switches)
   }
 
   #tell(result: JsonValue | undefined, error: unknown): void {
@@ -106,6 +107,11 @@ class Evaluation {
       traceparent: this.#x.request.headers.single('traceparent'),
     })
   }
+}
+
+/** Counts octets only where characters do not tell. */
+function isLonger(text: string, maxBytes: number): boolean {
+  return text.length > maxBytes || (text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes)
 }
 
 /** The revisions in force in one text. */

@@ -10,10 +10,12 @@ import type { Verification } from './bundle/signature/signature.ts'
 import { type Active, decide, revisionOf } from './decide.ts'
 import type { DecisionSink } from './decided.ts'
 import { createEngine } from './engine/engine.ts'
+import { defaultSwitches, type Switches } from './switches.ts'
 
 export type { DownloadConfig } from './bundle/download/download.ts'
 export type { Verification } from './bundle/signature/signature.ts'
 export { createTenantCeiling } from './ceiling.ts'
+export type { Switches } from './switches.ts'
 
 export interface PolicyStatus {
   /** Of the bundle in force. */
@@ -50,8 +52,10 @@ export async function openPolicy(options: {
   readonly onLoad: (load: { readonly revision?: string; readonly problem?: string }) => void
   /** Told of each evaluation, for the decision log. */
   readonly sink?: DecisionSink
+  readonly switches?: Partial<Switches>
 }): Promise<Policy> {
   const { source, decision, clock = systemClock, onLoad } = options
+  const switches = { ...defaultSwitches, ...options.switches }
   let active: Active | undefined
   let lastError: string | undefined
 
@@ -110,7 +114,7 @@ export async function openPolicy(options: {
       request: (x) =>
         active === undefined
           ? failure('policy_not_loaded', lastError)
-          : decide(active, x, { decision, clock, sink: options.sink }),
+          : decide(active, x, { decision, clock, sink: options.sink, switches }),
     },
     status: () => ({
       ...(active && { revision: revisionOf(active), activatedAtMs: active.activatedAtMs }),

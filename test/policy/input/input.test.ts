@@ -1,7 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { policyInput } from '#policy/input/input.ts'
+import type { Exchange } from '#decision/exchange.ts'
+import { policyInput as inputUnder } from '#policy/input/input.ts'
+import { defaultSwitches } from '#policy/switches.ts'
 import { validExchange } from '../exchange.ts'
+
+const policyInput = (x: Exchange) => inputUnder(x, defaultSwitches)
 
 /** As it goes to the engine; `fault` where the request is refused. */
 const input = (change: Parameters<typeof validExchange>[0]) =>

@@ -10,6 +10,7 @@ import {
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
 import { messageOf, SluiceError } from '#base/errors.ts'
 import type { JsonValue } from '#base/json.ts'
+import { isPlainlyEncoded } from './plain-encoding.ts'
 import { withShortFloats } from './short-floats.ts'
 
 /** What became of a message. */
@@ -27,13 +28,14 @@ type Reading =
  */
 export function openMessageReader(
   path: string,
-): (method: { readonly service: string; readonly name: string; readonly message: Uint8Array }) => Reading {
+): (method: { readonly service: string; readonly name: string; readonly message: Buffer }) => Reading {
   const registry = readRegistry(path)
   return ({ service, name, message }) => {
     const method = methodOf(registry, service, name)
     if (method === undefined) return { kind: 'unknown' }
     const { input } = method
     try {
+      if (!isPlainlyEncoded(input, message)) return { kind: 'malformed' }
       const json = toJson(input, fromBinary(input, message), { registry })
       // protobuf-es and we say the same of JSON, in two types.
       return { kind: 'value', value: withShortFloats(input, json, registry) as ProtobufJson as JsonValue }

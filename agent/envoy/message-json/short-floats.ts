@@ -35,15 +35,17 @@ function ofAny(json: { [name: string]: JsonValue }, registry: Registry): JsonVal
   const url = json['@type']
   const inner = typeof url === 'string' ? registry.getMessage(url.slice(url.lastIndexOf('/') + 1)) : undefined
   if (inner === undefined) return json
+  // protobuf-es leaves it out; Go and C++ do not.
+  if (inner.typeName === 'google.protobuf.Empty') return { ...json, value: {} }
   if (inner.typeName === 'google.protobuf.FloatValue') return { ...json, value: short(json['value'] ?? 0) }
   return withShortFloats(inner, json, registry)
 }
 
 function short(value: JsonValue): JsonValue {
   if (typeof value !== 'number') return value
-  for (let digits = 6; digits < 9; digits++) {
+  for (let digits = 1; digits < 9; digits++) {
     const candidate = Number(value.toPrecision(digits))
     if (Math.fround(candidate) === value) return candidate
   }
-  return value
+  return Number.isFinite(value) ? Number(value.toPrecision(9)) : value
 }

@@ -576,6 +576,17 @@ const resultTexts: readonly (readonly [text: string, differs?: Difference])[] = 
   ['nonsense'],
 ]
 
+/** What a policy says to clients that speak gRPC. */
+const toGrpc = (result: object, type: string) =>
+  checkBytes({ method: 'POST', headers: { 'content-type': type, 'x-result': JSON.stringify(result) } })
+const grpcResults: readonly (readonly [result: object, type: string, differs?: Difference])[] = [
+  [{ allowed: true, headers: { 'x-a': '1' } }, 'application/grpc'],
+  [{ allowed: false }, 'application/grpc'],
+  [{ allowed: false, body: 'no', http_status: 401, headers: { 'x-a': '1' } }, 'application/grpc+proto'],
+  [{ allowed: false, headers: { 'content-type': 'text/plain' } }, 'application/grpc', 'grpc-content-type'],
+  [{ allowed: false }, 'application/grpc-web', 'grpc-web'],
+]
+
 const table: readonly Case[] = [
   ...paths.map(([path]) => ({ name: `path ${path}`, bytes: checkBytes({ path }) })),
   ...laterPaths.map((path) => ({
@@ -597,6 +608,11 @@ const table: readonly Case[] = [
   ...results.map(([result, differs]) => ({
     name: `result ${JSON.stringify(result)}`,
     bytes: resultCheck(result),
+    ...(differs !== undefined && { differs }),
+  })),
+  ...grpcResults.map(([result, type, differs]) => ({
+    name: `result ${JSON.stringify(result)} to ${type}`,
+    bytes: toGrpc(result, type),
     ...(differs !== undefined && { differs }),
   })),
   ...resultTexts.map(([text, differs]) => ({

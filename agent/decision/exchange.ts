@@ -83,6 +83,18 @@ export interface ModelCall {
   readonly version?: string
 }
 
+/** A tensor without its contents. */
+export interface TensorSummary {
+  readonly name: string
+  /** Of the protocol: FP32, INT64, BYTES. */
+  readonly datatype: string
+  readonly shape: readonly number[]
+  /** What the shape makes of it; absent where that is no number. */
+  readonly elements?: number
+  /** What the contents take; absent where there are none. */
+  readonly bytes?: number
+}
+
 /** Where the exchange's data may be processed: the intersection of every source that spoke. */
 export interface ResidencyLabel {
   /** Sorted zone names. */
@@ -134,6 +146,8 @@ export interface Exchange {
   peer?: Peer
   tenant?: Tenant
   call?: ModelCall
+  /** Reads what the call says of its input tensors, for who wants to know; `undefined` where that was not seen. */
+  inputs?: () => readonly TensorSummary[] | undefined
   modelRoute?: ModelRoute
   label?: ResidencyLabel
   policy?: PolicyResult

@@ -9,6 +9,7 @@ import {
   spliceModelVersion as splice,
 } from './grpc-message.ts'
 import { isModelName, isModelVersion } from './model-name.ts'
+import { inputSummaries } from './tensors.ts'
 import { grpcMethod, isV2Grpc } from './v2-grpc.ts'
 import { parseV2Http, pinPathVersion as pinPath } from './v2-http.ts'
 
@@ -72,6 +73,7 @@ function grpcCall(x: Exchange, path: string): Verdict {
 function called(x: Exchange, call: ModelCall): Verdict {
   if (forbidden.has(call.verb)) return deny('operation_forbidden', call.verb)
   x.call = call
+  if (call.verb === 'infer' && x.request.body !== undefined) x.inputs = () => inputSummaries(call, x.request)
   const route = call.model === undefined ? undefined : x.resources.routes.get(call.model)
   if (route !== undefined) x.modelRoute = route
   return ALLOW

@@ -57,8 +57,9 @@ function bodyOf({ request }: Exchange, path: readonly string[], rules: InputRule
   )
 }
 
-function serving({ call, tenant, peer, label, route }: Exchange): JsonObject {
+function serving({ call, inputs, tenant, peer, label, route }: Exchange): JsonObject {
   const version = call?.version ?? route?.version
+  const summaries = inputs?.()
   return {
     phase: 'request',
     ...(call && {
@@ -68,6 +69,7 @@ function serving({ call, tenant, peer, label, route }: Exchange): JsonObject {
         ...(call.model !== undefined && { name: call.model }),
         ...(call.version !== undefined && { requested_version: call.version }),
         ...(version !== undefined && { version }),
+        ...(summaries !== undefined && { inputs: summaries.map((summary) => ({ ...summary })) }),
       },
     }),
     ...(tenant && { tenant: { name: tenant.name, models: tenant.models } }),

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import { anyPack, StringValueSchema } from '@bufbuild/protobuf/wkt'
 import { type Attributes, bodyCheck, bytesOf, checkBytes, resultCheck } from './check.ts'
 import type { Difference } from './differences.ts'
+import { entry, field, rawAttributes, rawHttp } from './raw.ts'
 
 /** A named CheckRequest. `differs` names an entry of `differences.ts` where the two sides are meant to disagree. */
 export interface Case {
@@ -283,7 +284,7 @@ const attributes: readonly (readonly [name: string, attributes: Attributes, diff
       source: {
         address: { address: { case: 'socketAddress', value: address.socketAddress } },
         service: 'caller',
-        labels: { app: 'x', __proto__x: 'y' },
+        labels: { app: 'x' },
         principal: '',
         certificate: '-----BEGIN%20CERTIFICATE-----%0A',
       },
@@ -304,10 +305,10 @@ const attributes: readonly (readonly [name: string, attributes: Attributes, diff
           size: 12n,
           protocol: 'HTTP/2',
           body: 'text',
-          headers: { ':path': '/a?b=c', 'x-a': '1', __proto__: 'lost', constructor: '2' },
+          headers: { ':path': '/a?b=c', 'x-a': '1', constructor: '2' },
         },
       },
-      contextExtensions: { virtual_host: 'v', __proto__x: '1' },
+      contextExtensions: { virtual_host: 'v' },
       metadataContext: {
         filterMetadata: {
           'envoy.filters.x': { a: [1, 0.5, null, true, 'x', { b: {} }], big: 1e21, none: [] },
@@ -576,6 +577,46 @@ const resultTexts: readonly (readonly [text: string, differs?: Difference])[] = 
   ['nonsense'],
 ]
 
+const bad = octets(0x61, 0xff)
+const http = field(4, field(2, field(4, '/people')))
+const structWith = (value: Buffer) => field(11, entry(1, 'filter', entry(1, 'key', value)))
+
+/** What no encoder of protobuf writes, or only for names that JavaScript takes for something else. */
+const raws: readonly (readonly [name: string, bytes: Buffer, differs?: Difference])[] = [
+  ['headers named as a prototype', rawHttp(entry(3, '__proto__', 'x'), entry(3, 'constructor', 'y'))],
+  ['a header twice', rawHttp(entry(3, 'x-a', '1'), entry(3, 'x-a', '2'))],
+  ['a header with NUL', rawHttp(entry(3, 'x-a', 'a\0b'))],
+  ['a header without a value', rawHttp(field(3, field(1, 'x-a')))],
+  [
+    'labels and extensions named as a prototype',
+    rawAttributes(http, entry(10, '__proto__', 'x'), field(1, entry(3, '__proto__', 'y'))),
+  ],
+  [
+    'metadata named as a prototype',
+    rawAttributes(http, field(11, entry(1, '__proto__', entry(1, '__proto__', field(3, 'x'))))),
+  ],
+  ['a header that is no UTF-8', rawHttp(entry(3, 'x-a', bad))],
+  ['a path that is no UTF-8', rawHttp(field(4, bad))],
+  ['a body that is no UTF-8', rawHttp(field(11, bad))],
+  ['a key that is no UTF-8', rawAttributes(http, entry(10, bad, 'x'))],
+  ['no protobuf', octets(0x0a, 0xff)],
+  ['a field that nobody knows', Buffer.concat([checkBytes(), field(99, 'x')])],
+  [
+    'metadata with a number that is none',
+    rawAttributes(http, structWith(octets(0x11, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f))),
+    'odd-metadata',
+  ],
+  [
+    'metadata with an infinite number',
+    rawAttributes(http, structWith(octets(0x11, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f))),
+    'odd-metadata',
+  ],
+  ['metadata of no kind', rawAttributes(http, structWith(octets())), 'odd-metadata'],
+  ['a size beyond the doubles', checkBytes({ size: 2n ** 53n + 1n }), 'inexact-size'],
+  ['no request', bytesOf({}), 'no-request'],
+  ['a request that is not HTTP', bytesOf({ request: {} }), 'no-request'],
+]
+
 /** What a policy says to clients that speak gRPC. */
 const toGrpc = (result: object, type: string) =>
   checkBytes({ method: 'POST', headers: { 'content-type': type, 'x-result': JSON.stringify(result) } })
@@ -608,6 +649,11 @@ const table: readonly Case[] = [
   ...results.map(([result, differs]) => ({
     name: `result ${JSON.stringify(result)}`,
     bytes: resultCheck(result),
+    ...(differs !== undefined && { differs }),
+  })),
+  ...raws.map(([name, bytes, differs]) => ({
+    name: `raw: ${name}`,
+    bytes,
     ...(differs !== undefined && { differs }),
   })),
   ...grpcResults.map(([result, type, differs]) => ({

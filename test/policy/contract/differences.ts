@@ -18,6 +18,10 @@ export const differences = {
   'multipart-strict': 'A form that servers read in different ways is refused.',
   'odd-encoding':
     'A message whose fields are written in other types than theirs, or that nests deeper than 100, is refused.',
+  'odd-metadata': 'A number that JSON cannot hold and a value of no kind are refused; Envoy sends neither.',
+  'inexact-size': 'A size beyond 2^53 is told as the nearest double.',
+  'no-request':
+    'A CheckRequest without an HTTP request is no question that can be answered; Envoy sends none.',
   'grpc-web': 'A gRPC-Web client is refused in its own protocol.',
   'grpc-content-type': 'A gRPC client would take an answer of another content type for a broken server.',
   'forbidden-header':
@@ -46,7 +50,11 @@ export function isSame(theirs: Answer, ours: Answer, tolerated: readonly Differe
   const mayRefuse = tolerated.includes('multipart-strict') || tolerated.includes('odd-encoding')
   if (mayRefuse && isRefusedAsMalformed(mine)) return true
   if (theirs.kind === 'failed')
-    return mine.kind === 'error' || (mine.kind === 'denied' && theirs.details === 'undefined decision')
+    return (
+      mine.kind === 'failed' ||
+      mine.kind === 'error' ||
+      (mine.kind === 'denied' && theirs.details === 'undefined decision')
+    )
   if (theirs.kind === 'denied' && mine.kind === 'denied') {
     if (isUnread(theirs)) return isRefusedAsMalformed(mine)
     const [input, myInput] = [inputOf(theirs.body), inputOf(mine.body)]

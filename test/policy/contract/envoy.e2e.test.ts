@@ -24,7 +24,7 @@ const seed = Number(process.env['CONTRACT_SEED'] ?? 42)
 interface World extends AsyncDisposable {
   readonly envoy: Envoy
   readonly upstream: Upstream
-  readonly ports: { readonly theirs: number; readonly ours: number }
+  readonly ports: { readonly theirs: number; readonly ours: number; readonly proc: number }
 }
 
 /** One Envoy with a listener before the real plugin and one before Sluice, on the same policy and upstream. */
@@ -41,11 +41,15 @@ async function startWorld(
   writeFileSync(join(own, 'policy.tar.gz'), await buildBundle({ files: { 'policy.rego': rego } }))
   const config = { policy: { bundle: 'policy.tar.gz', ...options.policy }, log: { level: 'error' } }
   opening.use(await startAgent({ folder: own, config }))
-  const [theirs, ours] = (await freePorts(2)) as [number, number]
+  const [theirs, ours, proc] = (await freePorts(3)) as [number, number, number]
   const envoy = opening.use(
     await startEnvoy({
       static_resources: {
-        listeners: [listener('theirs', theirs, options.filter), listener('ours', ours, options.filter)],
+        listeners: [
+          listener('theirs', theirs, authzFilter('theirs', options.filter)),
+          listener('ours', ours, authzFilter('ours', options.filter)),
+          listener('proc', proc, procFilter('ours')),
+        ],
         clusters: [
           cluster({ name: 'theirs', address: `127.0.0.1:${plugin.port}`, isHttp2: true }),
           cluster({ name: 'ours', address: `unix:${join(own, 'agent.sock')}`, isHttp2: true }),
@@ -58,19 +62,30 @@ async function startWorld(
   const world: World = {
     envoy,
     upstream,
-    ports: { theirs, ours },
+    ports: { theirs, ours, proc },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   }
   return world
 }
 
-function listener(name: string, port: number, more: JsonObject = {}): JsonObject {
-  const filter = typed('envoy.filters.http.ext_authz', 'extAuthz', {
+function authzFilter(name: string, more: JsonObject = {}): JsonObject {
+  return typed('envoy.filters.http.ext_authz', 'extAuthz', {
     transport_api_version: 'V3',
     grpc_service: { envoy_grpc: { cluster_name: name }, timeout: '5s' },
     with_request_body: { max_request_bytes: 256, allow_partial_message: true, pack_as_bytes: true },
     ...more,
   })
+}
+
+function procFilter(name: string): JsonObject {
+  return typed('envoy.filters.http.ext_proc', 'extProc', {
+    grpc_service: { envoy_grpc: { cluster_name: name }, timeout: '0s' },
+    message_timeout: '5s',
+    processing_mode: { request_header_mode: 'SEND', response_header_mode: 'SEND' },
+  })
+}
+
+function listener(name: string, port: number, filter: JsonObject): JsonObject {
   const route = { match: { prefix: '/' }, route: { cluster: 'upstream' } }
   const role = { key: 'x-role', value: '%DYNAMIC_METADATA(envoy.filters.http.ext_authz:role)%' }
   const manager = typed('hcm', 'httpConnectionManager', {
@@ -252,6 +267,21 @@ for (const name of ['standalone', 'mesh', 'gateway', 'system']) {
       t.ok((seen.get(outcome) ?? 0) > numRuns / 50, `${outcome}: ${seen.get(outcome)} of ${numRuns}`)
   })
 }
+
+t.test('over ext_proc the headers of request and answer are changed in the same way', async (t) => {
+  const change = {
+    allowed: true,
+    headers: { 'x-a': ['1', '2'], 'x-b': 'set' },
+    request_headers_to_remove: ['x-c'],
+    response_headers_to_add: { 'x-upstream': 'policy', 'set-cookie': ['a=1', 'b=2'], 'x-new': 'n' },
+  }
+  await using world = await startWorld(`package envoy.authz\n\nallow := ${JSON.stringify(change)}\n`)
+  const request = { path: '/', headers: { 'x-a': 'forged', 'x-b': 'forged', 'x-c': '1' } }
+  const theirs = await ask(world, world.ports.theirs, request)
+  t.same(await ask(world, world.ports.ours, request), theirs)
+  t.same(await ask(world, world.ports.proc, request), theirs)
+  t.match(Object.fromEntries(theirs.headers), { 'x-upstream': 'a, policy', 'set-cookie': ['a=1', 'b=2'] })
+})
 
 t.test('our own failures are counted by Envoy as errors, and refuse though nothing is written', async (t) => {
   await using world = await startWorld('package envoy.authz\n\nallow := {"allowed": 1}\n')

@@ -284,6 +284,21 @@ t.test('an answer may be refused, and headers of both verdicts are added to a pe
   t.strictSame(served, [{ httpStatus: 200, grpcStatus: 14, upstreamAddress: '10.0.0.7:8001' }])
 })
 
+t.test(
+  'a failure that is left to Envoy ends the stream with a status, and an answer says nothing more',
+  async (t) => {
+    const failing = { kind: 'error', reason: 'policy_failed', cause: null, failsCall: true } as const
+    const request = script(kit({ request: () => failing }))
+    request.say(requestHeaders())
+    t.strictSame(request.heardKinds(), [])
+    t.match(request.closed(), { code: 2, message: 'A decision could not be made.' })
+    const response = script(kit({ response: () => failing }))
+    response.say(requestHeaders(), responseHeaders())
+    t.strictSame(response.heardKinds(), ['requestHeaders'])
+    t.match(response.closed(), { code: 2 })
+  },
+)
+
 t.test('what would undo the decision later in the body ends the call', async (t) => {
   const second = framed(Buffer.concat([inferFrame().subarray(5), Buffer.from('\x0a\x05other')]))
   const rows = [

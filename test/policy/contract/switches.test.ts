@@ -39,6 +39,59 @@ t.test('with both, undefined and failed decisions end as under the plugin', asyn
   }
 })
 
+t.test(
+  'what Rego cannot answer ends as under the plugin: conflicts fail, errors of builtins are undefined',
+  async (t) => {
+    const rego = `package envoy.authz
+
+allow := true if input.parsed_path[0] == "conflict"
+
+allow := {"allowed": false} if input.parsed_path[0] == "conflict"
+
+allow if {
+	input.parsed_path[0] == "divide"
+	1 / count(input.parsed_query) > 0
+}
+
+allow if {
+	input.parsed_path[0] == "token"
+	io.jwt.decode(input.parsed_path[1])
+}
+
+allow if {
+	input.parsed_path[0] == "number"
+	to_number(input.parsed_path[1]) > 0
+}
+
+allow := {"allowed": true, "headers": {"x-set": {"a"}}} if input.parsed_path[0] == "set"
+
+allow := {"allowed": true, "headers": {1: "x"}} if input.parsed_path[0] == "key"
+
+allow := {"allowed"} if input.parsed_path[0] == "sets"
+`
+    await using pair = await startPair({ rego, policy: { onUndefined: 'grpc_error', onError: 'grpc_error' } })
+    for (const [path, kind] of [
+      ['/conflict', 'failed'],
+      ['/divide', 'failed'],
+      ['/divide?a=1', 'ok'],
+      ['/token/nonsense', 'failed'],
+      ['/token/e30.e30.', 'ok'],
+      ['/number/x', 'failed'],
+      ['/number/1', 'ok'],
+      // A set is an array by the time that Envoy's answer is made of it.
+      ['/set', 'ok'],
+      ['/key', 'ok'],
+      ['/sets', 'failed'],
+    ] as const) {
+      const bytes = checkBytes({ path })
+      const [theirs, ours] = await Promise.all([pair.plugin.ask(bytes), pair.sluice.ask(bytes)])
+      t.equal(theirs.kind, kind, path)
+      t.ok(isSame(theirs, ours), path, { theirs, ours })
+      t.equal(ours.kind, kind, path)
+    }
+  },
+)
+
 t.test('a dry run lets go on what the plugin lets go on in one, with the same changes', async (t) => {
   await using pair = await startPair({
     rego: contractRego,

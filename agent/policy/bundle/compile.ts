@@ -29,15 +29,20 @@ const keptModules = 4
  * @param options.opa the program, looked for on the PATH.
  */
 export function createCompiler(
-  options: { readonly opa?: string; readonly timeoutMs?: number } = {},
+  options: {
+    readonly opa?: string
+    readonly timeoutMs?: number
+    /** Where the folders are made. */
+    readonly temporary?: string
+  } = {},
 ): Compile {
-  const { opa = 'opa', timeoutMs = 60_000 } = options
+  const { opa = 'opa', timeoutMs = 60_000, temporary = tmpdir() } = options
   const known = new Map<string, Buffer>()
   return async (bundles, { required, optional }) => {
     const key = digest(bundles, [...required, '', ...optional])
     let wasm = known.get(key)
     known.delete(key)
-    wasm ??= await inFolder(bundles, (folder) =>
+    wasm ??= await inFolder(temporary, bundles, (folder) =>
       build({ opa, timeoutMs, folder, names: [...bundles.keys()], required, optional }),
     )
     known.set(key, wasm)
@@ -112,10 +117,11 @@ function run(
 }
 
 async function inFolder(
+  temporary: string,
   bundles: ReadonlyMap<string, Snapshot>,
   work: (folder: string) => Promise<Buffer>,
 ): Promise<Buffer> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-opa-'))
+  const folder = await mkdtemp(join(temporary, 'sluice-opa-'))
   try {
     for (const [index, { manifest, rego }] of [...bundles.values()].entries()) {
       const written = {

@@ -79,7 +79,12 @@ export function readContents(members: Members, place: string, verification?: Ver
     manifest,
     data,
     wasm: readModules(members, manifest, place),
-    rego: new Map([...members].filter(([path]) => path.endsWith('.rego'))),
+    // Copies: they are kept for as long as the bundle is in force, and the archive that they are parts of is not.
+    rego: new Map(
+      [...members].flatMap(([path, content]) =>
+        path.endsWith('.rego') ? [[path, Buffer.from(content)]] : [],
+      ),
+    ),
     ...(signedBy && { signedBy }),
   }
 }
@@ -116,6 +121,7 @@ function readManifest(members: Members, place: string): Manifest {
 
 function readModules(members: Members, { wasm, roots }: Manifest, place: string): Map<string, Buffer> {
   const modules = new Map<string, Buffer>()
+  const copies = new Map<string, Buffer>()
   for (const { entrypoint, module } of wasm) {
     const path = module.replace(/^\/+/, '')
     const content = members.get(path)
@@ -124,7 +130,9 @@ function readModules(members: Members, { wasm, roots }: Manifest, place: string)
       refuse(place, '.manifest', `the entrypoint ${entrypoint}`, `one under the roots ${roots.join(', ')}`)
     if (modules.has(entrypoint))
       refuse(place, '.manifest', `the entrypoint ${entrypoint} twice`, 'one module for each entrypoint')
-    modules.set(entrypoint, content)
+    const copy = copies.get(path) ?? Buffer.from(content)
+    copies.set(path, copy)
+    modules.set(entrypoint, copy)
   }
   return modules
 }

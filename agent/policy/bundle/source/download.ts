@@ -109,6 +109,7 @@ export async function startDownload(
 
   async function turn(): Promise<void> {
     let hasFailed = true
+    const beganMs = performance.now()
     try {
       hasFailed = await ask()
     } catch (thrown) {
@@ -120,7 +121,9 @@ export async function startDownload(
     }
     if (stopping.signal.aborted) return
     const { minDelayMs, maxDelayMs } = source
-    let delayMs = isLongPolling ? 0 : minDelayMs + random() * (maxDelayMs - minDelayMs)
+    let delayMs = minDelayMs + random() * (maxDelayMs - minDelayMs)
+    // A server that says it holds requests and does not is not asked in a tight circle.
+    if (isLongPolling) delayMs = Math.max(0, minRetryMs - (performance.now() - beganMs))
     if (hasFailed) delayMs = Math.min(maxDelayMs, minRetryMs * 2 ** failures) * (0.8 + 0.4 * random())
     failures = hasFailed ? Math.min(failures + 1, 30) : 0
     timer = setTimeout(() => void turn(), delayMs).unref()

@@ -43,8 +43,9 @@ export async function readLoose(source: LooseSource): Promise<Snapshot> {
   const data: Draft = {}
   const take = (at: readonly string[], path: string, place: string, content: Buffer) => {
     if (path.endsWith('.rego')) {
-      // The path tells them apart and stands in what the compiler says; it never leaves the compiler's folder.
-      rego.set(place.replace(/^(\.{0,2}\/)+/, '').replaceAll('/../', '/_/'), content)
+      // A number tells them apart, the rest is for who reads what the compiler says; it never leaves its folder.
+      const parts = place.split('/').filter((part) => !['', '.', '..'].includes(part))
+      rego.set([`file-${rego.size + 1}`, ...parts].join('/'), content)
       return
     }
     const value = readDataFile(content, place, path)

@@ -205,3 +205,33 @@ t.test('files and a packed bundle make one policy, whose parts must not overlap'
   )
   t.match(opened.verdict(), { kind: 'allow' })
 })
+
+t.test('a file is never stale: it needs no server to confirm it', async (t) => {
+  using folder = temporaryFolder()
+  put(folder.path, { 'p.rego': 'package envoy.authz\n\nallow := true\n' })
+  let nowMs = 0
+  using policy = await openPolicy({
+    source: { file: folder.path },
+    decision,
+    compile,
+    clock: { nowMs: () => nowMs, monotonicUs: () => 0 },
+    stale: { afterSeconds: 10, isRefused: true },
+    onLoad: () => {},
+  })
+  nowMs = 1e12
+  t.equal(policy.staleForSeconds(), undefined)
+  t.match(policy.stage.request?.(validExchange()), { kind: 'allow' })
+})
+
+t.test('two files of one name do not hide one another', async (t) => {
+  using folder = temporaryFolder()
+  put(folder.path, {
+    'a/p.rego': 'package envoy.authz\n\nallow if data.envoy.authz.more\n',
+    'b/a/p.rego': 'package envoy.authz\n\nmore := true\n',
+  })
+  const at = (name: string) => join(folder.path, name)
+  using opened = await open({
+    bundles: [loose([at('a/p.rego'), at('b/../b/a/p.rego'), at('b/a/../a/p.rego')])],
+  })
+  t.match(opened.verdict(), { kind: 'allow' })
+})

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { messageOf } from '#base/errors.ts'
 import type { ServiceClient } from '../../service/service.ts'
 import { maxBundleBytes, readArchive } from '../archive.ts'
@@ -50,6 +51,8 @@ export async function startDownload(
   const stopping = new AbortController()
   let timer: NodeJS.Timeout | undefined
   let etag: string | undefined
+  /** Digest of what was taken last. */
+  let taken: string | undefined
   let isLongPolling = false
   let failures = 0
 
@@ -97,11 +100,19 @@ export async function startDownload(
     if (answer.status !== 200) throw new HttpFault(answer.status)
     isLongPolling =
       source.longPollingSeconds !== undefined && answer.headers['content-type'] === longPollingType
+    const digest = createHash('sha256').update(answer.body).digest('hex')
+    // Servers without entity tags send it each time; a change must not be made twice either.
+    if (digest === taken) {
+      etag = answer.headers.etag
+      listener.onConfirmed()
+      return false
+    }
     if (!(await offer(answer.body, url, answer.wireBytes))) {
       // What was refused may be a change to something that we have not got: the next answer must be whole.
       etag = undefined
       return true
     }
+    taken = digest
     etag = answer.headers.etag
     if (persist !== undefined) await keep(persist, answer.body)
     return false

@@ -306,3 +306,11 @@ t.test('a problem is over when the server confirms what is in force', async (t) 
     { name: 'authz', activeRevision: 'one', type: 'snapshot', sizeBytes: first.length },
   ])
 })
+
+t.test('what a server without entity tags sends again is not loaded again', async (t) => {
+  await using server = await startServer(bundle(first), bundle(first), bundle(first), bundle(second))
+  using opened = await open(server.url)
+  await inForce(opened.policy, 'two')
+  await eventually('more of the same', () => server.requests.length >= 6)
+  t.same(opened.loads, [{ revision: 'one' }, { revision: 'two' }])
+})

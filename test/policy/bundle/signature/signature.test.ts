@@ -328,8 +328,61 @@ t.test('space and the order of keys change nothing about canonical JSON, everyth
     }),
     { numRuns: 200 },
   )
+  fc.assert(
+    fc.property(
+      fc.oneof(fc.json(), fc.string(), fc.string({ unit: fc.constantFrom(...'[]{}",:\\ 01.-eE"u\n') })),
+      (text) => {
+        let isJson = true
+        try {
+          JSON.parse(text)
+        } catch {
+          isJson = false
+        }
+        if (!isJson) t.throws(() => canonicalJson(text), SyntaxError, text)
+        else t.same(JSON.parse(canonicalJson(text)), JSON.parse(text), text)
+      },
+    ),
+    { numRuns: 2000 },
+  )
   t.not(canonicalJson('[1.0]'), canonicalJson('[1]'))
-  t.throws(() => canonicalJson('[1'), SyntaxError)
+  for (const text of [
+    '[1',
+    '',
+    ' ',
+    '{',
+    '{"a":1,}',
+    '[1,]',
+    '{a:1}',
+    '{"a" 1}',
+    '01',
+    '1.',
+    '-',
+    '+1',
+    'nul',
+    'nulll',
+  ])
+    t.throws(() => canonicalJson(text), SyntaxError, text)
+  for (const text of [
+    '"',
+    '"a',
+    '"\\"',
+    '"\\x"',
+    '"\n"',
+    '"\\u12"',
+    '[1] 2',
+    "'a'",
+    '\u00a01',
+    '/**/1',
+    '[1}',
+    'Infinity',
+  ])
+    t.throws(() => canonicalJson(text), SyntaxError, text)
+  t.throws(() => canonicalJson('['.repeat(1e6)), RangeError)
+  t.equal(
+    canonicalJson(' {"b" : [ ] ,"a":{ }, "b":[ 1E5,-0.0 ,"\\\\" , "\\"" ]} '),
+    '{"a":{},"b":[1E5,-0.0,"\\\\","\\""]}',
+  )
+  t.equal(canonicalJson('{"\\u0061": 1, "a": 2, "__proto__": 3}'), '{"__proto__":3,"a":2}')
 })
 
 t.test('data in YAML is digested as opa does it', async (t) => {

@@ -7,6 +7,7 @@ import { type PatchOperation, readPatch } from './patch.ts'
 import { refuse } from './refuse.ts'
 import { dataOutside, isUnder, overlapIn, plainRoot } from './roots.ts'
 import { type SignedBy, signaturesMember, type Verification, verifyBundle } from './signature/signature.ts'
+import { verifyApart } from './signature/verify-thread.ts'
 
 /** What a bundle says of itself. */
 export interface Manifest {
@@ -49,10 +50,16 @@ const manifestSchema = z.looseObject({
  * Reads a bundle. With `verification` it must be signed, unless that makes the signature optional; without, it must not
  * be, for nobody could tell what the signature is worth.
  *
+ * @param vouched who was found to vouch for it, where that was verified before.
  * @throws SluiceError naming the bundle and the member.
  * @see https://www.openpolicyagent.org/docs/management-bundles#bundle-file-format
  */
-export function readContents(members: Members, place: string, verification?: Verification): Snapshot | Delta {
+export function readContents(
+  members: Members,
+  place: string,
+  verification?: Verification,
+  vouched?: SignedBy,
+): Snapshot | Delta {
   const isSigned = members.has(signaturesMember)
   if (isSigned && verification === undefined)
     refuse(place, signaturesMember, 'a signature', 'an unsigned bundle: no key to verify with is configured')
@@ -67,8 +74,8 @@ export function readContents(members: Members, place: string, verification?: Ver
     return readDelta(members, place)
   }
   // Before anything in it is believed.
-  const mustVerify = verification !== undefined && (isSigned || verification.isOptional !== true)
-  const signedBy = mustVerify ? verifyBundle(members, verification, place) : undefined
+  const signedBy =
+    vouched ?? (mustVerify(members, verification) ? verifyBundle(members, verification, place) : undefined)
   const manifest = readManifest(members, place)
   const data = readData(members, place)
   const outside = dataOutside(manifest.roots, data)
@@ -87,6 +94,23 @@ export function readContents(members: Members, place: string, verification?: Ver
     ),
     ...(signedBy && { signedBy }),
   }
+}
+
+/** The same, verified without holding up who is to be answered meanwhile. */
+export async function verifiedContents(
+  members: Members,
+  place: string,
+  verification?: Verification,
+): Promise<Snapshot | Delta> {
+  const vouched = mustVerify(members, verification)
+    ? await verifyApart(members, verification, place)
+    : undefined
+  return readContents(members, place, verification, vouched)
+}
+
+function mustVerify(members: Members, verification: Verification | undefined): verification is Verification {
+  if (verification === undefined || members.has('patch.json')) return false
+  return members.has(signaturesMember) || verification.isOptional !== true
 }
 
 function readDelta(members: Members, place: string): Delta {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { messageOf } from '#base/errors.ts'
 import type { ServiceClient } from '../../service/service.ts'
 import { maxBundleBytes, readArchive } from '../archive.ts'
-import { readContents } from '../contents.ts'
+import { verifiedContents } from '../contents.ts'
 import { keep, readKept } from '../persist.ts'
 import type { Listener, SourceBase } from './source.ts'
 
@@ -62,7 +62,8 @@ export async function startDownload(
       place,
       read: async () => {
         const verification = source.verification?.()
-        const contents = readContents(await readArchive(bytes, place, sizeLimitBytes), place, verification)
+        const members = await readArchive(bytes, place, sizeLimitBytes)
+        const contents = await verifiedContents(members, place, verification)
         // The changes could not be kept, and what is kept must be what is in force.
         if (contents.kind === 'delta' && persist !== undefined)
           throw new Error(`${place}: a delta bundle; expected a snapshot, because bundles are kept (persist)`)

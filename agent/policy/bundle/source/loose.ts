@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { matchesGlob } from 'node:path'
 import { isJsonObject, type JsonObject } from '#base/json.ts'
+import type { Look } from '#base/watch.ts'
 import { maxBundleBytes } from '../archive.ts'
 import type { Snapshot } from '../contents.ts'
 import { readDataFile } from '../data-file.ts'
@@ -28,14 +29,15 @@ export async function startLoose(
   intervalMs?: number,
 ): Promise<Disposable> {
   const paths = source.paths.map((each) => prefixed(each).path)
-  const load = () => offerStable(paths, listener, () => readLoose(source))
-  const watch = watching(source.isWatched ? paths : [], () => void load(), intervalMs)
+  const load = () => offerStable(paths, look, listener, () => readLoose(source))
+  const watch = watching(source.isWatched ? paths : [], look, () => void load(), intervalMs)
   await load()
   return watch
 }
 
 const isData = (path: string) => /\.(json|ya?ml)$/.test(path)
 const isLoose = (path: string) => isData(path) || path.endsWith('.rego')
+const look: Look = { isDeep: true, isWanted: isLoose }
 
 /** @throws SluiceError naming the file. */
 export async function readLoose(source: LooseSource): Promise<Snapshot> {

@@ -151,6 +151,13 @@ t.test('changes in nested folders take effect, what is half written does not', a
   put(folder.path, { 'deep/er/more.rego': 'package envoy.authz\n\nallow if' })
   await eventually('the refusal', () => opened.loads.some(({ problem }) => /more\.rego/.test(problem ?? '')))
   t.match(opened.verdict(), { kind: 'allow' })
+  const loads = opened.loads.length
+  put(folder.path, {
+    'deep/er/log.txt': 'nothing that a bundle has',
+    'deep/er/data.json': '{"open": true, "x": 1}',
+  })
+  await eventually('one more look', () => opened.loads.length > loads)
+  put(folder.path, { 'deep/er/log.txt': 'and again' })
   rmSync(join(folder.path, 'deep'), { recursive: true })
   await eventually('what is gone', () => (opened.verdict() as { kind?: string }).kind === 'deny')
 })

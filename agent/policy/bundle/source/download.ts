@@ -47,7 +47,9 @@ export async function startDownload(
   random: () => number = Math.random,
 ): Promise<Disposable> {
   const { client, resource, persist, sizeLimitBytes = maxBundleBytes } = source
-  const url = client.urlOf(resource).href
+  const { origin, pathname } = client.urlOf(resource)
+  // Without the query: signed URLs have their secret there, and this stands in the log.
+  const url = `${origin}${pathname}`
   const stopping = new AbortController()
   let timer: NodeJS.Timeout | undefined
   let etag: string | undefined

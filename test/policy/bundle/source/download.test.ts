@@ -314,3 +314,19 @@ t.test('what a server without entity tags sends again is not loaded again', asyn
   await eventually('more of the same', () => server.requests.length >= 6)
   t.same(opened.loads, [{ revision: 'one' }, { revision: 'two' }])
 })
+
+t.test('what a signed URL has in its query is never told', async (t) => {
+  const resource = 'bundles/authz?sig=secret'
+  await using server = await startServer(
+    status(500),
+    status(302, { location: '?sig=secret' }),
+    bundle(Buffer.from('junk')),
+    (_, response) => void response.destroy(),
+    bundle(first),
+  )
+  using opened = await open(server.url, { resource })
+  await inForce(opened.policy, 'one')
+  t.equal(server.requests[0]?.url, `/${resource}`)
+  t.ok(opened.loads.length >= 3)
+  t.notMatch(JSON.stringify(opened.loads), /secret/)
+})

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SluiceError } from '#base/errors.ts'
+import { refusedBuiltins } from '../builtins/builtins.ts'
 import { type Members, readArchive } from './archive.ts'
 import type { Snapshot } from './contents.ts'
 
@@ -95,8 +96,18 @@ async function build(task: Build): Promise<Buffer> {
     code: 'policy_compilation_failed',
     place: of,
     found: told.trim().slice(0, 4000) || `opa build ended with ${code}`,
-    expected: `Rego that opa build -t wasm compiles within ${task.timeoutMs / 1000} s`,
+    expected: [
+      `Rego that opa build -t wasm compiles within ${task.timeoutMs / 1000} s`,
+      ...hintsFor(said),
+    ].join('; '),
   })
+}
+
+/** What to do instead of calling a builtin that no policy may call. */
+function hintsFor(said: string): string[] {
+  return [...refusedBuiltins].flatMap(([name, hint]) =>
+    said.includes(`undefined function ${name}`) ? [`instead of ${name}, ${hint}`] : [],
+  )
 }
 
 /** Never rejects: what the program says is judged by who asked. `code` is absent when all went well. */

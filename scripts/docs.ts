@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { configSchema } from '#config/schema.ts'
 import { reasons } from '#decision/reasons.ts'
-import { modelRouteSpec, quotaPolicySpec, tenantSpec } from '#resources/schema.ts'
+import { accessPolicySpec, modelRouteSpec, quotaPolicySpec, tenantSpec } from '#resources/schema.ts'
 
 const { values } = parseArgs({ options: { out: { type: 'string' } } })
 const docs = values.out ?? join(import.meta.dirname, '..', 'docs')
@@ -103,6 +103,9 @@ ${table(quotaPolicySpec)}
 
 ## ModelRoute
 ${table(modelRouteSpec)}
+
+## AccessPolicy
+${table(accessPolicySpec)}
 `,
   'reasons.md': `# Reasons
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { openAudit } from '#audit/audit.ts'
 import { SluiceError } from '#base/errors.ts'
 import { type Config, loadConfig } from '#config/config.ts'
@@ -8,7 +8,7 @@ import { createPipeline } from '#decision/pipeline.ts'
 import type { Stage } from '#decision/stage.ts'
 import { startEnvoyServer } from '#envoy/envoy.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
-import { createInferenceStage } from '#inference/inference.ts'
+import { createInferenceStage, tensorFacts } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import { openRateLimits } from '#limits/rls/rls.ts'
 import { createTenantCeiling, dryRun, openPolicy } from '#policy/policy.ts'
@@ -34,11 +34,14 @@ export function agentCommand(): Command {
     .option('-a, --addr <address>', "accepted for OPA's sake: its REST API is not served")
     .option('--diagnostic-addr <address>', 'where /health, /livez, /readyz and /metrics are')
     .option('--profile <profile>', 'standard or production')
+    .addOption(
+      new Option('--policy-isolation <mode>', 'goes before policy.isolation').choices(['none', 'worker']),
+    )
     .option('--log-level <level>', 'debug, info, warn or error')
     .argument('[paths...]', 'Rego and data, or bundles, as opa run takes them')
     .action(
       orFail(async (paths: readonly string[], options: AgentOptions) => {
-        const start = chosenStart(paths, options)
+        const start = isolated(chosenStart(paths, options), options.policyIsolation)
         const log = createLogger(start.config.log.level)
         for (const warning of start.warnings) log.warn(warning)
         await using agent = await startAgent(start.config, log, start)
@@ -55,10 +58,19 @@ function collected(value: string, before: readonly string[] = []): readonly stri
 
 interface AgentOptions extends OpaOptions {
   readonly config?: string
+  readonly policyIsolation?: 'none' | 'worker'
+}
+
+type Start = ReturnType<typeof startFromOpa>
+
+function isolated(start: Start, isolation: AgentOptions['policyIsolation']): Start {
+  const { policy } = start.config
+  if (isolation === undefined || policy === undefined) return start
+  return { ...start, config: { ...start.config, policy: { ...policy, isolation } } }
 }
 
 /** By our own configuration or by OPA's, never by both. */
-function chosenStart(paths: readonly string[], options: AgentOptions): ReturnType<typeof startFromOpa> {
+function chosenStart(paths: readonly string[], options: AgentOptions): Start {
   const isOpa = isOpaStart(paths, options)
   if ((options.config !== undefined) === isOpa)
     throw new SluiceError({
@@ -104,6 +116,28 @@ async function startAgent(
     opening.use(
       await openPolicy({
         ...policyOptions(config.policy, config.profile, loose),
+        ...(config.policy.response && {
+          answer: {
+            decision: config.policy.response.decision ?? config.policy.decision,
+            body: config.policy.response.body,
+            tensorsOf: tensorFacts,
+          },
+        }),
+        ...(config.policy.candidate && {
+          candidate: {
+            source: { file: config.policy.candidate.bundle },
+            samplePpm: Math.round(config.policy.candidate.samplePercent * 10_000),
+            onLoad: loaded('policy_candidate'),
+            onOutcome: metrics.candidateCompared,
+          },
+        }),
+        ...(config.policy.isolation === 'worker' && {
+          isolation: {
+            deadlineMs: config.policy.evaluationDeadlineMs,
+            onEnded: (why: string) => log.error({ why }, 'the thread of the policy was ended'),
+          },
+        }),
+        onShadow: metrics.shadowed,
         onLoad: loaded('policy'),
       }),
     )

@@ -66,7 +66,7 @@ export function startFromOpa(
   return {
     config: {
       ...config,
-      policy: { onStale: 'warn', ...config.policy, ...policy },
+      policy: { onStale: 'warn', isolation: 'none', evaluationDeadlineMs: 100, ...config.policy, ...policy },
       listen: { ...config.listen, agent },
     },
     loose,

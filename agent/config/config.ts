@@ -36,6 +36,8 @@ export function loadConfig(path: string): Config {
 export function missingFiles(config: Config): Fault[] {
   const { policy, resources, rateLimit, envoy } = config
   const named: (readonly [place: string, path: string, kind: 'file' | 'directory'])[] = []
+  if (policy?.candidate)
+    named.push(['policy.candidate.bundle', policy.candidate.bundle, kindOf(policy.candidate.bundle)])
   if (policy?.bundle !== undefined) named.push(['policy.bundle', policy.bundle, kindOf(policy.bundle)])
   for (const [place, path] of opaFiles(policy?.opa)) named.push([`policy.opa.${place}`, path, 'file'])
   for (const [id, { file }] of Object.entries(policy?.verification?.keys ?? {}))
@@ -70,6 +72,9 @@ function withAbsolutePaths(config: Config, folder: string): Config {
         ...config.policy,
         ...(config.policy.bundle !== undefined && { bundle: file(config.policy.bundle) }),
         ...(config.policy.opa && { opa: withAbsoluteOpaPaths(config.policy.opa, file) }),
+        ...(config.policy.candidate && {
+          candidate: { ...config.policy.candidate, bundle: file(config.policy.candidate.bundle) },
+        }),
         ...(config.policy.verification && {
           verification: {
             ...config.policy.verification,

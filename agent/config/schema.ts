@@ -15,6 +15,7 @@ const listenAddress = withPort(
 const hostPort = withPort(/^([^\s:[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'host:port')
 const zone = z.string().regex(/^[A-Z0-9]+(-[A-Z0-9]+)*$/, 'a zone such as AE, AE-DIFC or GCC')
 const path = z.string().min(1)
+const decisionPath = z.string().regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as envoy/authz/allow')
 
 const shape = z.strictObject({
   profile: z
@@ -43,10 +44,39 @@ const shape = z.strictObject({
         .describe(
           "OPA's own configuration, in its spelling: bundles from servers or files, instead of `bundle`.",
         ),
-      decision: z
-        .string()
-        .regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as envoy/authz/allow')
-        .default('envoy/authz/allow'),
+      decision: decisionPath.default('envoy/authz/allow'),
+      response: z
+        .strictObject({
+          decision: decisionPath
+            .optional()
+            .describe(
+              'What is asked about an answer; `policy.decision` if absent. See `input.serving.phase`.',
+            ),
+          body: z
+            .enum(['none', 'summary', 'json'])
+            .default('none')
+            .describe(
+              'What policy sees of an answer: nothing of the body, its tensors without their contents, or its JSON as well. Only what is shown can be redacted.',
+            ),
+        })
+        .optional()
+        .describe('Ask policy about answers too (ext_proc only).'),
+      candidate: z
+        .strictObject({
+          bundle: path.describe(
+            'A bundle (.tar.gz, or a folder laid out like one), watched, verified as the one in force.',
+          ),
+          samplePercent: z
+            .number()
+            .gt(0)
+            .max(100)
+            .default(100)
+            .describe('How many of the decisions are compared.'),
+        })
+        .optional()
+        .describe(
+          'A policy that is asked beside the one in force: differences are counted and logged, never enforced.',
+        ),
       verification: z
         .strictObject({
           keys: z
@@ -73,6 +103,18 @@ const shape = z.strictObject({
         .describe(
           'Only a bundle signed with one of these keys takes effect. For `bundle`; `opa` has keys of its own.',
         ),
+      isolation: z
+        .enum(['none', 'worker'])
+        .default('none')
+        .describe(
+          'worker: evaluate in a thread of its own, which is ended with an evaluation that takes too long. Costs some 60 µs a decision.',
+        ),
+      evaluationDeadlineMs: z
+        .int()
+        .min(1)
+        .max(60_000)
+        .default(100)
+        .describe('How long an evaluation may take where it is isolated.'),
       staleAfterSeconds: z
         .int()
         .min(10)

@@ -1,14 +1,19 @@
 import { type Clock, systemClock } from '#base/clock.ts'
+import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
-import { failure } from '#decision/verdict.ts'
-import { openBundles } from './bundle/bundles.ts'
-import { type Compile, createCompiler } from './bundle/compile.ts'
+import { failure, type Verdict } from '#decision/verdict.ts'
+import { type Active, type OnLoad, openActive, revisionOf } from './active.ts'
+import { type Compiler, createCompiler } from './bundle/compile.ts'
 import type { Rigour } from './bundle/freshness.ts'
 import type { Verification } from './bundle/signature/signature.ts'
 import type { BundleSource } from './bundle/source/source.ts'
 import type { BundleStatus } from './bundle/status.ts'
-import { type Active, decide, revisionOf } from './decide.ts'
+import { type AnswerOptions, decideAnswer, decideRequest } from './decide.ts'
 import type { DecisionSink } from './decided.ts'
+import { type StartEngine, startEngine } from './engine/engine.ts'
+import { startIsolatedEngine } from './engine/isolated/isolated.ts'
+import { type CandidateOutcome, createCandidate } from './shadow/candidate.ts'
+import { createShadowQueue } from './shadow/queue.ts'
 
 export type { RevisionOrder } from './bundle/freshness.ts'
 export type { SignatureAlgorithm, Verification } from './bundle/signature/signature.ts'
@@ -26,7 +31,7 @@ export interface PolicyStatus {
   readonly lastError?: string
 }
 
-export interface Policy extends Disposable {
+export interface Policy extends AsyncDisposable {
   readonly stage: Stage
   status(): PolicyStatus
   /** Of each bundle, as status reports have it. */
@@ -37,77 +42,114 @@ export interface Policy extends Disposable {
   staleForSeconds(): number | undefined
 }
 
-/** What OPA compiles for its own use where a bundle has it. */
-const systemDecisions = ['system/log/mask', 'system/log/drop']
+export type PolicySource = { readonly file: string } | { readonly bundles: readonly BundleSource[] }
 
-/**
- * Loads bundles, from files that are watched or servers that are asked again and again. A new set is checked whole before
- * it takes effect, at once; a bad one is refused and the last good one stays. Resolves when what is there at the start
- * without a server has been looked at.
- */
-export async function openPolicy(options: {
-  readonly source: { readonly file: string } | { readonly bundles: readonly BundleSource[] }
+/** A policy that is asked beside the one in force and never enforced. */
+export interface CandidateOptions {
+  readonly source: PolicySource
+  /** How many of the decisions are compared, parts per million. */
+  readonly samplePpm: number
+  readonly onLoad: OnLoad
+  readonly onOutcome: (outcome: CandidateOutcome) => void
+}
+
+export interface PolicyOptions {
+  readonly source: PolicySource
   /** The decision's path, for example `envoy/authz/allow`. */
   readonly decision: string
-  /** For the bundle in `source.file`: keys that it must be signed with. */
+  /** What is asked about answers, on ext_proc; without it answers pass. */
+  readonly answer?: AnswerOptions
+  readonly candidate?: CandidateOptions
+  /** For bundles in `source.file`: keys that they must be signed with. */
   readonly verification?: () => Verification
   readonly rigour?: Rigour
   /** How long bundles may go without a word from their servers, and whether requests are refused from then on. */
   readonly stale?: { readonly afterSeconds: number; readonly isRefused: boolean }
-  readonly compile?: Compile
+  readonly compiler?: Compiler
+  /** Evaluate in a thread of its own, which is ended with an evaluation that takes longer than this. */
+  readonly isolation?: { readonly deadlineMs: number; readonly onEnded: (why: string) => void } | undefined
   readonly clock?: Clock
   readonly watchIntervalMs?: number
-  /** Told of each load: the revision in force, and why what was read is not. */
-  readonly onLoad: (load: { readonly revision?: string; readonly problem?: string }) => void
+  readonly onLoad: OnLoad
   /** Told of each evaluation, for the decision log. */
   readonly sink?: DecisionSink
-}): Promise<Policy> {
-  const { source, decision, clock = systemClock, onLoad, stale } = options
-  let active: Active | undefined
-  const tell = (problem: string | undefined) =>
-    onLoad({ ...(active && { revision: revisionOf(active) }), ...(problem !== undefined && { problem }) })
-  const bundles = await openBundles({
-    sources: 'file' in source ? [fileSource(source.file, options.verification)] : source.bundles,
-    wanted: { decisions: [decision], optional: systemDecisions },
-    rigour: options.rigour ?? { isProduction: false },
-    compile: options.compile ?? createCompiler(),
+  /** Told of what an AccessPolicy in shadow mode would have done. */
+  readonly onShadow?: (policy: string, kind: Verdict['kind']) => void
+}
+
+/** Opens the policy stage. Resolves when what is there at the start without a server has been looked at. */
+export async function openPolicy(options: PolicyOptions): Promise<Policy> {
+  const { decision, answer, clock = systemClock, sink, onShadow = () => {}, stale, candidate } = options
+  await using opening = new AsyncDisposableStack()
+  const compiler = options.compiler ?? createCompiler()
+  const open = (source: PolicySource, onLoad: OnLoad) =>
+    openActive({
+      sources: 'file' in source ? [fileSource(source.file, options.verification)] : source.bundles,
+      decisions: [...new Set([decision, ...(answer ? [answer.decision] : [])])],
+      rigour: options.rigour ?? { isProduction: false },
+      compiler,
+      start: starter(options.isolation),
+      clock,
+      watchIntervalMs: options.watchIntervalMs,
+      onLoad,
+    })
+  const live = opening.use(await open(options.source, options.onLoad))
+  const queue = createShadowQueue()
+  const candidateSource = candidate && opening.use(await open(candidate.source, candidate.onLoad))
+  const deciding = {
+    decision,
     clock,
-    watchIntervalMs: options.watchIntervalMs,
-    onSet: ({ engine, revisions }, problem) => {
-      active = { engine, revisions, activatedAtMs: clock.nowMs() }
-      tell(problem)
-    },
-    onProblem: tell,
-  })
+    sink,
+    queue,
+    onShadow,
+    candidate:
+      candidate &&
+      createCandidate({
+        current: () => candidateSource?.current(),
+        samplePpm: candidate.samplePpm,
+        queue,
+        clock,
+        sink,
+        onOutcome: candidate.onOutcome,
+      }),
+  }
   const staleForSeconds = () => {
     if (stale === undefined) return undefined
-    const seconds = (clock.nowMs() - bundles.confirmedAtMs()) / 1000
+    const seconds = (clock.nowMs() - live.confirmedAtMs()) / 1000
     return seconds > stale.afterSeconds ? seconds : undefined
   }
-
+  const inForce = (decide: (active: Active) => Verdict | Promise<Verdict>) => {
+    const active = live.current()
+    if (active === undefined) return failure('policy_not_loaded', live.problem())
+    if (stale?.isRefused && staleForSeconds() !== undefined) return failure('policy_stale', live.problem())
+    return decide(active)
+  }
+  const owned = opening.move()
   return {
     stage: {
       name: 'policy',
       failureReason: 'policy_failed',
-      request: (x) => {
-        if (active === undefined) return failure('policy_not_loaded', bundles.problem())
-        if (stale?.isRefused && staleForSeconds() !== undefined)
-          return failure('policy_stale', bundles.problem())
-        return decide(active, x, { decision, clock, sink: options.sink })
-      },
+      request: (x) => inForce((active) => decideRequest(active, x, deciding)),
+      ...(answer && {
+        response: (x: Exchange) => inForce((active) => decideAnswer(active, x, { ...deciding, answer })),
+      }),
     },
     status: () => {
-      const problem = bundles.problem()
+      const [active, problem] = [live.current(), live.problem()]
       return {
         ...(active && { revision: revisionOf(active), activatedAtMs: active.activatedAtMs }),
         ...(problem !== undefined && { lastError: problem }),
       }
     },
-    bundles: () => bundles.status(),
-    isReady: () => active !== undefined,
+    bundles: () => live.bundles(),
+    isReady: () => live.current() !== undefined,
     staleForSeconds,
-    [Symbol.dispose]: () => bundles[Symbol.dispose](),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+function starter(isolation: PolicyOptions['isolation']): StartEngine {
+  return isolation === undefined ? startEngine : (prepared) => startIsolatedEngine(prepared, isolation)
 }
 
 /** The only bundle, where OPA would have names for several. */

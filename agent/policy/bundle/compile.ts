@@ -9,15 +9,28 @@ import { refusedBuiltins } from '../builtins/builtins.ts'
 import { type Members, readArchive } from './archive.ts'
 import type { Snapshot } from './contents.ts'
 
-/** Makes one module of the Rego of bundles that bring none. */
-export type Compile = (
-  bundles: ReadonlyMap<string, Snapshot>,
-  entrypoints: {
-    readonly required: readonly string[]
-    /** Compiled where the bundles have them. */
-    readonly optional: readonly string[]
-  },
-) => Promise<Buffer>
+/** Makes modules of the Rego of bundles that bring none. */
+export interface Compiler {
+  compile(
+    bundles: ReadonlyMap<string, Snapshot>,
+    entrypoints: {
+      readonly required: readonly string[]
+      /** Compiled where the bundles have them. */
+      readonly optional: readonly string[]
+    },
+  ): Promise<Uint8Array>
+  readonly settings: CompilerSettings
+  /** What was compiled lately, oldest first. */
+  readonly known: Map<string, Uint8Array>
+}
+
+export interface CompilerSettings {
+  /** The program, looked for on the PATH. */
+  readonly opa: string
+  readonly timeoutMs: number
+  /** Where the folders are made. */
+  readonly temporary: string
+}
 
 const capabilities = fileURLToPath(new URL('../../../policies/capabilities.json', import.meta.url))
 /** A poll brings new data far oftener than new Rego. */
@@ -27,28 +40,28 @@ const keptModules = 4
  * Compiles with the `opa` CLI, in a process of its own and a folder that is removed whatever happens. What was compiled
  * lately is not compiled again. Data has no part in it: it is not copied, and a new value costs no compilation.
  *
- * @param options.opa the program, looked for on the PATH.
+ * @param known what was compiled before, perhaps by another thread.
  */
 export function createCompiler(
-  options: {
-    readonly opa?: string
-    readonly timeoutMs?: number
-    /** Where the folders are made. */
-    readonly temporary?: string
-  } = {},
-): Compile {
-  const { opa = 'opa', timeoutMs = 60_000, temporary = tmpdir() } = options
-  const known = new Map<string, Buffer>()
-  return async (bundles, { required, optional }) => {
-    const key = digest(bundles, [...required, '', ...optional])
-    let wasm = known.get(key)
-    known.delete(key)
-    wasm ??= await inFolder(temporary, bundles, (folder) =>
-      build({ opa, timeoutMs, folder, names: [...bundles.keys()], required, optional }),
-    )
-    known.set(key, wasm)
-    for (const oldest of [...known.keys()].slice(0, -keptModules)) known.delete(oldest)
-    return wasm
+  options: Partial<CompilerSettings> = {},
+  known: ReadonlyMap<string, Uint8Array> = new Map(),
+): Compiler {
+  const settings = { opa: 'opa', timeoutMs: 60_000, temporary: tmpdir(), ...options }
+  const kept = new Map(known)
+  return {
+    settings,
+    known: kept,
+    compile: async (bundles, { required, optional }) => {
+      const key = digest(bundles, [...required, '', ...optional])
+      let wasm = kept.get(key)
+      kept.delete(key)
+      wasm ??= await inFolder(settings.temporary, bundles, (folder) =>
+        build({ ...settings, folder, names: [...bundles.keys()], required, optional }),
+      )
+      kept.set(key, wasm)
+      for (const oldest of [...kept.keys()].slice(0, -keptModules)) kept.delete(oldest)
+      return wasm
+    },
   }
 }
 

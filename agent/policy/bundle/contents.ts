@@ -7,7 +7,6 @@ import { type PatchOperation, readPatch } from './patch.ts'
 import { refuse } from './refuse.ts'
 import { dataOutside, isUnder, overlapIn, plainRoot } from './roots.ts'
 import { type SignedBy, signaturesMember, type Verification, verifyBundle } from './signature/signature.ts'
-import { verifyApart } from './signature/verify-thread.ts'
 
 /** What a bundle says of itself. */
 export interface Manifest {
@@ -50,20 +49,14 @@ const manifestSchema = z.looseObject({
  * Reads a bundle. With `verification` it must be signed, unless that makes the signature optional; without, it must not
  * be, for nobody could tell what the signature is worth.
  *
- * @param vouched who was found to vouch for it, where that was verified before.
  * @throws SluiceError naming the bundle and the member.
  * @see https://www.openpolicyagent.org/docs/management-bundles#bundle-file-format
  */
-export function readContents(
-  members: Members,
-  place: string,
-  verification?: Verification,
-  vouched?: SignedBy,
-): Snapshot | Delta {
+export function readContents(members: Members, place: string, verification?: Verification): Snapshot | Delta {
   const isSigned = members.has(signaturesMember)
   if (isSigned && verification === undefined)
     refuse(place, signaturesMember, 'a signature', 'an unsigned bundle: no key to verify with is configured')
-  const patch = [...members.keys()].find((path) => /(^|\/)patch\.json$/.test(path))
+  const patch = patchIn(members)
   if (patch !== undefined) {
     if (patch !== 'patch.json') refuse(place, patch, 'a patch in a folder', 'patch.json at the top')
     // OPA signs no delta bundle, and takes none where it demands signatures.
@@ -74,8 +67,8 @@ export function readContents(
     return readDelta(members, place)
   }
   // Before anything in it is believed.
-  const signedBy =
-    vouched ?? (mustVerify(members, verification) ? verifyBundle(members, verification, place) : undefined)
+  const mustVerify = verification !== undefined && (isSigned || verification.isOptional !== true)
+  const signedBy = mustVerify ? verifyBundle(members, verification, place) : undefined
   const manifest = readManifest(members, place)
   const data = readData(members, place)
   const outside = dataOutside(manifest.roots, data)
@@ -86,31 +79,18 @@ export function readContents(
     manifest,
     data,
     wasm: readModules(members, manifest, place),
-    // Copies: they are kept for as long as the bundle is in force, and the archive that they are parts of is not.
-    rego: new Map(
-      [...members].flatMap(([path, content]) =>
-        path.endsWith('.rego') ? [[path, Buffer.from(content)]] : [],
-      ),
-    ),
+    rego: new Map([...members].filter(([path]) => path.endsWith('.rego'))),
     ...(signedBy && { signedBy }),
   }
 }
 
-/** The same, verified without holding up who is to be answered meanwhile. */
-export async function verifiedContents(
-  members: Members,
-  place: string,
-  verification?: Verification,
-): Promise<Snapshot | Delta> {
-  const vouched = mustVerify(members, verification)
-    ? await verifyApart(members, verification, place)
-    : undefined
-  return readContents(members, place, verification, vouched)
+/** Whether it is a change to a bundle, by what it has. */
+export function isDelta(members: Members): boolean {
+  return patchIn(members) !== undefined
 }
 
-function mustVerify(members: Members, verification: Verification | undefined): verification is Verification {
-  if (verification === undefined || members.has('patch.json')) return false
-  return members.has(signaturesMember) || verification.isOptional !== true
+function patchIn(members: Members): string | undefined {
+  return [...members.keys()].find((path) => /(^|\/)patch\.json$/.test(path))
 }
 
 function readDelta(members: Members, place: string): Delta {
@@ -145,7 +125,6 @@ function readManifest(members: Members, place: string): Manifest {
 
 function readModules(members: Members, { wasm, roots }: Manifest, place: string): Map<string, Buffer> {
   const modules = new Map<string, Buffer>()
-  const copies = new Map<string, Buffer>()
   for (const { entrypoint, module } of wasm) {
     const path = module.replace(/^\/+/, '')
     const content = members.get(path)
@@ -154,9 +133,7 @@ function readModules(members: Members, { wasm, roots }: Manifest, place: string)
       refuse(place, '.manifest', `the entrypoint ${entrypoint}`, `one under the roots ${roots.join(', ')}`)
     if (modules.has(entrypoint))
       refuse(place, '.manifest', `the entrypoint ${entrypoint} twice`, 'one module for each entrypoint')
-    const copy = copies.get(path) ?? Buffer.from(content)
-    copies.set(path, copy)
-    modules.set(entrypoint, copy)
+    modules.set(entrypoint, content)
   }
   return modules
 }

@@ -1,6 +1,7 @@
 import { messageOf, SluiceError } from '#base/errors.ts'
 import { builtins, refusedBuiltins } from '../builtins/builtins.ts'
 import type { BridgeExports } from './bridge.ts'
+import { declaredPages } from './declared-memory.ts'
 import { ModuleMemory } from './memory.ts'
 
 /** What the runtime in a module offers. @see https://www.openpolicyagent.org/docs/wasm */
@@ -25,6 +26,8 @@ export interface PolicyExports extends BridgeExports {
 export interface PolicyModule {
   readonly module: WebAssembly.Module
   readonly minorVersion: number
+  /** Pages that an instance needs before there is any data. */
+  readonly pages: number
   /** Entrypoints by name, `envoy/authz/allow`. */
   readonly entrypoints: ReadonlyMap<string, number>
   /** Names of the host functions it calls, by their number. */
@@ -65,8 +68,9 @@ export function compilePolicyModule(wasm: Uint8Array, place: string): PolicyModu
   let names: Readonly<Record<string, number>>
   let entrypoints: Readonly<Record<string, number>>
   let minorVersion: number
+  const pages = declaredPages(wasm) + initialPages
   try {
-    const { exports, memory } = instantiate(module, host)
+    const { exports, memory } = instantiate(module, host, { initial: pages, maximum: maxDataPages })
     const major = exports.opa_wasm_abi_version?.value
     minorVersion = exports.opa_wasm_abi_minor_version?.value
     if (major !== 1 || !(minorVersion >= 2))
@@ -86,23 +90,32 @@ export function compilePolicyModule(wasm: Uint8Array, place: string): PolicyModu
     )
     throw refuse(`needs ${hints.join(', ')}`, 'only builtins of policies/capabilities.json')
   }
-  return { module, minorVersion, entrypoints: new Map(Object.entries(entrypoints)), builtins: needed }
+  return { module, minorVersion, pages, entrypoints: new Map(Object.entries(entrypoints)), builtins: needed }
 }
 
-/** 256 MiB: about 13 MB of JSON data, as the runtime lays it out. */
-const maxPages = 4096
+/** 1 GiB: about 50 MB of JSON data, as the runtime lays it out. */
+export const maxDataPages = 16_384
 const initialPages = 8
 
-/** One instance with a memory of its own. @throws WebAssembly.LinkError */
+/** One instance, with a memory of its own unless one is given. @throws WebAssembly.LinkError */
 export function instantiate(
   module: WebAssembly.Module,
   host: HostFunctions,
+  {
+    initial,
+    maximum,
+    memory: given,
+  }: {
+    readonly initial: number
+    readonly maximum: number
+    readonly memory?: WebAssembly.Memory | undefined
+  },
 ): {
   readonly exports: PolicyExports
   readonly memory: ModuleMemory
   readonly instance: WebAssembly.Instance
 } {
-  const memory = new ModuleMemory(new WebAssembly.Memory({ initial: initialPages, maximum: maxPages }))
+  const memory = new ModuleMemory(given ?? new WebAssembly.Memory({ initial, maximum }))
   // A function for each number of operands: the runtime calls the one that fits, and rest parameters cost an array anyway.
   const instance = new WebAssembly.Instance(module, {
     env: {

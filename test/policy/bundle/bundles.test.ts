@@ -5,10 +5,11 @@ import { gunzipSync } from 'node:zlib'
 import t from 'tap'
 import type { JsonObject } from '#base/json.ts'
 import { type BundleSet, openBundles } from '#policy/bundle/bundles.ts'
-import { type Compile, createCompiler } from '#policy/bundle/compile.ts'
+import { type Compiler, createCompiler } from '#policy/bundle/compile.ts'
 import type { Rigour } from '#policy/bundle/freshness.ts'
 import type { SourceBase } from '#policy/bundle/source/source.ts'
 import { readTar } from '#policy/bundle/tar.ts'
+import { startEngine } from '#policy/engine/engine.ts'
 import { InputDocument } from '#policy/engine/input-document.ts'
 import { createServiceClient } from '#policy/service/service.ts'
 import { type BundleServer, startBundleServer } from '../../harness/bundle-server.ts'
@@ -35,7 +36,7 @@ async function open(
   change: {
     readonly base?: Partial<SourceBase>
     readonly rigour?: Rigour
-    readonly compile?: Compile
+    readonly compiler?: Compiler
     readonly persist?: string
   } = {},
 ): Promise<Opened> {
@@ -55,7 +56,8 @@ async function open(
     })),
     wanted: { decisions: [decision], optional: ['system/log/mask'] },
     rigour: change.rigour ?? { isProduction: false },
-    compile: change.compile ?? createCompiler({ opa }),
+    compiler: change.compiler ?? createCompiler({ opa }),
+    start: startEngine,
     clock: { nowMs: Date.now, monotonicUs: () => 0 },
     onSet: (set) => sets.push(set),
     onProblem: (problem) => problem !== undefined && problems.push(problem),
@@ -273,7 +275,7 @@ t.test(
       })
     await using server = await startBundleServer()
     server.put('/bundles/a', source(1))
-    using opened = await open(server, ['a'], { compile: createCompiler({ opa: program, temporary }) })
+    using opened = await open(server, ['a'], { compiler: createCompiler({ opa: program, temporary }) })
     await eventually('it', () => opened.ask({ x: 1 }) === true)
     t.same(opened.ask({}, 'system/log/mask'), ['/input/x'])
     const once = compiled()
@@ -283,7 +285,7 @@ t.test(
     t.same(readdirSync(temporary), [])
 
     server.put('/bundles/b', policy('allow := true', '1'))
-    const failing: [compile: Compile, says: RegExp][] = [
+    const failing: [compiler: Compiler, says: RegExp][] = [
       [
         createCompiler({ opa: 'no-such-program', temporary }),
         /only Rego, and no program no-such-program on the PATH; expected OPA's CLI installed/,
@@ -291,8 +293,8 @@ t.test(
       [createCompiler({ opa: script(folder.path, 'sleep 600'), timeoutMs: 200, temporary }), /within 0\.2 s/],
       [createCompiler({ opa: script(folder.path, 'exit 0'), temporary }), /out\.tar\.gz|opa build/],
     ]
-    for (const [compile, says] of failing) {
-      using none = await open(server, ['b'], { compile })
+    for (const [compiler, says] of failing) {
+      using none = await open(server, ['b'], { compiler })
       t.match(await eventually(`${says}`, () => none.problems[0]), says)
       t.same(none.sets, [])
       await eventually('nothing left', () => readdirSync(temporary).length === 0)

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { messageOf } from '#base/errors.ts'
 import type { ServiceClient } from '../../service/service.ts'
 import { maxBundleBytes, readArchive } from '../archive.ts'
-import { verifiedContents } from '../contents.ts'
+import { isDelta } from '../contents.ts'
 import { keep, readKept } from '../persist.ts'
 import type { Listener, SourceBase } from './source.ts'
 
@@ -65,11 +65,10 @@ export async function startDownload(
       read: async () => {
         const verification = source.verification?.()
         const members = await readArchive(bytes, place, sizeLimitBytes)
-        const contents = await verifiedContents(members, place, verification)
         // The changes could not be kept, and what is kept must be what is in force.
-        if (contents.kind === 'delta' && persist !== undefined)
+        if (isDelta(members) && persist !== undefined)
           throw new Error(`${place}: a delta bundle; expected a snapshot, because bundles are kept (persist)`)
-        return contents
+        return { kind: 'members', members, place, verification }
       },
     })
 

@@ -29,7 +29,8 @@ export async function startLoose(
   intervalMs?: number,
 ): Promise<Disposable> {
   const paths = source.paths.map((each) => prefixed(each).path)
-  const load = () => offerStable(paths, look, listener, () => readLoose(source))
+  const load = () =>
+    offerStable(paths, look, listener, async () => ({ kind: 'ready', snapshot: await readLoose(source) }))
   const watch = watching(source.isWatched ? paths : [], look, () => void load(), intervalMs)
   await load()
   return watch

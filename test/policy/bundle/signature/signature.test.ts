@@ -1,9 +1,8 @@
-import { createHash, createSign, generateKeyPairSync } from 'node:crypto'
+import { createSign, generateKeyPairSync } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { SluiceError } from '#base/errors.ts'
 import { readBundle, unpackBundle } from '#policy/bundle/bundle.ts'
 import { canonicalJson } from '#policy/bundle/signature/canonical-json.ts'
 import {
@@ -11,7 +10,6 @@ import {
   type Verification,
   verifyBundle,
 } from '#policy/bundle/signature/signature.ts'
-import { verifyApart } from '#policy/bundle/signature/verify-thread.ts'
 import { goTool } from '../../../harness/go-tools.ts'
 import { run } from '../../../harness/run.ts'
 import { temporaryFolder } from '../../../harness/temp.ts'
@@ -408,29 +406,4 @@ t.test('data in YAML is digested as opa does it', async (t) => {
   t.match(check(), { keyId: 'k' })
   members.set('a/data.yaml', Buffer.from('b: {z: 2}\n'))
   t.throws(check, { message: /a\/data\.yaml: the digest/ })
-})
-
-t.test('much is verified in a thread of its own, to the same end', async (t) => {
-  const { payload } = parts
-  const big = Buffer.from(JSON.stringify({ filler: 'x'.repeat(1 << 20) }))
-  const hash = createHash('sha256').update(big).digest('hex')
-  const files = [...payload.files, { name: 'big/data.json', hash, algorithm: 'SHA-256' }]
-  const whole = new Map(resigned({ ...payload, files })).set('big/data.json', big)
-  const keys = verification(signer)
-  t.same(await verifyApart(whole, keys, 'b'), verifyBundle(whole, keys, 'b'))
-  const error = await verifyApart(
-    new Map(whole).set('big/data.json', Buffer.from(`${big} `.replace('x', 'y'))),
-    keys,
-    'b',
-  ).then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  t.match(error, {
-    name: 'SluiceError',
-    code: 'bundle_signature_refused',
-    message: /big\/data\.json: the digest/,
-  })
-  t.ok(error instanceof SluiceError)
-  t.same(await verifyApart(members, keys, 'b'), verifyBundle(members, keys, 'b'), 'little, here')
 })

@@ -74,7 +74,7 @@ async function open(url: string, { service, ...change }: Change = {}) {
     decision,
     onLoad: (load) => loads.push(load),
   })
-  return { policy, loads, [Symbol.dispose]: () => policy[Symbol.dispose]() }
+  return { policy, loads, [Symbol.asyncDispose]: () => policy[Symbol.asyncDispose]() }
 }
 const inForce = (policy: Policy, revision: string) =>
   eventually('the state that was waited for', () => policy.status().revision === revision)
@@ -87,7 +87,7 @@ t.test('a bundle takes effect, is asked for by its entity tag, and a new one rep
     bundle(second, { etag: '"2"' }),
     status(304),
   )
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   t.notOk(opened.policy.isReady(), 'nothing is in force before the server has answered')
   await inForce(opened.policy, 'two')
   await eventually('the state that was waited for', () => server.requests.length >= 6)
@@ -139,7 +139,7 @@ for (const [name, answer, says] of faults) {
         bundle(second, { etag: '"2"' }),
         status(304),
       )
-      using opened = await open(server.url)
+      await using opened = await open(server.url)
       await inForce(opened.policy, 'two')
       const told = opened.loads.map(({ revision, problem }) => [revision, problem !== undefined])
       t.match(opened.loads.find(({ problem }) => problem !== undefined)?.problem, says)
@@ -154,7 +154,7 @@ for (const [name, answer, says] of faults) {
 
 t.test('304 for a bundle that was never sent is a fault', async (t) => {
   await using server = await startServer(status(304), bundle(first), status(304))
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   await inForce(opened.policy, 'one')
   t.match(opened.loads[0]?.problem, /304 for a bundle that was never sent/)
 })
@@ -166,7 +166,7 @@ t.test('credentials are read anew for each request, and stay with the server the
   const token_path = join(folder.path, 'token')
   writeFileSync(token_path, 'one\n')
   const service = { headers: { 'X-Key': 'secret' }, credentials: { bearer: { token_path } } }
-  using opened = await open(server.url, { service, minDelayMs: 100, maxDelayMs: 100 })
+  await using opened = await open(server.url, { service, minDelayMs: 100, maxDelayMs: 100 })
   await inForce(opened.policy, 'one')
   writeFileSync(token_path, 'two\n')
   await inForce(opened.policy, 'two')
@@ -183,7 +183,7 @@ t.test('credentials are read anew for each request, and stay with the server the
 
 t.test('transport encoding is taken off', async (t) => {
   await using server = await startServer(bundle(gzipSync(first), { 'content-encoding': 'gzip' }), status(304))
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   await inForce(opened.policy, 'one')
   t.ok(opened.policy.isReady())
 })
@@ -197,7 +197,7 @@ t.test('a server that can hold a request is asked to, and asked again at once', 
     (_, response) => void waiting.push(response),
   )
   // With these delays a second request could only come because it is made at once.
-  using opened = await open(server.url, {
+  await using opened = await open(server.url, {
     longPollingSeconds: 7,
     minDelayMs: 3_600_000,
     maxDelayMs: 3_600_000,
@@ -220,19 +220,19 @@ t.test('the last good bundle is kept, and starts an agent whose server is gone',
       bundle(Buffer.from('junk')),
       status(500),
     )
-    using opened = await open(server.url, { persist })
+    await using opened = await open(server.url, { persist })
     await eventually('the state that was waited for', () =>
       opened.loads.some(({ problem }) => /gzip archive/.test(problem ?? '')),
     )
     t.same(readFileSync(persist), first, 'what was refused is not kept')
   }
   const gone = 'http://127.0.0.1:9'
-  using restarted = await open(gone, { persist })
+  await using restarted = await open(gone, { persist })
   t.equal(restarted.policy.status().revision, 'one')
   await eventually('the state that was waited for', () => restarted.loads.length > 1)
   t.ok(restarted.policy.isReady())
   writeFileSync(persist, 'torn')
-  using torn = await open(gone, { persist })
+  await using torn = await open(gone, { persist })
   t.notOk(torn.policy.isReady())
   t.match(torn.loads[0]?.problem, /expected a gzip archive/)
 })
@@ -242,7 +242,7 @@ t.test('a bundle that is kept is verified again', async (t) => {
   const persist = join(folder.path, 'bundle.tar.gz')
   writeFileSync(persist, first)
   const keys = new Map([['k', { key: 's', algorithm: 'HS256' as const }]])
-  using opened = await open('http://127.0.0.1:9', {
+  await using opened = await open('http://127.0.0.1:9', {
     persist,
     verification: () => ({ keys, excludeFiles: [] }),
   })
@@ -252,7 +252,7 @@ t.test('a bundle that is kept is verified again', async (t) => {
 
 t.test('a server that sends us in a circle is given up after ten steps', async (t) => {
   await using server = await startServer(status(302, { location: '/bundles/authz' }))
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   await eventually('a problem', () => opened.loads.length > 0)
   t.match(opened.loads[0]?.problem, /redirects more than 10 times/)
   t.notOk(opened.policy.isReady())
@@ -269,7 +269,7 @@ t.test('what no server confirms for too long is told, and refuses where that is 
     minDelayMs: 1,
     maxDelayMs: 2,
   })
-  using policy = await openPolicy({
+  await using policy = await openPolicy({
     source: { bundles: [source('bundles/authz')] },
     decision,
     clock: { nowMs: () => nowMs, monotonicUs: () => 0 },
@@ -281,15 +281,15 @@ t.test('what no server confirms for too long is told, and refuses where that is 
   const ask = () => policy.stage.request?.(validExchange())
   nowMs += 60_000
   t.equal(policy.staleForSeconds(), undefined)
-  t.match(ask(), { kind: 'allow' })
+  t.match(await ask(), { kind: 'allow' })
   nowMs += 1
   t.equal(policy.staleForSeconds(), 60.001)
-  t.match(ask(), { kind: 'error', reason: 'policy_stale', cause: /the server answered 500/ })
+  t.match(await ask(), { kind: 'error', reason: 'policy_stale', cause: /the server answered 500/ })
 })
 
 t.test('a problem is over when the server confirms what is in force', async (t) => {
   await using server = await startServer(bundle(first, { etag: '"1"' }), status(500), status(304))
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   await eventually('all three', () => opened.loads.length >= 3)
   t.match(opened.loads.slice(0, 3), [
     { revision: 'one' },
@@ -309,7 +309,7 @@ t.test('a problem is over when the server confirms what is in force', async (t) 
 
 t.test('what a server without entity tags sends again is not loaded again', async (t) => {
   await using server = await startServer(bundle(first), bundle(first), bundle(first), bundle(second))
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   await inForce(opened.policy, 'two')
   await eventually('more of the same', () => server.requests.length >= 6)
   t.same(opened.loads, [{ revision: 'one' }, { revision: 'two' }])
@@ -324,7 +324,7 @@ t.test('what a signed URL has in its query is never told', async (t) => {
     (_, response) => void response.destroy(),
     bundle(first),
   )
-  using opened = await open(server.url, { resource })
+  await using opened = await open(server.url, { resource })
   await inForce(opened.policy, 'one')
   t.equal(server.requests[0]?.url, `/${resource}`)
   t.ok(opened.loads.length >= 3)

@@ -3,6 +3,7 @@ import { collectionBuiltins } from './collections.ts'
 import { encodingBuiltins } from './encoding.ts'
 import { globBuiltins } from './globs.ts'
 import { graphBuiltins } from './graph.ts'
+import { graphqlBuiltins } from './graphql/graphql.ts'
 import { hashBuiltins } from './hash.ts'
 import { jsonBuiltins } from './json.ts'
 import { jsonPatchBuiltins } from './json-patch.ts'
@@ -34,6 +35,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
   ...Object.entries(collectionBuiltins),
   ...Object.entries(globBuiltins),
   ...Object.entries(graphBuiltins),
+  ...Object.entries(graphqlBuiltins),
   ...Object.entries(jsonBuiltins),
   ...Object.entries(jsonPatchBuiltins),
   ...Object.entries(jsonSchemaBuiltins),

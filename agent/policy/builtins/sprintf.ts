@@ -219,7 +219,8 @@ function quoted(value: string, isAscii: boolean): string {
 function ofInteger(value: bigint, how: Verb): string {
   const { flags, verb } = how
   // An integer beyond 64 bits formats itself, and knows `%s`.
-  if (verb === 's' && typeOf(value) === 'big.Int') return ofInteger(value, { ...how, verb: 'd' })
+  if (verb === 's' && typeOf(value, how.integerType) === 'big.Int')
+    return ofInteger(value, { ...how, verb: 'd' })
   const base = { d: 10, v: 10, b: 2, o: 8, O: 8, x: 16, X: 16 }[verb]
   if (base !== undefined) {
     const magnitude = value < 0n ? -value : value

@@ -47,10 +47,9 @@ function mapping(entries: { readonly [key: string]: Plain }, indent: string, pla
   const below = inner(indent, place)
   const keys = Object.keys(entries)
   return keys
-    .map((key) => [readBack(key), entries[key] as Plain] as const)
+    .map((key) => [readableKey(key), entries[key] as Plain] as const)
     .sort(([a], [b]) => naturalOrder(a, b))
     .map(([key, item]) => {
-      mustBeReadable(key)
       if (/[\n\r\u0085\u2028\u2029]/.test(key) || Buffer.byteLength(key) > 128)
         return `? ${scalarText(key, below, 'item')}\n${below}: ${node(item, below, 'item')}`
       const shown = node(item, below, 'value')
@@ -61,9 +60,10 @@ function mapping(entries: { readonly [key: string]: Plain }, indent: string, pla
 /** libyaml reads no longer key on one line, and the value is read from its JSON first. */
 const maxKeyLength = 1024
 
-function mustBeReadable(key: string): void {
+function readableKey(key: string): string {
   if (JSON.stringify(key).length > maxKeyLength || key.includes('\u0085'))
     throw new OperandError('a key that YAML cannot read')
+  return readBack(key)
 }
 
 /** What becomes of a string that is read from JSON as YAML: U+0085 breaks lines there, and lines are folded. */
@@ -94,7 +94,10 @@ function scalarText(written: string, indent: string, place: Place): string {
   if (value.includes('\n')) return isBlockFit && place !== 'key' ? literal(value, indent) : double(value)
   if (resolveScalar(value).kind !== 'string' || oldWords.test(value)) return double(value)
   if (isPlainFit) return value
-  return isSingleFit ? `'${value.replaceAll("'", "''")}'` : double(value)
+  if (!isSingleFit) return double(value)
+  // Behind one of Unicode's own line breaks the emitter indents.
+  const broken = value.replace(/[\u2028\u2029](?=[^\u2028\u2029])/g, `$&${indent}  `)
+  return `'${broken.replaceAll("'", "''")}'`
 }
 
 /** Which styles can say a string at all, as libyaml's emitter finds it. */
@@ -114,7 +117,7 @@ function fitness(value: string): {
     !hasSpecial && !doesBreakMeetSpace && !value.includes('\t') && !/[\n\u2028\u2029] /.test(value)
   return {
     isPlainFit: isSingleFit && !hasBreak && !hasIndicator && !hasEdge,
-    isSingleFit: isSingleFit && !hasBreak,
+    isSingleFit,
     isBlockFit: !hasSpecial && !doesBreakMeetSpace && !value.endsWith(' '),
   }
 }

@@ -16,8 +16,11 @@ const { isRawJSON } = JSON as unknown as { isRawJSON(value: unknown): value is {
  * @throws OperandError for what go-yaml cannot read back from JSON, which is the way that OPA takes.
  */
 export function writeYaml(value: RegoValue): string {
-  return `${node(toJson(value) as Plain, '', 'root')}\n`
+  return `${node(toJson(value) as Plain, '', 'root')}\n`.replaceAll(`${noBreak}\n`, '')
 }
+
+/** Behind a block that ends in one of Unicode's own line breaks: the emitter writes no other. No text holds it. */
+const noBreak = '\0'
 
 /** Where a node stands: what comes before it on its line. */
 type Place = 'root' | 'item' | 'value' | 'key'
@@ -129,10 +132,10 @@ function literal(value: string, indent: string): string {
     : /[\n\u2028\u2029]$/.test(value)
       ? ''
       : '-'
-  const lines = (value.endsWith('\n') ? value.slice(0, -1) : value)
-    .split('\n')
-    .map((line) => (line === '' ? '' : `${indent}  ${line}`))
-  return `|${hint}${chomp}\n${lines.join('\n')}`
+  const body = value.endsWith('\n') ? value.slice(0, -1) : value
+  // The emitter indents before the first character behind each break, Unicode's own included.
+  const lines = body.replace(/(^|[\n\u2028\u2029])(?=[^\n\u2028\u2029])/g, `$1${indent}  `)
+  return `|${hint}${chomp}\n${lines}${/[\u2028\u2029]$/.test(value) ? noBreak : ''}`
 }
 
 const escapes: ReadonlyMap<string, string> = new Map([

@@ -6,7 +6,8 @@ import { text } from './operands.ts'
 
 /** The sixteen bytes of a UUID in any of its usual spellings, `undefined` when it is none. */
 function bytesOf(value: string): Buffer | undefined {
-  const bare = value.replace(/^urn:uuid:(?=.{36}$)/i, '').replace(/^\{(.{36})\}$/, '$1')
+  // Of braces Go's library looks at the length alone.
+  const bare = value.replace(/^urn:uuid:(?=.{36}$)/i, '').replace(/^[\0-\x7f](.{36})[\0-\x7f]$/s, '$1')
   const isDashed = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(bare)
   if (!isDashed && !/^[0-9a-f]{32}$/i.test(value)) return undefined
   return Buffer.from(bare.replaceAll('-', ''), 'hex')

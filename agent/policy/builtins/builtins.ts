@@ -48,6 +48,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
 export const refusedBuiltins: ReadonlyMap<string, string> = new Map([
   ['http.send', "put what it would fetch into the bundle's data"],
   ['net.lookup_ip_addr', "put the addresses into the bundle's data"],
+  ['rego.parse_module', "parse it before, and put what it says into the bundle's data"],
 ])
 
 /** Whose answer is not a function of their operands alone: a decision can only be repeated with what they said. */

@@ -1,5 +1,9 @@
+import { isUtf8 } from 'node:buffer'
+import { compareStrings } from '../values/compare.ts'
+import { toJson } from '../values/json.ts'
+import type { RegoObject } from '../values/value.ts'
 import type { Family } from './builtin.ts'
-import { collection, OperandError, object, text } from './operands.ts'
+import { anyObject, list, OperandError, text } from './operands.ts'
 
 /** `base64url.encode_no_pad`, `hex.*`, `urlquery.*`. */
 export const encodingBuiltins: Family = {
@@ -7,17 +11,17 @@ export const encodingBuiltins: Family = {
   'hex.encode': (_, value) => Buffer.from(text(value)).toString('hex'),
   'hex.decode': (_, value) => {
     if (!/^([0-9a-fA-F]{2})*$/.test(text(value))) throw new OperandError('not hexadecimal')
-    return Buffer.from(text(value), 'hex').toString()
+    return textOf(Buffer.from(text(value), 'hex'))
   },
   'urlquery.encode': (_, value) => queryEscape(text(value)),
   'urlquery.decode': (_, value) => queryUnescape(text(value)),
   'urlquery.encode_object': (_, value) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw new OperandError('not an object')
+    // OPA takes the JSON of it: keys of any type, sets as arrays.
+    const plain = toJson(anyObject(value)) as RegoObject
     const pairs: string[] = []
-    for (const key of Object.keys(value).sort()) {
-      const item = object(value)[key]
-      for (const each of typeof item === 'string' ? [item] : collection(item))
+    for (const key of Object.keys(plain).sort(compareStrings)) {
+      const item = plain[key]
+      for (const each of typeof item === 'string' ? [item] : list(item))
         pairs.push(`${queryEscape(key)}=${queryEscape(text(each))}`)
     }
     return pairs.join('&')
@@ -44,5 +48,32 @@ function queryEscape(plain: string): string {
 }
 
 function queryUnescape(escaped: string): string {
-  return decodeURIComponent(escaped.replaceAll('+', ' '))
+  const bytes = Buffer.from(escaped.replaceAll('+', ' '))
+  const plain: number[] = []
+  for (let at = 0; at < bytes.length; at++) {
+    if (bytes[at] !== 0x25) {
+      plain.push(bytes[at] as number)
+      continue
+    }
+    const digits = bytes.toString('latin1', at + 1, at + 3)
+    if (!/^[0-9a-fA-F]{2}$/.test(digits)) throw new OperandError('a percent sign without two digits')
+    plain.push(Number.parseInt(digits, 16))
+    at += 2
+  }
+  return textOf(Buffer.from(plain))
+}
+
+/** UTF-8 as Go reads it: each byte that belongs to no character is U+FFFD, where others take several for one. */
+function textOf(bytes: Buffer): string {
+  if (isUtf8(bytes)) return bytes.toString()
+  let text = ''
+  for (let at = 0; at < bytes.length; ) {
+    const lead = bytes[at] as number
+    const length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4
+    const one = bytes.subarray(at, at + length)
+    const isCharacter = isUtf8(one)
+    text += isCharacter ? one.toString() : '\ufffd'
+    at += isCharacter ? length : 1
+  }
+  return text
 }

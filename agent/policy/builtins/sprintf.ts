@@ -118,7 +118,7 @@ function ofString(value: string, how: Verb): string {
   const cut = how.precision === undefined ? value : [...value].slice(0, how.precision).join('')
   switch (how.verb) {
     case 'v':
-      return padded(how.flags.includes('#') ? JSON.stringify(cut) : cut, how)
+      return padded(how.flags.includes('#') ? quoted(cut, false) : cut, how)
     case 's':
       return padded(cut, how)
     case 'q':
@@ -173,8 +173,12 @@ function ofInteger(value: bigint, how: Verb): string {
         `'${quoted(character, flags.includes('+')).slice(1, -1).replace('\\"', '"').replace("'", "\\'")}'`,
         how,
       )
-    case 'U':
-      return padded(`U+${BigInt.asUintN(64, value).toString(16).toUpperCase().padStart(4, '0')}`, how)
+    case 'U': {
+      const digits = BigInt.asUintN(64, value).toString(16).toUpperCase()
+      const code = `U+${digits.padStart(Math.max(how.precision ?? 0, 4), '0')}`
+      const isNamed = flags.includes('#') && isRune && quoted(character, false).slice(1, -1) === character
+      return padded(isNamed ? `${code} '${character}'` : code, { ...how, flags: flags.replaceAll('0', '') })
+    }
     case 'T':
       return padded(typeOf(value), how)
     default:
@@ -201,13 +205,18 @@ function ofFloat(value: number, how: Verb): string {
       break
     case 'x':
     case 'X':
-      shown = hexadecimal(Math.abs(value))
+      shown = hexadecimal(Math.abs(value), precision)
+      break
+    case 'b':
+      shown = binaryExponent(Math.abs(value))
       break
     case 'T':
       return padded('float64', how)
     default:
       return wrong({ float: value }, how)
   }
+  // `%#v` asks for Go's syntax, which a float has without.
+  if (flags.includes('#') && verb !== 'v' && verb !== 'b') shown = sharpened(shown, verb, precision)
   if (verb === 'G' || verb === 'E' || verb === 'X') shown = shown.toUpperCase()
   const sign =
     value < 0 || Object.is(value, -0) ? '-' : flags.includes('+') ? '+' : flags.includes(' ') ? ' ' : ''
@@ -245,25 +254,59 @@ function general(value: number, precision: number | undefined): string {
   return shown.includes('.') ? shown.replace(/\.?0+$/, '') : shown
 }
 
-/** `%x` of a float: a hexadecimal mantissa and a binary exponent. */
-function hexadecimal(value: number): string {
-  if (value === 0) return '0x0p+00'
+/** What `#` makes of a float: a point always, and of `g` and `x` as many digits as Go counts, the x of 0x among them. */
+function sharpened(shown: string, verb: string, precision: number | undefined): string {
+  const tailAt = shown.search(/x|X/.test(verb) ? /p/ : /e/)
+  const [number, tail] = tailAt === -1 ? [shown, ''] : [shown.slice(0, tailAt), shown.slice(tailAt)]
+  let missing = /[gGx]/.test(verb) ? (precision ?? 6) : 0
+  missing -= number.replace('.', '').replace(/^0+/, '').length
+  if (number === '0') missing--
+  const point = number.includes('.') ? '' : '.'
+  return number + point + '0'.repeat(Math.max(missing, 0)) + tail
+}
+
+/** The exponent and the mantissa as the bits of a double have them, the first one without its bias. */
+function bitsOf(value: number): { readonly power: number; readonly mantissa: bigint } {
   const view = new DataView(new ArrayBuffer(8))
   view.setFloat64(0, value)
   const bits = view.getBigUint64(0)
-  let power = Number((bits >> 52n) & 0x7ffn) - 1023
-  let mantissa = bits & 0xf_ffff_ffff_ffffn
-  if (power === -1023) {
+  return { power: Number((bits >> 52n) & 0x7ffn) - 1023, mantissa: bits & 0xf_ffff_ffff_ffffn }
+}
+
+/** `%b` of a float: an integer and the power of two it is multiplied with. */
+function binaryExponent(value: number): string {
+  const { power, mantissa } = bitsOf(value)
+  const isNormal = power !== -1023
+  const exponent = (isNormal ? power : -1022) - 52
+  return `${isNormal ? mantissa | (1n << 52n) : mantissa}p${exponent < 0 ? '' : '+'}${exponent}`
+}
+
+/** `%x` of a float: a hexadecimal mantissa, rounded to even where a precision is asked for, and a binary exponent. */
+function hexadecimal(value: number, precision: number | undefined): string {
+  let { power, mantissa } = bitsOf(value)
+  if (value === 0) power = 0
+  else if (power !== -1023) mantissa |= 1n << 52n
+  else {
     power = -1022
     while (mantissa >> 52n === 0n) {
       mantissa <<= 1n
       power--
     }
-    mantissa &= 0xf_ffff_ffff_ffffn
   }
-  const digits = mantissa.toString(16).padStart(13, '0').replace(/0+$/, '')
+  const kept = precision === undefined || precision > 13 ? 13 : precision
+  const dropped = BigInt(52 - 4 * kept)
+  let digits = mantissa >> dropped
+  const rest = (mantissa - (digits << dropped)) * 2n
+  if (rest > 1n << dropped || (rest === 1n << dropped && dropped > 0n && digits % 2n === 1n)) digits++
+  if (digits >> BigInt(4 * kept) > 1n) {
+    digits >>= 1n
+    power++
+  }
+  const written = digits.toString(16).padStart(kept + 1, '0')
+  const [whole, all] = [written.slice(0, 1), written.slice(1)]
+  const fraction = precision === undefined ? all.replace(/0+$/, '') : all.padEnd(precision, '0')
   const exponent = `${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`
-  return `0x1${digits === '' ? '' : `.${digits}`}p${exponent}`
+  return `0x${whole}${fraction === '' ? '' : `.${fraction}`}p${exponent}`
 }
 
 function padded(shown: string, { flags, width }: Verb): string {

@@ -137,6 +137,11 @@ export class Generator {
     return JSON.stringify(this.random.pick(stringEdges.filter((each) => each !== '')))
   }
 
+  /** Any text as an expression to match with, save NUL, where the module takes it for the end. */
+  pattern(): string {
+    return JSON.stringify(this.random.pick(stringEdges.filter((each) => !each.includes('\u0000'))))
+  }
+
   number(left: number): string {
     return this.#one(numbers, left, () => this.#leaf(() => this.numberLiteral(), 'n'))
   }

@@ -1,5 +1,5 @@
-import { numberText } from '../values/number.ts'
 import { Decimal, type RegoValue } from '../values/value.ts'
+import { binaryExponent, exponential, fixed, general, hexadecimal, sharpened } from './go-float.ts'
 import { quoted, shownAlone } from './go-text.ts'
 
 /** What Go's `fmt` gets to see: an integer, a float or a string; every other value is the string of its Rego text. */
@@ -221,92 +221,6 @@ function ofFloat(value: number, how: Verb): string {
   const sign =
     value < 0 || Object.is(value, -0) ? '-' : flags.includes('+') ? '+' : flags.includes(' ') ? ' ' : ''
   return paddedNumber(sign, shown, how)
-}
-
-function fixed(value: number, decimals: number): string {
-  if (decimals <= 100 && value < 1e21) return value.toFixed(decimals)
-  const whole = numberText(Number.isInteger(value) ? BigInt(value) : value)
-  return decimals === 0 ? whole : `${whole}.${'0'.repeat(decimals)}`
-}
-
-function exponential(value: number, decimals: number | undefined): string {
-  const shown = decimals === undefined ? value.toExponential() : value.toExponential(Math.min(decimals, 100))
-  return shown.replace(/e([+-])(\d)$/, 'e$10$2')
-}
-
-/** `%g`: with an exponent below -4 and from the precision on, which is 6 where the shortest text is asked for. */
-function general(value: number, precision: number | undefined): string {
-  if (value === 0) return '0'
-  if (value < 0) return `-${general(-value, precision)}`
-  const digits = precision === 0 ? 1 : precision
-  const scientific =
-    digits === undefined ? value.toExponential() : value.toExponential(Math.min(digits, 101) - 1)
-  const significant = scientific.slice(0, scientific.indexOf('e')).replace('.', '').replace(/0+$/, '').length
-  const power = Number(scientific.slice(scientific.indexOf('e') + 1))
-  const limit =
-    digits === undefined ? 6 : digits > significant && significant >= power + 1 ? significant : digits
-  if (power < -4 || power >= limit) {
-    const short = digits === undefined ? scientific : scientific.replace(/\.?0+e/, 'e')
-    return short.replace(/e([+-])(\d)$/, 'e$10$2')
-  }
-  if (digits === undefined) return numberText(value)
-  const shown = value.toFixed(Math.min(100, Math.max(0, digits - 1 - power)))
-  return shown.includes('.') ? shown.replace(/\.?0+$/, '') : shown
-}
-
-/** What `#` makes of a float: a point always, and of `g` and `x` as many digits as Go counts, the x of 0x among them. */
-function sharpened(shown: string, verb: string, precision: number | undefined): string {
-  const tailAt = shown.search(/x|X/.test(verb) ? /p/ : /e/)
-  const [number, tail] = tailAt === -1 ? [shown, ''] : [shown.slice(0, tailAt), shown.slice(tailAt)]
-  let missing = /[gGx]/.test(verb) ? (precision ?? 6) : 0
-  missing -= number.replace('.', '').replace(/^0+/, '').length
-  if (number === '0') missing--
-  const point = number.includes('.') ? '' : '.'
-  return number + point + '0'.repeat(Math.max(missing, 0)) + tail
-}
-
-/** The exponent and the mantissa as the bits of a double have them, the first one without its bias. */
-function bitsOf(value: number): { readonly power: number; readonly mantissa: bigint } {
-  const view = new DataView(new ArrayBuffer(8))
-  view.setFloat64(0, value)
-  const bits = view.getBigUint64(0)
-  return { power: Number((bits >> 52n) & 0x7ffn) - 1023, mantissa: bits & 0xf_ffff_ffff_ffffn }
-}
-
-/** `%b` of a float: an integer and the power of two it is multiplied with. */
-function binaryExponent(value: number): string {
-  const { power, mantissa } = bitsOf(value)
-  const isNormal = power !== -1023
-  const exponent = (isNormal ? power : -1022) - 52
-  return `${isNormal ? mantissa | (1n << 52n) : mantissa}p${exponent < 0 ? '' : '+'}${exponent}`
-}
-
-/** `%x` of a float: a hexadecimal mantissa, rounded to even where a precision is asked for, and a binary exponent. */
-function hexadecimal(value: number, precision: number | undefined): string {
-  let { power, mantissa } = bitsOf(value)
-  if (value === 0) power = 0
-  else if (power !== -1023) mantissa |= 1n << 52n
-  else {
-    power = -1022
-    while (mantissa >> 52n === 0n) {
-      mantissa <<= 1n
-      power--
-    }
-  }
-  const kept = precision === undefined || precision > 13 ? 13 : precision
-  const dropped = BigInt(52 - 4 * kept)
-  let digits = mantissa >> dropped
-  const rest = (mantissa - (digits << dropped)) * 2n
-  if (rest > 1n << dropped || (rest === 1n << dropped && dropped > 0n && digits % 2n === 1n)) digits++
-  if (digits >> BigInt(4 * kept) > 1n) {
-    digits >>= 1n
-    power++
-  }
-  const written = digits.toString(16).padStart(kept + 1, '0')
-  const [whole, all] = [written.slice(0, 1), written.slice(1)]
-  const fraction = precision === undefined ? all.replace(/0+$/, '') : all.padEnd(precision, '0')
-  const exponent = `${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`
-  return `0x${whole}${fraction === '' ? '' : `.${fraction}`}p${exponent}`
 }
 
 function padded(shown: string, { flags, width }: Verb): string {

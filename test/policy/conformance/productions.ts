@@ -111,7 +111,7 @@ export const strings: readonly Production[] = [
     regex.replace(«string», "«a¦[a-c]+¦b*¦(.)b¦\\\\d¦^¦$¦\\\\.»", «string»)
     type_name(«any»)
     time.format(«number»)
-    $"{«whole»} and {«string»} or {input.s}"
+    $"{«whole»} and {«text»} or {input.s}"
     object.get(«object», «string», «string»)
   `),
 ]

@@ -37,13 +37,13 @@ export function sprintf(format: string, values: readonly RegoValue[]): string {
   let isReordered = false
   const star = (shown: string | undefined): number | undefined | 'bad' => {
     if (shown === undefined || shown === '') return undefined
-    if (shown !== '*') return Number(shown) > maxWidth ? 'bad' : Number(shown)
+    if (shown !== '*') return Number(shown)
     const operand = operands[next++]
     return typeof operand === 'bigint' && operand <= maxWidth && operand >= -maxWidth
       ? Number(operand)
       : 'bad'
   }
-  const written = format.replace(
+  const written = untilTooLarge(format).replace(
     directive,
     (
       whole: string,
@@ -90,6 +90,15 @@ export function sprintf(format: string, values: readonly RegoValue[]): string {
   if (isReordered || next >= operands.length) return written
   const extra = operands.slice(next).map((operand) => `${typeOf(operand)}=${plain(operand)}`)
   return `${written}%!(EXTRA ${extra.join(', ')})`
+}
+
+/** Go reads no further than to a number that is too large, which it notices before the last digit. */
+function untilTooLarge(format: string): string {
+  for (const { index, 3: width = '', 4: precision = '' } of format.matchAll(directive)) {
+    if ([width, precision].some((digits) => Number(digits.slice(0, -1)) > maxWidth))
+      return `${format.slice(0, index)}%`
+  }
+  return format
 }
 
 function typeOf(operand: Operand): string {

@@ -102,7 +102,10 @@ export const strings: readonly Production[] = [
     json.marshal([«small», "a\\"b", null])
     json.marshal({"k": «small»})
     «base64.encode¦base64url.encode¦base64url.encode_no_pad¦hex.encode¦urlquery.encode¦crypto.sha256¦crypto.md5»(«string»)
-    «hex.decode¦urlquery.decode»(«string»)
+    hex.decode(hex.encode(«string»))
+    hex.decode(«"68656C"¦"686"¦"zz"»)
+    urlquery.decode(urlquery.encode(«string»))
+    urlquery.decode(«text»)
     base64.decode(base64.encode(concat("x", ["", «string»])))
     base64url.decode(base64url.encode_no_pad(concat("x", ["", «string»])))
     urlquery.encode_object({«string»: «string», "k": [«string», «string»]})
@@ -201,7 +204,7 @@ export const objects: readonly Production[] = [
     json.remove({«string»: «any», "k": {"a": «any»}}, ["k/a", «text»])
     json.unmarshal(json.marshal({"k": [«text»], «text»: «whole»}))
     json.unmarshal(«"{\\"a\\": 1.0}"¦"null"¦"tru"¦"[1,"¦"{\\"a\\": [1e2, 2.50]}"»)
-    urlquery.decode_object(«string»)
+    urlquery.decode_object(«text»)
     {x: y | some x, y in «array»}
   `),
 ]

@@ -78,6 +78,7 @@ async function startAgent(
         onLoad: loaded('policy'),
       }),
     )
+  if (config.policy?.dryRun === true) log.warn('policy.dryRun is on: what policy denies goes on')
   if (policy) {
     const problem = () => (policy.isReady() ? undefined : (policy.status().lastError ?? 'not loaded'))
     checks.push({ name: 'policy', problem })

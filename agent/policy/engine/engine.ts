@@ -28,6 +28,8 @@ export interface Engine {
 
 /** An engine that answers before it returns. */
 export interface SyncEngine extends Engine {
+  /** What its memory takes now. */
+  readonly memoryBytes: number
   evaluate(
     entrypoint: string,
     input: PolicyInput | undefined,
@@ -77,6 +79,9 @@ export function createEngine(options: {
   return {
     entrypoints: new Set(policy.entrypoints.keys()),
     builtins: policy.builtins,
+    get memoryBytes() {
+      return live.memory.sizeBytes
+    },
     evaluate: (entrypoint, input, context) => {
       const id = policy.entrypoints.get(entrypoint)
       if (id === undefined) throw new EvaluationError(`the policy has no entrypoint ${entrypoint}`)

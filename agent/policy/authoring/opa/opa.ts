@@ -45,7 +45,7 @@ export function opaAt(program = 'opa'): Opa {
               : new SluiceError({
                   code: 'opa_failed',
                   place: `opa ${args[0] ?? ''}`,
-                  found: `it says\n${(stderr.trim() || stdout.trim() || failure.message).trim()}\n`,
+                  found: `it says\n${(stderr.trim() || stdout.trim() || failure.message).trim()}`,
                   expected,
                   cause: failure,
                 }),

@@ -9,7 +9,7 @@ import { signaturesMember } from '../../bundle/signature/signature.ts'
 import { writeTar } from '../../bundle/tar.ts'
 import type { Opa } from '../opa/opa.ts'
 import { findEntrypoints } from './entrypoints.ts'
-import { findSources, mergeData, type Sources } from './sources.ts'
+import { findSources, mergeData, type SourceFile, type Sources } from './sources.ts'
 
 const shipped = (path: string) => fileURLToPath(new URL(`../../../../policies/${path}`, import.meta.url))
 
@@ -56,22 +56,7 @@ export async function buildPolicy(options: {
   const { opa, target = 'wasm', schema = inputSchemaFile } = options
   const capabilities = resolve(options.capabilities ?? capabilitiesFile)
   const sources = findSources(options.paths, options.ignore)
-  if (options.isChecked !== false) {
-    const args = [
-      'check',
-      '--strict',
-      '--max-errors',
-      '100',
-      '--capabilities',
-      capabilities,
-      '--schema',
-      schema,
-    ]
-    await opa.run([...args, ...sources.rego.map(({ path }) => path)], {
-      expected:
-        'Rego that `opa check --strict` accepts with the schema of the input (--no-check to build all the same)',
-    })
-  }
+  if (options.isChecked !== false) await check(opa, sources, capabilities, schema)
   const work = mkdtempSync(join(tmpdir(), 'sluice-build-'))
   try {
     const folder = join(work, 'sources')
@@ -95,6 +80,22 @@ export async function buildPolicy(options: {
   }
 }
 
+/** What masks and drops events has an event for its input, and no request. */
+const isAboutLogs = ({ path }: SourceFile) => /^package\s+system\.log\b/m.test(readFileSync(path, 'utf8'))
+
+async function check(opa: Opa, { rego }: Sources, capabilities: string, schema: string): Promise<void> {
+  const run = (files: readonly SourceFile[], more: readonly string[]) => {
+    const args = ['check', '--strict', '--max-errors', '100', '--capabilities', capabilities, ...more]
+    return opa.run([...args, ...files.map(({ path }) => path)], {
+      expected:
+        'Rego that `opa check --strict` accepts with the schema of the input (--no-check to build all the same)',
+    })
+  }
+  const aboutRequests = rego.filter((file) => !isAboutLogs(file))
+  if (aboutRequests.length > 0) await run(aboutRequests, ['--schema', schema])
+  if (aboutRequests.length < rego.length) await run(rego, [])
+}
+
 /** Lays the sources out as one bundle folder, whatever the folders that they came from. */
 function stage({ rego, data, manifest }: Sources, folder: string): void {
   const at = (member: string) => {
@@ -111,9 +112,9 @@ function stage({ rego, data, manifest }: Sources, folder: string): void {
   }
 }
 
-/** Sorted, and without the time of the build. */
+/** Sorted, and without the time of the build. OPA finds a module only under the very name that the manifest has for it. */
 function pack(members: ReadonlyMap<string, Buffer>): Buffer {
-  const entries = [...members].map(([path, content]) => ({ path, content }))
+  const entries = [...members].map(([path, content]) => ({ path: `/${path}`, content }))
   entries.sort((a, b) => (a.path < b.path ? -1 : 1))
   try {
     return gzipSync(writeTar(entries))

@@ -21,8 +21,8 @@ export interface LoggedEvent {
   readonly atMs?: number
   /** By builtin, by the JSON of its operands. */
   readonly recorded: JsonObject
-  /** JSON pointers of what was removed or replaced before the event was written. */
-  readonly hidden: readonly string[]
+  /** What was removed or replaced before the event was written. */
+  readonly hidden: readonly { readonly pointer: string; readonly how: 'erased' | 'masked' }[]
   readonly revisions: string
 }
 
@@ -108,7 +108,10 @@ function eventOf(value: JsonValue, place: string): LoggedEvent {
     ...(event.error !== undefined && event.error !== null && { error: errorText(event.error) }),
     ...(event.timestamp !== undefined && { atMs: parseMoment(event.timestamp, `${place}: timestamp`) }),
     recorded: (event.nd_builtin_cache ?? {}) as JsonObject,
-    hidden: [...(event.erased ?? []), ...(event.masked ?? [])],
+    hidden: [
+      ...(event.erased ?? []).map((pointer) => ({ pointer, how: 'erased' as const })),
+      ...(event.masked ?? []).map((pointer) => ({ pointer, how: 'masked' as const })),
+    ],
     revisions: revisions.length > 0 ? revisions.join(', ') : (event.revision ?? ''),
   }
 }

@@ -37,7 +37,7 @@ export async function replay(
   },
 ): Promise<Replayed> {
   const decision = options.decision ?? event.path ?? trial.decision
-  const doubts = event.hidden.map((pointer) => hiddenDoubt(pointer))
+  const doubts = event.hidden.map(hiddenDoubt)
   const record = recordOf(event.recorded)
   const answer = (name: string, operands: readonly RegoValue[]) => {
     const said = record.get(name)?.get(canonical(toJson(operands)))
@@ -73,10 +73,10 @@ export async function replay(
   }
 }
 
-function hiddenDoubt(pointer: string): string {
+function hiddenDoubt({ pointer, how }: LoggedEvent['hidden'][number]): string {
   return pointer.startsWith('/result')
-    ? `${pointer} was masked in the log: the logged result is not what Rego said`
-    : `${pointer} was masked in the log: the policy may have seen another value`
+    ? `${pointer} was ${how} before it was logged: the logged result is not what Rego said`
+    : `${pointer} was ${how} before it was logged: the policy may have seen another value`
 }
 
 /** The log's `nd_builtin_cache` by what the calls were, whichever way their operands were written. */

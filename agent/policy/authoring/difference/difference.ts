@@ -32,7 +32,16 @@ export function firstDifference(
     }
     return undefined
   }
-  return left === right || canonical(left) === canonical(right) ? undefined : { path, left, right }
+  return left === right || canonical(left) === canonical(right) || isRounded(left, right)
+    ? undefined
+    : { path, left, right }
+}
+
+/** Whether two numbers are the same to a side that has them as a double. */
+function isRounded(left: JsonValue | undefined, right: JsonValue | undefined): boolean {
+  if (typeof left !== 'number' && typeof right !== 'number') return false
+  const number = (value: JsonValue | undefined) => (isRaw(value) ? Number(JSON.stringify(value)) : value)
+  return number(left) === number(right)
 }
 
 /** A value as people see it in a line of a report. */

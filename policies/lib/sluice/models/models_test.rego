@@ -35,6 +35,11 @@ test_tensors_are_summed if {
 	models.name == "fraud" with input as asked
 }
 
+test_the_tenant_is_who_calls if {
+	models.tenant == "acme" with input as {"serving": {"tenant": {"name": "acme", "models": []}}}
+	not models.tenant with input as {"serving": {}}
+}
+
 test_nothing_is_known_of_tensors_that_were_not_seen if {
 	not models.elements with input as {"serving": {"model": {"verb": "infer"}}}
 	not models.bytes with input as {}

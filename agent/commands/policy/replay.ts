@@ -5,13 +5,13 @@ import { explain, type Replayed, readEvents, replay } from '#policy/authoring/re
 import { loadTrial } from '#policy/authoring/trial/trial.ts'
 import { orFail } from '../fail.ts'
 import { inputOf } from './captured.ts'
-import { type KeyOptions, verificationOf, withKeyOptions } from './options.ts'
+import { collect, type KeyOptions, verificationOf, withKeyOptions } from './options.ts'
 import { printJson, printLines, table } from './report.ts'
 
 interface ReplayOptions extends KeyOptions {
   readonly entrypoint?: string
   readonly decisionId?: string
-  readonly explain?: string
+  readonly explain?: string[]
   readonly json?: true
   readonly fail?: true
   readonly opa?: string
@@ -29,7 +29,11 @@ export function replayCommand(): Command {
     )
     .option('-e, --entrypoint <path>', "the decision to ask, in place of the event's own")
     .option('--decision-id <id>', 'only the event with this id')
-    .option('--explain <dir>', 'print `opa eval --explain=full` on these sources beside it')
+    .option(
+      '--explain <dir>',
+      'print `opa eval --explain=full` on these sources beside it; may be repeated',
+      collect,
+    )
     .option('--json', 'print JSON')
     .option('--fail', 'exit with 1 where a decision is another one now')
     .option('--opa <file>', 'the `opa` to call, if not the one on PATH')

@@ -127,6 +127,25 @@ t.test(
   },
 )
 
+t.test('a manifest is kept, and of two one is too many', async (t) => {
+  using work = workspace({
+    ...policy,
+    'policy/.manifest': { roots: ['envoy', 'users'], metadata: { team: 'a' } },
+    'lib/lib.rego': 'package envoy.lib\n\nhelp := 1\n',
+  })
+  await work.build('policy', 'lib', '-r', 'r2')
+  t.match(manifest(join(work.path, 'bundle.tar.gz')), {
+    revision: 'r2',
+    roots: ['envoy', 'users'],
+    metadata: { team: 'a' },
+  })
+  work.write({ 'lib/.manifest': { roots: ['lib'] } })
+  t.match(
+    (await work.policy('build', 'policy', 'lib')).stderr,
+    /lib\/\.manifest: a second manifest; expected one only/,
+  )
+})
+
 t.test('the same sources give the same bytes, wherever they lie', async (t) => {
   using here = workspace(policy)
   using there = workspace(policy)

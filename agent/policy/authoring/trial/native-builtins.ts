@@ -2,7 +2,7 @@
  * The builtins that the compiler calls inside the module (OPA 1.22), by the function of the runtime that does the work.
  * The linker drops a function that nobody calls.
  */
-const functions: ReadonlyMap<string, readonly string[]> = new Map([
+export const nativeFunctions: ReadonlyMap<string, readonly string[]> = new Map([
   ['opa_arith_plus', ['plus']],
   ['opa_arith_minus', ['minus']],
   ['opa_arith_multiply', ['mul']],
@@ -130,7 +130,7 @@ export function nativeBuiltins(module: WebAssembly.Module): string[] {
     for (; count > 0; count--) {
       const length = unsigned(bytes, unsigned(bytes, next).next)
       next = length.next + length.value
-      found.push(...(functions.get(bytes.toString('utf8', length.next, next)) ?? []))
+      found.push(...(nativeFunctions.get(bytes.toString('utf8', length.next, next)) ?? []))
     }
   }
   return found.sort()

@@ -41,6 +41,9 @@ list(name) := [element |
 # description: Whether a header was sent at all.
 present(name) if count(values(name)) > 0
 
-value(entry) := entry.value
-
-value(entry) := base64.decode(entry.rawValue) if not entry.value
+# What is empty is left out of the input.
+value(entry) := entry.value if {
+	entry.value
+} else := base64.decode(entry.rawValue) if {
+	entry.rawValue
+} else := ""

@@ -1,12 +1,13 @@
 import { LRUCache } from 'lru-cache'
 import { RE2JS } from 're2js'
 import type { Family } from './builtin.ts'
-import { integer, text } from './operands.ts'
+import { integer, OperandError, text } from './operands.ts'
 
 // A linear-time engine: the strings come from clients, and Go's syntax is what policies are written in.
 const compiled = new LRUCache<string, RE2JS>({ max: 256 })
 
-function regex(pattern: string): RE2JS {
+/** Go's syntax, in linear time; compiled once. @throws where it is no expression */
+export function compiledRegex(pattern: string): RE2JS {
   let known = compiled.get(pattern)
   if (known === undefined) {
     known = RE2JS.compile(pattern)
@@ -16,10 +17,41 @@ function regex(pattern: string): RE2JS {
 }
 
 function matches(pattern: string, value: string): { readonly start: number; readonly end: number }[] {
-  const matcher = regex(pattern).matcher(value)
+  const matcher = compiledRegex(pattern).matcher(value)
   const found: { start: number; end: number }[] = []
   while (matcher.find()) found.push({ start: matcher.start(), end: matcher.end() })
   return found
+}
+
+/**
+ * Of a template with regular expressions between delimiters, the one expression that it is.
+ *
+ * @throws OperandError where the delimiters do not pair.
+ */
+function templatePattern(template: string, open: string, close: string): string {
+  let pattern = '^'
+  let [depth, from] = [0, 0]
+  for (let at = 0; at < template.length; at++) {
+    // Two equal delimiters only ever open, as in OPA.
+    if (template[at] === open) {
+      if (depth++ > 0) continue
+      pattern += RE2JS.quote(template.slice(from, at))
+      from = at + 1
+    } else if (template[at] === close && --depth <= 0) {
+      if (depth < 0) throw new OperandError('delimiters that do not pair')
+      const inner = template.slice(from, at)
+      compiledRegex(`^${inner}$`)
+      pattern += `(${inner})`
+      from = at + 1
+    }
+  }
+  if (depth !== 0) throw new OperandError('delimiters that do not pair')
+  return `${pattern}${RE2JS.quote(template.slice(from))}$`
+}
+
+function delimiter(value: string): string {
+  if (Buffer.byteLength(value) !== 1) throw new OperandError('a delimiter is one byte')
+  return value
 }
 
 /** The regular expressions that are not compiled into the module. */
@@ -44,5 +76,9 @@ export const regexBuiltins: Family = {
     return limit < 0 ? found : found.slice(0, limit)
   },
   'regex.replace': (_, value, pattern, replacement) =>
-    regex(text(pattern)).matcher(text(value)).replaceAll(text(replacement)),
+    compiledRegex(text(pattern)).matcher(text(value)).replaceAll(text(replacement)),
+  'regex.template_match': (_, template, value, open, close) => {
+    const pattern = templatePattern(text(template), delimiter(text(open)), delimiter(text(close)))
+    return compiledRegex(pattern).matcher(text(value)).find()
+  },
 }

@@ -119,8 +119,27 @@ export function objectOf(entries: Iterable<readonly [RegoValue, RegoValue]>): Re
 /** What an object holds at a key, or an array at an index; `undefined` where there is nothing. */
 export function lookup(value: RegoValue, key: RegoValue): RegoValue | undefined {
   if (Array.isArray(value)) return typeof key === 'number' ? value[key] : undefined
-  if (value instanceof RegoSet) return value.members.some((member) => isEqual(member, key)) ? key : undefined
-  if (value instanceof RegoMap) return value.entries.find(([each]) => isEqual(each, key))?.[1]
+  if (value instanceof RegoSet) return value.members[indexIn(value.members, key)]
+  if (value instanceof RegoMap) {
+    const index = indexIn({ length: value.entries.length, at: (at) => value.entries[at]?.[0] }, key)
+    return value.entries[index]?.[1]
+  }
   if (typeof value !== 'object' || value === null || value instanceof Decimal) return undefined
   return typeof key === 'string' && Object.hasOwn(value, key) ? (value as RegoObject)[key] : undefined
+}
+
+/** Where a value stands among others that are in Rego's order, -1 where it does not. */
+function indexIn(
+  sorted: { readonly length: number; at(index: number): RegoValue | undefined },
+  value: RegoValue,
+): number {
+  let [low, high] = [0, sorted.length - 1]
+  while (low <= high) {
+    const middle = (low + high) >> 1
+    const order = compare(sorted.at(middle) as RegoValue, value)
+    if (order === 0) return middle
+    if (order < 0) low = middle + 1
+    else high = middle - 1
+  }
+  return -1
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { previewId, previewOf } from '#envoy/preview/preview.ts'
 import { parseMoment, readInputFile } from '#policy/authoring/inputs/inputs.ts'
-import { contextAt, loadTrial, verdictOf } from '#policy/authoring/trial/trial.ts'
+import { contextAt, loadTrial, verdictFor } from '#policy/authoring/trial/trial.ts'
 import { orFail } from '../fail.ts'
 import { inputOf } from './captured.ts'
 import { type KeyOptions, verificationOf, withKeyOptions } from './options.ts'
@@ -34,7 +34,7 @@ export function evalCommand(): Command {
       const input = path === undefined ? undefined : await inputOf(readInputFile(path), path)
       const atMs = now === undefined ? undefined : parseMoment(now, '--now')
       const result = await trial.evaluate(trial.decision, input, contextAt(atMs))
-      if (options.verdict) printJson(previewOf(verdictOf(result, previewId), input))
+      if (options.verdict) printJson(previewOf(verdictFor(input, result, previewId), input))
       else if (result === undefined) printLines(['undefined'])
       else printJson(result)
       if (options.fail && result === undefined) process.exitCode = 1

@@ -20,6 +20,8 @@ export function previewOf(verdict: Verdict, input: JsonValue | undefined): JsonO
       ...(mutations.setHeaders && { set_headers: grouped(mutations.setHeaders) }),
       ...(mutations.removeHeaders && { remove_headers: mutations.removeHeaders }),
       ...(mutations.addResponseHeaders && { add_response_headers: grouped(mutations.addResponseHeaders) }),
+      ...(mutations.removeResponseHeaders && { remove_response_headers: mutations.removeResponseHeaders }),
+      ...(mutations.responseBody && { response_body: Buffer.from(mutations.responseBody).toString() }),
       ...(mutations.setQuery && { set_query: grouped(mutations.setQuery) }),
       ...(mutations.removeQuery && { remove_query: mutations.removeQuery }),
       ...(mutations.dynamicMetadata && { dynamic_metadata: mutations.dynamicMetadata }),

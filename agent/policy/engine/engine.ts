@@ -3,6 +3,7 @@ import type { JsonObject, JsonValue } from '#base/json.ts'
 import type { EvaluationContext } from '../builtins/builtin.ts'
 import type { PolicyInput } from './input-document.ts'
 import { keptFor, type Live, restartLive, startLive, startLiveInSlices } from './live.ts'
+import { pageBytes } from './memory.ts'
 import { type Prepared, preparePolicy } from './prepared.ts'
 
 /** A policy with its data, ready to be asked. One that holds more than memory is disposed of when nobody asks it any more. */
@@ -74,7 +75,7 @@ function engineOn(prepared: Prepared, first: Live): SyncEngine {
     entrypoints: new Set(policy.entrypoints.keys()),
     builtins: policy.builtins,
     get memoryBytes() {
-      return live.memory.sizeBytes
+      return live.memory.pages * pageBytes
     },
     evaluate: (entrypoint, input, context) => {
       const id = policy.entrypoints.get(entrypoint)

@@ -143,7 +143,7 @@ for (const [name, path, args, stderr] of bad) {
   t.test(`verify refuses what activation refuses: ${name}`, async (t) => {
     const file = path()
     t.match(said(await work.policy('verify', file, ...args)), { status: 1, stdout: '', stderr })
-    using policy = await openPolicy({
+    await using policy = await openPolicy({
       source: { file },
       decision: args[1] ?? 'envoy/authz/allow',
       onLoad: () => {},

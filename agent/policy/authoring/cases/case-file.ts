@@ -25,6 +25,8 @@ const verdictSchema = z
     set_headers: z.record(z.string(), z.string()).optional(),
     remove_headers: z.array(z.string()).optional(),
     add_response_headers: z.record(z.string(), z.string()).optional(),
+    remove_response_headers: z.array(z.string()).optional(),
+    response_body: z.string().optional(),
     set_query: z.record(z.string(), z.string()).optional(),
     remove_query: z.array(z.string()).optional(),
     dynamic_metadata: z.record(z.string(), z.json()).optional(),

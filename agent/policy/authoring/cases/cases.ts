@@ -1,9 +1,8 @@
 import { messageOf } from '#base/errors.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
 import type { Verdict } from '#decision/verdict.ts'
-import { verdictOf } from '../../result.ts'
 import { type Difference, firstDifference } from '../difference/difference.ts'
-import { contextAt, type Trial } from '../trial/trial.ts'
+import { contextAt, type Trial, verdictFor } from '../trial/trial.ts'
 import { type Case, mergePatch } from './case-file.ts'
 
 export { type Case, readCaseFile } from './case-file.ts'
@@ -66,7 +65,7 @@ async function runCase(trial: Trial, each: Case, world: CaseWorld): Promise<Case
     if (found !== undefined) differences.push({ ...found, of: 'result' })
   }
   if (expect.verdict !== undefined) {
-    const seen = world.previewOf(verdictOf(result, 'case'), input)
+    const seen = world.previewOf(verdictFor(input, result, 'case'), input)
     const found = firstDifference(only(seen, expect.verdict as JsonObject), expect.verdict as JsonObject)
     if (found !== undefined) differences.push({ ...found, of: 'verdict' })
   }

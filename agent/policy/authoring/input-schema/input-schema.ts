@@ -81,8 +81,8 @@ const tensor = z.strictObject({
   name: z.string(),
   datatype: z.string().describe('FP32, INT64, BYTES, …'),
   shape: z.array(z.int()),
-  elements: count.describe('The product of the shape'),
-  bytes: count.describe('What its content takes'),
+  elements: count.optional().describe('The product of the shape; absent where no double holds it'),
+  bytes: count.optional().describe('What its content takes; absent where that cannot be known'),
 })
 
 const model = z.strictObject({
@@ -91,14 +91,18 @@ const model = z.strictObject({
   requested_version: z.string().optional().describe('The version that the client named'),
   version: z.string().optional().describe('The version that will answer'),
   inputs: z.array(tensor).optional().describe('What is sent to the model; never its content'),
-  outputs: z.array(tensor.partial()).optional(),
 })
 
 const response = z.strictObject({
   status: z.int(),
   headers: texts,
-  body: anyJson.optional().describe('The parsed JSON of the answer, where that is configured'),
-  summary: z.record(z.string(), anyJson).optional(),
+  upstream_address: z.string().optional().describe('Who answered'),
+  body_bytes: count.optional().describe('Of what was seen of the body'),
+  truncated_body: z.boolean().optional(),
+  outputs: z.array(tensor).optional().describe('Tensors of a V2 answer, never their content'),
+  body: anyJson
+    .optional()
+    .describe('The JSON of the answer, where that is configured and all of it was seen'),
 })
 
 const serving = z.strictObject({

@@ -2,15 +2,16 @@ import { readFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { messageOf, SluiceError } from '#base/errors.ts'
 import { isJsonObject, type JsonValue } from '#base/json.ts'
+import type { Verdict } from '#decision/verdict.ts'
+import { answerVerdictOf } from '../../answer/verdict.ts'
 import type { EvaluationContext } from '../../builtins/builtin.ts'
 import { readBundle, unpackBundle } from '../../bundle/bundle.ts'
 import { signaturesMember, type Verification } from '../../bundle/signature/signature.ts'
 import { writeTar } from '../../bundle/tar.ts'
 import { createEngine } from '../../engine/engine.ts'
 import { InputDocument } from '../../engine/input-document.ts'
+import { verdictOf } from '../../result.ts'
 import { nativeBuiltins } from './native-builtins.ts'
-
-export { verdictOf } from '../../result.ts'
 
 /** What a person wants to know of a bundle. */
 export interface Facts {
@@ -106,6 +107,15 @@ export async function loadTrial(
     evaluate: async (entrypoint, input, context) =>
       engine.evaluate(entrypoint, input === undefined ? undefined : new InputDocument(input), context),
   }
+}
+
+/** The verdict that the agent makes of a result: about the request, or about its answer where the input is of that phase. */
+export function verdictFor(input: JsonValue | undefined, result: JsonValue | undefined, id: string): Verdict {
+  const serving = isJsonObject(input) ? input['serving'] : undefined
+  if (!isJsonObject(serving) || serving['phase'] !== 'response') return verdictOf(result, id)
+  const document = isJsonObject(serving['response']) ? serving['response'] : {}
+  const json = document['body']
+  return answerVerdictOf(result, { document, ...(json !== undefined && { json }) }, id)
 }
 
 /** The moment of an evaluation, given or now. */

@@ -53,9 +53,17 @@ computing := {"infer", "stream_infer", "generate", "generate_stream"}
 computes if input.serving.model.verb in computing
 
 # METADATA
-# description: Elements of all tensors that are sent; undefined where they were not seen.
-elements := sum([tensor.elements | some tensor in input.serving.model.inputs]) if input.serving.model.inputs
+# description: Elements of all tensors that are sent; undefined where one of them is not known.
+elements := sum([tensor.elements | some tensor in input.serving.model.inputs]) if {
+	every tensor in input.serving.model.inputs {
+		tensor.elements >= 0
+	}
+}
 
 # METADATA
-# description: Bytes of all tensors that are sent; undefined where they were not seen.
-bytes := sum([tensor.bytes | some tensor in input.serving.model.inputs]) if input.serving.model.inputs
+# description: Bytes of all tensors that are sent; undefined where one of them is not known.
+bytes := sum([tensor.bytes | some tensor in input.serving.model.inputs]) if {
+	every tensor in input.serving.model.inputs {
+		tensor.bytes >= 0
+	}
+}

@@ -45,3 +45,9 @@ test_nothing_is_known_of_tensors_that_were_not_seen if {
 	not models.bytes with input as {}
 	not models.computes with input as {"serving": {"model": {"verb": "metadata"}}}
 }
+
+test_one_unknown_tensor_makes_the_sum_unknown if {
+	asked := {"serving": {"model": {"verb": "infer", "inputs": [{"name": "a", "elements": 3}, {"name": "b", "bytes": 4}]}}}
+	not models.elements with input as asked
+	not models.bytes with input as asked
+}

@@ -27,7 +27,7 @@ reasons contains result.reason("model_not_listed", "This model is not available.
 reasons contains result.reason("tensors_unseen", "The size of the request could not be determined.") if {
 	models.computes
 	count(limits) > 0
-	not tensors
+	not measured
 }
 
 reasons contains too_large if {
@@ -56,3 +56,8 @@ reasons contains result.reason_with("datatype_not_listed", "The model does not t
 too_large := result.reason_with("request_too_large", "The request is larger than this model takes.", 413)
 
 typed(tensor) if tensor.datatype in limits.datatypes
+
+measured if {
+	models.elements >= 0
+	models.bytes >= 0
+}

@@ -46,5 +46,6 @@ test_another_model_is_not_there if {
 
 test_what_was_not_seen_is_not_small if {
 	decided({"verb": "infer", "name": "ocr-small"}).reasons == ["tensors_unseen"]
+	decided(infer("ocr-small", [object.remove(tensor, ["bytes"])])).reasons == ["tensors_unseen"]
 	decided({"verb": "metadata", "name": "ocr-small"}).allowed == true
 }

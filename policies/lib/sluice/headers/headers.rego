@@ -42,8 +42,4 @@ list(name) := [element |
 present(name) if count(values(name)) > 0
 
 # What is empty is left out of the input.
-value(entry) := entry.value if {
-	entry.value
-} else := base64.decode(entry.rawValue) if {
-	entry.rawValue
-} else := ""
+value(entry) := object.get(entry, "value", base64.decode(object.get(entry, "rawValue", "")))

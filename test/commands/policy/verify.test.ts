@@ -95,7 +95,12 @@ const bad: [name: string, path: () => string, args: readonly string[], stderr: R
     [],
     /expected an OPA bundle/,
   ],
-  ['no manifest', () => changed('1.tar.gz', { '.manifest': undefined }), [], /\.manifest: no such member/],
+  [
+    'no manifest',
+    () => changed('1.tar.gz', { '.manifest': undefined }),
+    [],
+    /\.manifest: no (such member|wasm module)/,
+  ],
   ['no module', () => changed('2.tar.gz', { 'policy.wasm': undefined }), [], /policy\.wasm: no such member/],
   [
     'a module that is none',

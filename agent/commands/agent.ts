@@ -18,6 +18,7 @@ import { type ReadinessCheck, startProbes } from '#telemetry/probes.ts'
 import { createLogger, createMetrics, type Logger } from '#telemetry/telemetry.ts'
 import { createTrafficStage } from '#traffic/traffic.ts'
 import { orFail } from './fail.ts'
+import { openPolicyLogs } from './policy-logs.ts'
 
 export function agentCommand(): Command {
   return new Command('agent')
@@ -61,6 +62,7 @@ async function startAgent(
     checks.push({ name: 'resources', problem })
   }
 
+  const logs = openPolicyLogs({ config: config.policy?.opa, log, metrics })
   const policy =
     config.policy &&
     opening.use(
@@ -68,9 +70,15 @@ async function startAgent(
         source: sourceOf(config.policy),
         decision: config.policy.decision,
         ...(config.policy.verification && { verification: verificationOf(config.policy.verification) }),
-        onLoad: loaded('policy'),
+        onLoad: (load) => {
+          loaded('policy')(load)
+          logs.loaded(load)
+        },
+        ...(logs.sink && { sink: logs.sink }),
       }),
     )
+  // Closed before policy: it is asked what of the last decisions may be logged.
+  opening.use(logs)
   if (policy) {
     const problem = () => (policy.isReady() ? undefined : (policy.status().lastError ?? 'not loaded'))
     checks.push({ name: 'policy', problem })

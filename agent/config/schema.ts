@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { opaLogsSchema } from './opa-logs-schema.ts'
 
 /** An address whose last part is a port there can be. */
 const withPort = (pattern: RegExp, expected: string) =>
@@ -94,6 +95,7 @@ const shape = z.strictObject({
         })
         .optional()
         .describe('Only a bundle signed with one of these keys takes effect.'),
+      opa: opaLogsSchema.optional().describe("What is written as in OPA's own configuration."),
     })
     .optional()
     .describe('Rego, compiled to wasm.'),

@@ -97,6 +97,7 @@ class Evaluation {
       decisionId: this.#x.id,
       path: decision,
       input: this.#input,
+      engine: this.#active.engine,
       result,
       ...(error !== undefined && { error }),
       revisions: this.#active.revisions,

@@ -14,6 +14,7 @@ import { createEngine } from './engine/engine.ts'
 export type { DownloadConfig } from './bundle/download/download.ts'
 export type { Verification } from './bundle/signature/signature.ts'
 export { createTenantCeiling } from './ceiling.ts'
+export type { DecisionSink } from './decided.ts'
 
 export interface PolicyStatus {
   /** Of the bundle in force. */

@@ -2,6 +2,7 @@ import { type DestinationStream, type Logger, pino } from 'pino'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { DecisionObserver } from '#decision/pipeline.ts'
 import { registerDecisionMetrics } from './decision-metrics.ts'
+import { type OpaReadings, registerOpaMetrics } from './opa-metrics.ts'
 import { registerTransportMetrics, type TransportCounters } from './transport-metrics.ts'
 
 export type { Logger }
@@ -20,6 +21,44 @@ export function createLogger(level: string, destination: DestinationStream = pin
   )
 }
 
+/** Lines for a file descriptor, written on another thread: nobody who reads slowly holds up the agent. */
+export interface Console extends AsyncDisposable {
+  /** @returns false where too much waits already, and the line is gone. */
+  write(line: string): boolean
+}
+
+/** What may wait for a reader. */
+const consoleBytes = 16 << 20
+/** How long a reader has for the rest. */
+const consoleFlushMs = 1000
+
+export function openConsole(descriptor: number): Console {
+  const stream = pino.destination({ dest: descriptor, sync: false, maxLength: consoleBytes })
+  let isGone = false
+  stream.on('drop', () => {
+    isGone = true
+  })
+  // A reader that has gone is one that takes nothing.
+  stream.on('error', () => {
+    isGone = true
+  })
+  return {
+    write: (line) => {
+      isGone = false
+      stream.write(line)
+      return !isGone
+    },
+    [Symbol.asyncDispose]: () =>
+      new Promise((resolve) => {
+        const late = setTimeout(resolve, consoleFlushMs)
+        stream.flush(() => {
+          clearTimeout(late)
+          resolve()
+        })
+      }),
+  }
+}
+
 /** The agent's counters. A registry of its own, so that two agents in one process never mix. */
 export interface Metrics {
   /** Prometheus text exposition format. */
@@ -32,6 +71,8 @@ export interface Metrics {
   rateLimited(code: string): void
   /** Shows what the server towards Envoy counts. */
   transport(counters: TransportCounters): void
+  /** Shows what OPA shows, by its names. */
+  opa(read: () => OpaReadings): void
 }
 
 export function createMetrics(): Metrics {
@@ -65,5 +106,6 @@ export function createMetrics(): Metrics {
     },
     rateLimited: (code) => rateLimits.inc({ code }),
     transport: (counters) => registerTransportMetrics(registry, counters),
+    opa: (read) => registerOpaMetrics(registry, read),
   }
 }

@@ -5,23 +5,32 @@ import { http } from './http.ts'
 import { freePorts } from './ports.ts'
 import { type RunningProcess, startProcess } from './process.ts'
 
-/** The real OPA Envoy plugin with policy and data files, answering ext_authz on `port`; it asks `envoy/authz/allow`. */
+/**
+ * The real OPA Envoy plugin with policy and data files, answering ext_authz on `port`; it asks `envoy/authz/allow`.
+ *
+ * @param config more of OPA's configuration; with `bundles` in it, `files` may be empty.
+ */
 export async function startOpaEnvoyPlugin(
   folder: string,
   files: Readonly<Record<string, string>>,
+  config?: Readonly<Record<string, unknown>>,
 ): Promise<RunningProcess & { readonly port: number }> {
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true })
     writeFileSync(join(folder, name), text)
   }
   const [port, api] = (await freePorts(2)) as [number, number]
+  mkdirSync(folder, { recursive: true })
+  const configPath = `${folder}.config.json`
+  if (config !== undefined) writeFileSync(configPath, JSON.stringify(config))
   const running = await startProcess({
     name: 'opa-envoy-plugin',
     program: await goTool('opa-envoy-plugin'),
     args: [
       ...['run', '--server', '--addr', `127.0.0.1:${api}`, '--log-level', 'error', '--disable-telemetry'],
       ...['--set', `plugins.envoy_ext_authz_grpc.addr=127.0.0.1:${port}`],
-      ...['--set', 'plugins.envoy_ext_authz_grpc.path=envoy/authz/allow', folder],
+      ...['--set', 'plugins.envoy_ext_authz_grpc.path=envoy/authz/allow'],
+      ...(config === undefined ? [folder] : ['--config-file', configPath, folder]),
     ],
     isReady: async () => (await http({ port: api, path: '/health?plugins' })).status === 200,
   })

@@ -1,0 +1,166 @@
+import { randomUUID } from 'node:crypto'
+import type { Config } from '#config/config.ts'
+import {
+  consoleLine,
+  createPlainService,
+  type DecisionLogConfig,
+  type LogService,
+  openDecisionLog,
+} from '#policy/log/log.ts'
+import type { DecisionSink } from '#policy/policy.ts'
+import { type BundleStatus, openStatusReporter } from '#policy/status/status.ts'
+import { type OpaReadings, opaFamilies } from '#telemetry/opa-metrics.ts'
+import { type Logger, type Metrics, openConsole } from '#telemetry/telemetry.ts'
+import { ownVersion } from './version.ts'
+
+type OpaConfig = NonNullable<NonNullable<Config['policy']>['opa']>
+
+export interface PolicyLogs extends AsyncDisposable {
+  /** For the policy stage; absent where no log is configured. */
+  readonly sink?: DecisionSink
+  /** Told of each load of the bundle. */
+  loaded(load: { readonly revision?: string; readonly problem?: string }): void
+}
+
+/** What the only bundle is called. */
+const bundleName = 'policy'
+const standardOutput = 1
+
+/** Opens the decision log and the status reports that `policy.opa` asks for. */
+export function openPolicyLogs(options: {
+  readonly config: OpaConfig | undefined
+  readonly log: Logger
+  readonly metrics: Metrics
+}): PolicyLogs {
+  const { config, log } = options
+  if (config?.decision_logs === undefined && config?.status === undefined)
+    return { loaded: () => {}, [Symbol.asyncDispose]: async () => {} }
+  const { decision_logs: logs, status, services } = config
+  const opened = new AsyncDisposableStack()
+  const labels = { ...config.labels, id: randomUUID(), version: ownVersion() }
+  const onProblem = (problem: string) => log.error({ problem }, 'policy log')
+  const console = logs?.console || status?.console ? opened.use(openConsole(standardOutput)) : undefined
+
+  let bundle: BundleStatus & { readonly loads: number } = { name: bundleName, loads: 0 }
+  const failures = new Map<string, number>()
+  const plugins: Record<string, 'OK' | 'NOT_READY'> = { bundle: 'NOT_READY', status: 'OK' }
+  if (logs) plugins['decision_logs'] = 'OK'
+
+  let lastUpload: OpaReadings['decisionLogs']
+  const readings = (): OpaReadings => ({
+    version: labels.version,
+    plugins,
+    bundles: [{ ...bundle, activeRevision: bundle.activeRevision ?? '', failures }],
+    decisionLogs: lastUpload,
+    counters: decisionLog?.counters() ?? new Map(),
+    buffer: decisionLog?.bufferSize(),
+    lost: decisionLog?.account().lost ?? new Map(),
+  })
+  const statusService = status && serviceOf(services, status.service, status.console || status.prometheus)
+  const reporter =
+    status &&
+    opened.use(
+      openStatusReporter({
+        labels,
+        service: statusService,
+        path: status.partition_name === undefined ? 'status' : `status/${status.partition_name}`,
+        ...(status.console && {
+          print: (document) =>
+            void console?.write(consoleLine(statusLine, JSON.stringify(document), Date.now())),
+        }),
+        ...(status.prometheus && { metrics: () => opaFamilies(readings()) }),
+        onProblem,
+      }),
+    )
+  const decisionLog =
+    logs &&
+    opened.use(
+      openDecisionLog({
+        config: logConfig(logs, serviceOf(services, logs.service, logs.console), console),
+        labels,
+        onStatus: (upload) => {
+          lastUpload = upload
+          reporter?.decisionLogs(upload)
+        },
+        onProblem,
+      }),
+    )
+  if (status?.prometheus) options.metrics.opa(readings)
+  for (const [name, state] of Object.entries(plugins)) reporter?.plugin(name, state)
+
+  return {
+    ...(decisionLog && { sink: decisionLog.sink }),
+    loaded: ({ revision, problem }) => {
+      const nowMs = Date.now()
+      if (problem !== undefined) failures.set(problem, (failures.get(problem) ?? 0) + 1)
+      bundle = {
+        ...bundle,
+        type: 'snapshot',
+        lastRequestMs: nowMs,
+        activeRevision: revision,
+        problem: problem === undefined ? undefined : { message: problem },
+        ...(problem === undefined && {
+          loads: bundle.loads + 1,
+          lastSuccessfulRequestMs: nowMs,
+          lastSuccessfulDownloadMs: nowMs,
+          lastSuccessfulActivationMs: nowMs,
+        }),
+      }
+      if (problem === undefined) plugins['bundle'] = 'OK'
+      reporter?.bundle(bundle)
+      reporter?.plugin('bundle', plugins['bundle'] ?? 'NOT_READY')
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  }
+}
+
+const statusLine = { type: 'openpolicyagent.org/status', message: 'Status Log' }
+
+/** The service that is named, or the first where none is and nothing else is asked for, as OPA has it. */
+function serviceOf(
+  services: OpaConfig['services'],
+  name: string | undefined,
+  isElsewhere: boolean,
+): LogService | undefined {
+  const chosen = name ?? (isElsewhere ? undefined : Object.keys(services)[0])
+  const service = chosen === undefined ? undefined : services[chosen]
+  return service && createPlainService(service.url)
+}
+
+/** Bounds that OPA brings a limit into. */
+const uploadLimits = { least: 90, most: 2 ** 32 }
+
+function logConfig(
+  config: NonNullable<OpaConfig['decision_logs']>,
+  service: LogService | undefined,
+  console: DecisionLogConfig['console'],
+): DecisionLogConfig {
+  const { reporting, partition_name, resource } = config
+  const path = partition_name === undefined ? (resource ?? '/logs') : `/logs/${partition_name}`
+  const seconds = (value: number | undefined, fallback: number) => (value ?? fallback) * 1000
+  return {
+    mask: config.mask_decision.replace(/^\//, ''),
+    drop: config.drop_decision.replace(/^\//, ''),
+    isNdBuiltinCacheWanted: config.nd_builtin_cache,
+    requestHeaders: config.request_context.http.headers,
+    maxDecisionsPerSecond: reporting.max_decisions_per_second,
+    ...(config.console && { console }),
+    ...(service && {
+      upload: {
+        service,
+        path: path.replace(/^\/+|\/+$/g, ''),
+        limit:
+          reporting.buffer_type === 'event'
+            ? { kind: 'event', events: reporting.buffer_size_limit_events ?? 10_000 }
+            : { kind: 'size', bytes: reporting.buffer_size_limit_bytes },
+        uploadLimitBytes: Math.min(
+          Math.max(reporting.upload_size_limit_bytes, uploadLimits.least),
+          uploadLimits.most,
+        ),
+        minDelayMs: seconds(reporting.min_delay_seconds, 300),
+        maxDelayMs: seconds(reporting.max_delay_seconds, 600),
+        trigger: reporting.trigger,
+      },
+    }),
+  }
+}

@@ -120,6 +120,11 @@ export class LogBuffer {
     return packed + this.#waiting.length + this.#chunker.pendingDecisions
   }
 
+  /** Whether a tombstone has been made for everything that is lost. */
+  get isAllTold(): boolean {
+    return this.#ledger.isEmpty
+  }
+
   /** What waits, in the unit of the limit. */
   get size(): number {
     if (this.#limit.kind === 'size') return this.#chunkBytes
@@ -132,7 +137,8 @@ export class LogBuffer {
 
   #keep(chunk: Chunk): void {
     const limit = this.#limit
-    if (limit.kind === 'size' && limit.bytes !== undefined && chunk.bytes.length > limit.bytes)
+    const { decisions } = chunk.content
+    if (limit.kind === 'size' && decisions > 0 && chunk.bytes.length > (limit.bytes ?? maxWaitingBytes))
       return this.#full(chunk.content)
     this.#chunks.push(chunk)
     this.#chunkBytes += chunk.bytes.length
@@ -140,10 +146,14 @@ export class LogBuffer {
     this.#onReady()
   }
 
-  /** Takes the oldest away until the rest is within bounds. What is being sent stays: it may have arrived already. */
+  /**
+   * Takes the oldest away until the rest is within bounds. What is being sent stays, it may have arrived already, and so
+   * does what holds nothing but a tombstone: it is small, and there would be another one in its place.
+   */
   #trim(): void {
     while (this.#isOver()) {
-      const chunk = this.#chunks.shift()
+      const index = this.#chunks.findIndex(({ content }) => content.decisions > 0)
+      const [chunk] = index === -1 ? [] : this.#chunks.splice(index, 1)
       if (chunk !== undefined) {
         this.#chunkBytes -= chunk.bytes.length
         this.#full(chunk.content)

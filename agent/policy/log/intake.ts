@@ -20,10 +20,11 @@ export class Intake {
   readonly sink: DecisionSink
   readonly #write: (decided: Decided) => void | Promise<void>
   readonly #monotonicUs: () => number
+  readonly #later: (due: () => void) => void
   #batch: Decided[] = []
   #characters = 0
   #taken = 0
-  #timer: NodeJS.Timeout | undefined
+  #isScheduled = false
   #writing: Promise<void> | undefined
   #isClosed = false
   /** Decisions handed in so far. */
@@ -34,9 +35,12 @@ export class Intake {
     readonly monotonicUs: () => number
     /** Must not throw. */
     readonly write: (decided: Decided) => void | Promise<void>
+    /** Calls back when the next batch is due. */
+    readonly later?: ((due: () => void) => void) | undefined
   }) {
     const { ledger } = options
     this.#write = options.write
+    this.#later = options.later ?? afterDelay
     this.#monotonicUs = options.monotonicUs
     this.sink = (decided) => {
       this.received++
@@ -46,7 +50,7 @@ export class Intake {
         return ledger.add('intake_full', 1, decided.atMs)
       this.#batch.push(decided)
       this.#characters += characters
-      if (this.#timer === undefined && this.#writing === undefined) this.#schedule()
+      if (!this.#isScheduled && this.#writing === undefined) this.#schedule()
     }
   }
 
@@ -58,21 +62,20 @@ export class Intake {
   /** Writes what is there; what comes now is lost. */
   async close(): Promise<void> {
     this.#isClosed = true
-    clearTimeout(this.#timer)
-    this.#timer = undefined
     await this.#writing
     if (this.#batch.length > 0) await this.#writeAll()
   }
 
   #schedule(): void {
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
+    this.#isScheduled = true
+    this.#later(() => {
+      this.#isScheduled = false
+      if (this.#isClosed) return
       this.#writing = this.#writeAll().finally(() => {
         this.#writing = undefined
-        if (this.#batch.length > 0 && !this.#isClosed) this.#schedule()
+        if (this.#batch.length > 0) this.#schedule()
       })
-    }, batchDelayMs)
-    this.#timer.unref()
+    })
   }
 
   async #writeAll(): Promise<void> {
@@ -90,4 +93,8 @@ export class Intake {
       began = this.#monotonicUs()
     }
   }
+}
+
+function afterDelay(due: () => void): void {
+  setTimeout(due, batchDelayMs).unref()
 }

@@ -82,6 +82,8 @@ export function openDecisionLog(options: {
   readonly clock?: Clock
   readonly random?: () => number
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>
+  /** Calls back when the next batch of events is due to be written. */
+  readonly later?: (due: () => void) => void
   readonly flushMs?: number
   /** Told of each round of uploads. */
   readonly onStatus?: (status: UploadStatus) => void
@@ -127,7 +129,7 @@ export function openDecisionLog(options: {
         options.onStatus?.(status)
       },
     })
-  const intake = new Intake({ ledger, monotonicUs: () => clock.monotonicUs(), write })
+  const intake = new Intake({ ledger, monotonicUs: () => clock.monotonicUs(), write, later: options.later })
   uploader?.start()
 
   function write(decided: Decided): void | Promise<void> {

@@ -36,6 +36,7 @@ export interface UploadOptions {
 }
 
 const minRetryMs = 100
+const maxLastRounds = 3
 /** Answers that are about what was sent: bad request, too large, wrong type, unprocessable. */
 const refusals: ReadonlySet<number> = new Set([400, 413, 415, 422])
 const growth = 1.6
@@ -76,7 +77,12 @@ export class Uploader {
     else signal.addEventListener('abort', abandon, { once: true })
     this.#stopping.abort()
     await this.#running
-    while (!signal.aborted && !(await this.#round(true))) await this.#options.sleep(this.#retryMs(), signal)
+    // Once more where something was lost on the way: its tombstone is still to be sent.
+    for (let rounds = 0; !signal.aborted && rounds < maxLastRounds; ) {
+      if (!(await this.#round(true))) await this.#options.sleep(this.#retryMs(), signal)
+      else if (this.#options.buffer.isAllTold) break
+      else rounds++
+    }
     signal.removeEventListener('abort', abandon)
   }
 

@@ -4,6 +4,7 @@ import {
   consoleLine,
   createPlainService,
   type DecisionLogConfig,
+  type LineWriter,
   type LogService,
   openDecisionLog,
 } from '#policy/log/log.ts'
@@ -25,12 +26,15 @@ export interface PolicyLogs extends AsyncDisposable {
 /** What the only bundle is called. */
 const bundleName = 'policy'
 const standardOutput = 1
+const maxProblems = 50
 
 /** Opens the decision log and the status reports that `policy.opa` asks for. */
 export function openPolicyLogs(options: {
   readonly config: OpaConfig | undefined
   readonly log: Logger
   readonly metrics: Metrics
+  /** Instead of standard output. */
+  readonly console?: LineWriter
 }): PolicyLogs {
   const { config, log } = options
   if (config?.decision_logs === undefined && config?.status === undefined)
@@ -39,7 +43,8 @@ export function openPolicyLogs(options: {
   const opened = new AsyncDisposableStack()
   const labels = { ...config.labels, id: randomUUID(), version: ownVersion() }
   const onProblem = (problem: string) => log.error({ problem }, 'policy log')
-  const console = logs?.console || status?.console ? opened.use(openConsole(standardOutput)) : undefined
+  const isConsoleWanted = logs?.console || status?.console
+  const console = options.console ?? (isConsoleWanted ? opened.use(openConsole(standardOutput)) : undefined)
 
   let bundle: BundleStatus & { readonly loads: number } = { name: bundleName, loads: 0 }
   const failures = new Map<string, number>()
@@ -92,7 +97,11 @@ export function openPolicyLogs(options: {
     ...(decisionLog && { sink: decisionLog.sink }),
     loaded: ({ revision, problem }) => {
       const nowMs = Date.now()
-      if (problem !== undefined) failures.set(problem, (failures.get(problem) ?? 0) + 1)
+      if (problem !== undefined) {
+        // A server that says something else each time must not make a metric of each.
+        const kept = failures.has(problem) || failures.size < maxProblems ? problem : 'other'
+        failures.set(kept, (failures.get(kept) ?? 0) + 1)
+      }
       bundle = {
         ...bundle,
         type: 'snapshot',

@@ -106,7 +106,8 @@ export class LogBuffer {
   }
 
   /** Gives up on everything. */
-  loseAll(reason: LossReason): void {
+  async loseAll(reason: LossReason): Promise<void> {
+    this.#lose(reason, contentOf(await this.#chunker.empty()))
     for (const chunk of this.#chunks.splice(0)) this.#lose(reason, chunk.content)
     this.#chunkBytes = 0
     this.#lose(reason, contentOf(this.#waiting.splice(0)))

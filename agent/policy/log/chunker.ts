@@ -68,9 +68,13 @@ export class Chunker {
   readonly #count: (event: ChunkerEvent) => void
   #uncompressedLimit: number
   #upExponent = 0
-  #open: Entry[] = []
-  #openBytes = 0
-  #work: Promise<void> = Promise.resolve()
+  #queue: Entry[] = []
+  #queuedBytes = 0
+  #added = 0
+  #taken = 0
+  /** Entries up to this one go into chunks however small. */
+  #flushTo = 0
+  #packing: Promise<void> | undefined
   /** Of the entries that are in no chunk yet. */
   pendingBytes = 0
   pendingDecisions = 0
@@ -92,25 +96,60 @@ export class Chunker {
   }
 
   add(entry: Entry): void {
-    const isFull = this.#openBytes + entry.bytes.length + 1 >= this.#uncompressedLimit
-    if (isFull && this.#open.length > 0) this.#close(true)
-    this.#open.push(entry)
-    this.#openBytes += entry.bytes.length + 1
+    this.#queue.push(entry)
+    this.#added++
+    this.#queuedBytes += entry.bytes.length + 1
     this.pendingBytes += entry.bytes.length
     if (entry.loss === undefined) this.pendingDecisions++
+    this.#start()
   }
 
   /** Packs what there is, however little. Resolves when all of it is in chunks. */
   async flush(): Promise<void> {
-    if (this.#open.length > 0) this.#close(false)
-    await this.#work
+    this.#flushTo = this.#added
+    this.#start()
+    await this.#packing
   }
 
-  #close(isFull: boolean): void {
-    const entries = this.#open
-    this.#open = []
-    this.#openBytes = 0
-    this.#work = this.#work.then(() => this.#pack(entries, isFull))
+  /** Gives back what is in no chunk yet, once what is being packed is. */
+  async empty(): Promise<readonly Entry[]> {
+    const entries = this.#queue
+    this.#queue = []
+    this.#queuedBytes = 0
+    this.#taken = this.#added
+    await this.#packing
+    this.#forget(entries)
+    return entries
+  }
+
+  #start(): void {
+    if (this.#isDue()) this.#packing ??= this.#packAll()
+  }
+
+  #isDue(): boolean {
+    return this.#queuedBytes >= this.#uncompressedLimit || this.#taken < this.#flushTo
+  }
+
+  /** One chunk after the other: what one taught goes into the next. */
+  async #packAll(): Promise<void> {
+    while (this.#isDue()) {
+      const isFull = this.#queuedBytes >= this.#uncompressedLimit
+      await this.#pack(this.#take(), isFull)
+    }
+    this.#packing = undefined
+  }
+
+  #take(): readonly Entry[] {
+    let [count, bytes] = [0, 0]
+    for (const entry of this.#queue) {
+      const size = entry.bytes.length + 1
+      if (count > 0 && bytes + size >= this.#uncompressedLimit) break
+      count++
+      bytes += size
+    }
+    this.#taken += count
+    this.#queuedBytes -= bytes
+    return this.#queue.splice(0, count)
   }
 
   /** @param isFull whether the size is worth learning from. */
@@ -144,10 +183,15 @@ export class Chunker {
   }
 
   #done(entries: readonly Entry[], packed: Buffer | undefined): void {
+    const content = this.#forget(entries)
+    if (packed !== undefined) this.#onChunk({ bytes: packed, content })
+  }
+
+  #forget(entries: readonly Entry[]): Content {
     const content = contentOf(entries)
     for (const { bytes } of entries) this.pendingBytes -= bytes.length
     this.pendingDecisions -= content.decisions
-    if (packed !== undefined) this.#onChunk({ bytes: packed, content })
+    return content
   }
 
   #learn(compressedBytes: number, entries: readonly Entry[]): void {

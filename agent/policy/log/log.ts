@@ -201,7 +201,7 @@ export function openDecisionLog(options: {
       const late = setTimeout(() => ending.abort(), options.flushMs ?? flushMs)
       await uploader?.stop(ending.signal)
       clearTimeout(late)
-      buffer?.loseAll('shutdown')
+      await buffer?.loseAll('shutdown')
       if (buffer === undefined && config.console) tellConsole(config.console)
       const untold = [...ledger.totals].map(([reason, total]) => `${total} ${reason}`)
       if (!ledger.isEmpty) onProblem(`decisions that are not logged: ${untold.join(', ')}`)

@@ -126,12 +126,11 @@ export class Uploader {
     const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' }
     let failure: UploadStatus
     try {
-      const { status } = await service.post({
-        path,
-        headers,
-        body: chunk.bytes,
-        signal: this.#abandoning.signal,
-      })
+      const { signal } = this.#abandoning
+      const { status } = await unlessAborted(
+        service.post({ path, headers, body: chunk.bytes, signal }),
+        signal,
+      )
       if (status >= 200 && status < 300) {
         this.#failures = 0
         count('decision_logs_chunks_uploaded')
@@ -154,5 +153,18 @@ export class Uploader {
     const { maxDelayMs, random } = this.#options
     const bare = Math.min(minRetryMs * growth ** Math.min(this.#failures - 1, 60), maxDelayMs)
     return bare * (1 - jitter + 2 * jitter * random())
+  }
+}
+
+/** Does not wait for a service that takes no notice of the signal. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(new Error('given up'))
+  if (signal.aborted) abort()
+  else signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }

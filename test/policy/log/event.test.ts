@@ -3,18 +3,18 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import type { JsonObject, JsonValue } from '#base/json.ts'
+import { readBundle } from '#policy/bundle/bundle.ts'
 import { decide } from '#policy/decide.ts'
 import type { Decided } from '#policy/decided.ts'
-import { InputDocument } from '#policy/engine/input-document.ts'
-import { readBundle } from '#policy/bundle/bundle.ts'
 import { createEngine } from '#policy/engine/engine.ts'
+import { InputDocument } from '#policy/engine/input-document.ts'
 import { decisionConsoleLine } from '#policy/log/console.ts'
 import { eventOf, eventText, goTime } from '#policy/log/event.ts'
 import { redact } from '#policy/log/redact.ts'
 import { buildBundle } from '../../harness/opa.ts'
 import { validExchange } from '../exchange.ts'
 import { validDecided } from './decisions.ts'
-import { authz, entrypoints, type Event, mask, requests, steady } from './golden/plugin-events.ts'
+import { authz, type Event, entrypoints, mask, requests, steady } from './golden/plugin-events.ts'
 
 const golden = (name: string): Record<string, Event> =>
   JSON.parse(readFileSync(join(import.meta.dirname, 'golden', `${name}.json`), 'utf8'))
@@ -43,7 +43,10 @@ t.test('an event has the fields and values that the real OPA Envoy plugin gives 
   const [server, console] = [golden('server'), golden('console')]
   for (const [name, request] of Object.entries(requests)) {
     const http = request.attributes?.request?.http as { readonly path: string; readonly headers: JsonObject }
-    const attributes = { request: { http: { ...http } } } as Record<string, Record<string, Record<string, JsonValue>>>
+    const attributes = { request: { http: { ...http } } } as Record<
+      string,
+      Record<string, Record<string, JsonValue>>
+    >
     if (Object.keys(http.headers).length === 0) delete attributes['request']?.['http']?.['headers']
     const told: Decided[] = []
     const headers = Object.entries(http.headers) as [string, string][]
@@ -109,7 +112,11 @@ t.test('the text of an event is its JSON, whatever is in it, and its cut is the 
     fc.property(value, value, fc.boolean(), (input, cache, isKnown) => {
       const document = new InputDocument(input)
       const event = {
-        ...eventOf(validDecided({ input: document }), { labels, isNdBuiltinCacheWanted: false, requestHeaders: [] }),
+        ...eventOf(validDecided({ input: document }), {
+          labels,
+          isNdBuiltinCacheWanted: false,
+          requestHeaders: [],
+        }),
         nd_builtin_cache: cache,
         error: { message: 'm' },
       }

@@ -28,7 +28,7 @@ interface Case {
 }
 
 const document = {
-  a: { b: { c: 1 }, 'x/y': 1, 'x~1y': 2, '~': 3, 'sp ace': 4, 'p%20q': 5, 'é': 6, ':path': 7, '': 8 },
+  a: { b: { c: 1 }, 'x/y': 1, 'x~1y': 2, '~': 3, 'sp ace': 4, 'p%20q': 5, é: 6, ':path': 7, '': 8 },
   list: [1, { k: 'v' }, [1, 2, 3]],
   text: 'abc',
   nothing: null,

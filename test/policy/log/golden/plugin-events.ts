@@ -57,6 +57,19 @@ function ask(path: string, headers: Record<string, string> = {}): CheckRequest {
   return { attributes: { request: { http } } }
 }
 
+/** Asks ext_authz at an address; what is answered does not matter here. */
+export async function check(address: string, request: CheckRequest): Promise<void> {
+  const client = new Client(address, credentials.createInsecure())
+  const bytes = Buffer.from(toBinary(CheckRequestSchema, create(CheckRequestSchema, request)))
+  const whole = (value: Buffer) => value
+  await new Promise<void>((resolve) => {
+    client.makeUnaryRequest('/envoy.service.auth.v3.Authorization/Check', whole, whole, bytes, () =>
+      resolve(),
+    )
+  })
+  client.close()
+}
+
 /** The plugin's events by the name of their request; `server` is what it sent, `console` what it printed. */
 export async function pluginEvents(): Promise<{
   server: Record<string, Event>
@@ -86,17 +99,7 @@ export async function pluginEvents(): Promise<{
       },
     },
   )
-  const client = new Client(`127.0.0.1:${plugin.port}`, credentials.createInsecure())
-  for (const request of Object.values(requests)) {
-    const bytes = Buffer.from(toBinary(CheckRequestSchema, create(CheckRequestSchema, request)))
-    await new Promise<void>((resolve) => {
-      const whole = (value: Buffer) => value
-      client.makeUnaryRequest('/envoy.service.auth.v3.Authorization/Check', whole, whole, bytes, () =>
-        resolve(),
-      )
-    })
-  }
-  client.close()
+  for (const request of Object.values(requests)) await check(`127.0.0.1:${plugin.port}`, request)
   const names = Object.keys(requests)
   const sent = await eventually('every event', () => {
     const events = server.events()

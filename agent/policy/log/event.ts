@@ -110,27 +110,33 @@ export function goTime(ms: number): string {
   return new Date(ms).toISOString().replace(/\.?0*Z$/, 'Z')
 }
 
-/** JSON of an event, and where in it the part stands that may be cut out to make it smaller. */
+/** JSON of an event, and where in it a part stands that may be cut out to make it smaller. */
 export interface EventText {
   readonly bytes: Buffer
   /** From the comma before `nd_builtin_cache` to its end; absent where there is none. */
   readonly cut?: { readonly from: number; readonly to: number }
 }
 
+/** A cache smaller than this is not what makes an event too large. */
+const minCutCharacters = 64
+
 /** @param inputText JSON of `event.input`, where it is known already. */
 export function eventText(event: LogEvent, inputText?: string): EventText {
-  let text = '{'
+  const { labels, decision_id, trace_id, span_id, bundles, path, input, result, nd_builtin_cache } = event
+  const { erased, masked, error, timestamp, metrics, request_context, custom } = event
+  const head = JSON.stringify({ labels, decision_id, trace_id, span_id, bundles, path })
+  let text = head.slice(0, -1)
+  if (input !== undefined) text += `,"input":${inputText ?? wellFormedJson(JSON.stringify(input))}`
+  if (result !== undefined) text += `,"result":${wellFormedJson(JSON.stringify(result))}`
   let cut: { readonly from: number; readonly to: number } | undefined
-  for (const [key, value] of Object.entries(event)) {
-    if (value === undefined) continue
-    const item =
-      key === 'input' && inputText !== undefined ? inputText : wellFormedJson(JSON.stringify(value))
-    const field = `${text === '{' ? '' : ','}"${key}":${item}`
-    if (key === 'nd_builtin_cache') {
+  if (nd_builtin_cache !== undefined) {
+    const field = `,"nd_builtin_cache":${wellFormedJson(JSON.stringify(nd_builtin_cache))}`
+    if (field.length >= minCutCharacters) {
       const from = Buffer.byteLength(text)
       cut = { from, to: from + Buffer.byteLength(field) }
     }
     text += field
   }
-  return { bytes: Buffer.from(`${text}}`), ...(cut && { cut }) }
+  const tail = JSON.stringify({ erased, masked, error, timestamp, metrics, request_context, custom })
+  return { bytes: Buffer.from(`${text},${wellFormedJson(tail).slice(1)}`), ...(cut && { cut }) }
 }

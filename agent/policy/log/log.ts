@@ -47,7 +47,7 @@ export interface DecisionLogConfig {
   readonly console?: LineWriter | undefined
 }
 
-/** Where every decision that was handed in is: the sum of the others is `received`. */
+/** Where every decision that was handed in is: `received` is `dropped`, `delivered`, `waiting` and `lost` together. */
 export interface LogAccount {
   readonly received: number
   /** By the drop policy. */
@@ -55,6 +55,8 @@ export interface LogAccount {
   /** Taken by the log server; without one, written to the console. */
   readonly delivered: number
   readonly waiting: number
+  /** Those of the waiting that no event is written of yet. */
+  readonly unwritten: number
   readonly lost: ReadonlyMap<LossReason, number>
 }
 
@@ -190,6 +192,7 @@ export function openDecisionLog(options: {
       received: intake.received,
       dropped,
       delivered: (uploader?.delivered ?? 0) + printed,
+      unwritten: intake.waiting,
       waiting: intake.waiting + (buffer?.waitingDecisions ?? 0),
       lost: ledger.totals,
     }),

@@ -86,18 +86,9 @@ function erased(event: LogEvent, why: string): Redacted {
   return { kind: 'erased', event: redacted, text: eventText(redacted), why }
 }
 
-/** The keys in OPA's order: what was erased and masked stands before the error. */
+/** Empty lists are left out. */
 function withLists(event: LogEvent, erased: readonly string[], masked: readonly string[]): LogEvent {
-  const { error, timestamp, metrics, request_context, ...head } = event
-  return {
-    ...head,
-    ...(erased.length > 0 && { erased }),
-    ...(masked.length > 0 && { masked }),
-    ...(error !== undefined && { error }),
-    timestamp,
-    ...(metrics !== undefined && { metrics }),
-    ...(request_context !== undefined && { request_context }),
-  }
+  return { ...event, ...(erased.length > 0 && { erased }), ...(masked.length > 0 && { masked }) }
 }
 
 /** The event as the input of a policy. */

@@ -126,7 +126,8 @@ t.test('the text of an event is its JSON, whatever is in it, and its cut is the 
       t.same(JSON.parse(text), plain(event))
       const { nd_builtin_cache: _, ...rest } = event
       const smaller = Buffer.concat([bytes.subarray(0, cut?.from), bytes.subarray(cut?.to ?? 0)])
-      t.same(JSON.parse(smaller.toString()), plain(rest))
+      if (cut !== undefined) t.same(JSON.parse(smaller.toString()), plain(rest))
+      else t.ok(JSON.stringify(cache).length < 64)
     }),
     { numRuns: 300 },
   )

@@ -124,6 +124,7 @@ export function openDecisionLog(options: {
       ...upload,
       buffer,
       random,
+      nowMs: () => clock.monotonicUs() / 1000,
       sleep,
       count,
       onStatus: (status) => {

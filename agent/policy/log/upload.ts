@@ -28,6 +28,8 @@ export interface UploadOptions {
   readonly minDelayMs: number
   readonly maxDelayMs: number
   readonly random: () => number
+  /** Never goes back. */
+  readonly nowMs: () => number
   /** Resolves after a while, or when the signal says so. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>
   /** Told after each round that had something to send, and after each failure. */
@@ -87,17 +89,18 @@ export class Uploader {
   }
 
   async #run(): Promise<void> {
-    const { minDelayMs, maxDelayMs, random, sleep } = this.#options
+    const { minDelayMs, maxDelayMs, random, sleep, nowMs } = this.#options
     const { signal } = this.#stopping
-    let isDue = true
+    let dueMs = nowMs()
     while (!signal.aborted) {
+      // Woken up, or trying again, it sends full chunks only: the rest waits for its time.
+      const isDue = nowMs() >= dueMs
+      if (isDue) dueMs = nowMs() + minDelayMs + random() * (maxDelayMs - minDelayMs)
       const isDone = await this.#round(isDue)
       if (signal.aborted) return
-      const delayMs = isDone ? minDelayMs + random() * (maxDelayMs - minDelayMs) : this.#retryMs()
+      const delayMs = isDone ? dueMs - nowMs() : this.#retryMs()
       this.#waking = new AbortController()
       await sleep(Math.max(delayMs, minRetryMs), AbortSignal.any([signal, this.#waking.signal]))
-      // Woken up, or trying again, it sends full chunks only: the rest waits for its time.
-      isDue = isDone && !this.#waking.signal.aborted
     }
   }
 

@@ -9,10 +9,17 @@ import { type Event, validDecided } from './decisions.ts'
 const soon = (due: () => void) => void setImmediate(due)
 const noPause = () => new Promise<void>((resolve) => void setImmediate(resolve))
 
+/** A log that is always due. */
+const configOf = (
+  service: Parameters<typeof validLogConfig>[0],
+  change: Partial<UploadConfig> = {},
+  more: Parameters<typeof validLogConfig>[2] = {},
+) => validLogConfig(service, { minDelayMs: 0, maxDelayMs: 0, ...change }, more)
+
 function open(server: { readonly url: string }, change: Partial<LogOptions> = {}) {
   const service = createPlainService(server.url)
   return openDecisionLog({
-    config: validLogConfig(service),
+    config: configOf(service),
     labels,
     later: soon,
     sleep: noPause,
@@ -130,11 +137,12 @@ t.test('delays grow after failures, up to the longest, and are between the two a
   const slept: number[] = []
   let bad = 12
   const service = { post: async () => ({ status: bad-- > 0 ? 503 : 200 }) }
-  const config = validLogConfig(service, { minDelayMs: 3000, maxDelayMs: 5000 })
+  const config = configOf(service, { minDelayMs: 3000, maxDelayMs: 5000 })
   await using log = open(
     { url: 'http://unused' },
     {
       config,
+      clock: virtualTime().clock,
       random: () => 0.5,
       sleep: async (ms) => {
         slept.push(ms)
@@ -159,10 +167,13 @@ t.test('what one server never takes does not stand in the way of the rest', asyn
       return { status: 200 }
     },
   }
-  // Every event is a chunk of its own.
-  const config = validLogConfig(service, { uploadLimitBytes: 300, trigger: 'immediate' })
-  await using log = open({ url: 'http://unused' }, { config, flushMs: 1 })
-  for (const decisionId of ['poison', 'a', 'b', 'c']) log.sink(validDecided({ decisionId }))
+  const problems: string[] = []
+  const onProblem = (problem: string) => void problems.push(problem)
+  const config = configOf(service, { uploadLimitBytes: 300, trigger: 'immediate' })
+  await using log = open({ url: 'http://unused' }, { config, onProblem, flushMs: 1 })
+  log.sink(validDecided({ decisionId: 'poison' }))
+  await eventually('the refusal', () => problems.length > 0)
+  for (const decisionId of ['a', 'b', 'c']) log.sink(validDecided({ decisionId }))
   await eventually('the others', () => taken.length >= 3)
   t.same(idsOf(taken).sort(), ['a', 'b', 'c'])
   t.equal(log.account().waiting, 1)
@@ -172,7 +183,7 @@ t.test('chunks learn their size: never above the limit, and soon near to it', as
   const limit = 2000
   await using server = await startLogServer()
   await using log = open(server, {
-    config: validLogConfig(createPlainService(server.url), { uploadLimitBytes: limit }),
+    config: configOf(createPlainService(server.url), { uploadLimitBytes: limit }),
   })
   const count = 3000
   for (let number = 0; number < count; number++)
@@ -199,7 +210,7 @@ const random = (characters: number) =>
 
 t.test('an event that is too large loses its cache of builtins first, and is lost after that', async (t) => {
   await using server = await startLogServer()
-  const config = validLogConfig(createPlainService(server.url), { uploadLimitBytes: 2000 })
+  const config = configOf(createPlainService(server.url), { uploadLimitBytes: 2000 })
   await using log = open(server, { config })
   const recorded = new Map([['rand.intn', new Map([['["x",1]', random(4000)]])]])
   log.sink(validDecided({ decisionId: 'with a cache', recorded }))
@@ -221,7 +232,7 @@ t.test('an event that is too large loses its cache of builtins first, and is los
 
 t.test('a tombstone is an event that nobody takes for a decision that was allowed', async (t) => {
   await using server = await startLogServer()
-  const config = validLogConfig(createPlainService(server.url), {}, { maxDecisionsPerSecond: 1 })
+  const config = configOf(createPlainService(server.url), {}, { maxDecisionsPerSecond: 1 })
   await using log = open(server, { config })
   const atMs = 1_790_000_000_000
   for (const after of [0, 10, 20, 30]) log.sink(validDecided({ decisionId: `d${after}`, atMs: atMs + after }))
@@ -266,7 +277,7 @@ t.test('a server that holds the last upload holds up the end for a bounded time 
 
 t.test('the console gets a line for each event, beside the server or alone', async (t) => {
   await using server = await startLogServer()
-  for (const upload of [validLogConfig(createPlainService(server.url)).upload, undefined]) {
+  for (const upload of [configOf(createPlainService(server.url)).upload, undefined]) {
     const lines: string[] = []
     let isBehind = false
     let attempts = 0
@@ -277,7 +288,7 @@ t.test('the console gets a line for each event, beside the server or alone', asy
         return !isBehind
       },
     }
-    const config = { ...validLogConfig(createPlainService(server.url)), upload, console }
+    const config = { ...configOf(createPlainService(server.url)), upload, console }
     await using log = open(server, { config })
     const writeOne = async (decisionId: string) => {
       const before = attempts

@@ -3,7 +3,15 @@ import t from 'tap'
 import { createPlainService, openDecisionLog } from '#policy/log/log.ts'
 import { type LogServer, startLogServer } from '../../harness/log-server.ts'
 import { eventually } from '../../harness/temp.ts'
-import { eventsOf, type LogOptions, labels, lossOf, validLogConfig } from './a-log.ts'
+import {
+  eventsOf,
+  type LogOptions,
+  labels,
+  lossOf,
+  type UploadConfig,
+  validLogConfig,
+  virtualTime,
+} from './a-log.ts'
 import { type Event, validDecided } from './decisions.ts'
 
 const soon = (due: () => void) => void setImmediate(due)

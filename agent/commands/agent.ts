@@ -75,6 +75,7 @@ async function startAgent(
           logs.loaded(load)
         },
         ...(logs.sink && { sink: logs.sink }),
+        ...(logs.decisions && { logDecisions: logs.decisions }),
       }),
     )
   // Closed before policy: it is asked what of the last decisions may be logged.

@@ -19,6 +19,8 @@ type OpaConfig = NonNullable<NonNullable<Config['policy']>['opa']>
 export interface PolicyLogs extends AsyncDisposable {
   /** For the policy stage; absent where no log is configured. */
   readonly sink?: DecisionSink
+  /** What the log asks of policy. */
+  readonly decisions?: readonly string[]
   /** Told of each load of the bundle. */
   loaded(load: { readonly revision?: string; readonly problem?: string }): void
 }
@@ -95,6 +97,7 @@ export function openPolicyLogs(options: {
 
   return {
     ...(decisionLog && { sink: decisionLog.sink }),
+    ...(logs && { decisions: [withoutSlash(logs.mask_decision), withoutSlash(logs.drop_decision)] }),
     loaded: ({ revision, problem }) => {
       const nowMs = Date.now()
       if (problem !== undefined) {
@@ -142,18 +145,18 @@ const uploadLimits = { least: 90, most: 2 ** 32 }
 function logConfig(
   config: NonNullable<OpaConfig['decision_logs']>,
   service: LogService | undefined,
-  console: DecisionLogConfig['console'],
+  console: DecisionLogConfig['printer'],
 ): DecisionLogConfig {
   const { reporting, partition_name, resource } = config
   const path = partition_name === undefined ? (resource ?? '/logs') : `/logs/${partition_name}`
   const seconds = (value: number | undefined, fallback: number) => (value ?? fallback) * 1000
   return {
-    mask: config.mask_decision.replace(/^\//, ''),
-    drop: config.drop_decision.replace(/^\//, ''),
+    mask: withoutSlash(config.mask_decision),
+    drop: withoutSlash(config.drop_decision),
     isNdBuiltinCacheWanted: config.nd_builtin_cache,
     requestHeaders: config.request_context.http.headers,
     maxDecisionsPerSecond: reporting.max_decisions_per_second,
-    ...(config.console && { console }),
+    ...(config.console && { printer: console }),
     ...(service && {
       upload: {
         service,
@@ -172,4 +175,8 @@ function logConfig(
       },
     }),
   }
+}
+
+function withoutSlash(path: string): string {
+  return path.replace(/^\//, '')
 }

@@ -10,6 +10,7 @@ import type { Verification } from './bundle/signature/signature.ts'
 import { type Active, decide, revisionOf } from './decide.ts'
 import type { DecisionSink } from './decided.ts'
 import { createEngine } from './engine/engine.ts'
+import { unaskedRule } from './log/unasked.ts'
 
 export type { DownloadConfig } from './bundle/download/download.ts'
 export type { Verification } from './bundle/signature/signature.ts'
@@ -51,6 +52,8 @@ export async function openPolicy(options: {
   readonly onLoad: (load: { readonly revision?: string; readonly problem?: string }) => void
   /** Told of each evaluation, for the decision log. */
   readonly sink?: DecisionSink
+  /** What that log asks, `system/log/mask`: a bundle that has a rule for it must have it as an entrypoint. */
+  readonly logDecisions?: readonly string[]
 }): Promise<Policy> {
   const { source, decision, clock = systemClock, onLoad } = options
   let active: Active | undefined
@@ -71,6 +74,14 @@ export async function openPolicy(options: {
           place,
           found: `entrypoints ${[...engine.entrypoints].join(', ')}`,
           expected: `the entrypoint ${decision} (opa build -e ${decision})`,
+        })
+      const unasked = unaskedRule(bundle.sources, engine.entrypoints, options.logDecisions ?? [])
+      if (unasked !== undefined)
+        throw new SluiceError({
+          code: 'policy_module_refused',
+          place,
+          found: `a rule ${unasked} that is no entrypoint, so that the decision log could not ask it`,
+          expected: `the entrypoint ${unasked} (opa build -e ${unasked})`,
         })
       active = { engine, revisions: { [bundleName]: bundle.revision }, activatedAtMs: clock.nowMs() }
       lastError = undefined

@@ -10,6 +10,8 @@ export interface Bundle {
   readonly revision: string
   readonly wasm: Buffer
   readonly data: JsonObject
+  /** Its Rego, which does not run here. */
+  readonly sources: readonly string[]
   /** Who vouches for it; absent where no keys are configured. */
   readonly signedBy?: SignedBy
 }
@@ -42,7 +44,9 @@ export function readBundle(
   const manifest = readManifest(entries, place)
   const roots = (manifest.roots ?? ['']).map((root) => root.replace(/^\/+|\/+$/g, ''))
   const data: Record<string, unknown> = {}
+  const sources: string[] = []
   for (const [path, content] of entries) {
+    if (path.endsWith('.rego')) sources.push(content.toString())
     if (path.endsWith('.rego') || path.endsWith('.wasm') || path === '.manifest') continue
     if (!/(^|\/)data\.json$/.test(path)) {
       // OPA would read them, so that passing over them would change what the policy says.
@@ -82,7 +86,13 @@ export function readBundle(
   const wasm = entries.get(modulePath)
   if (wasm === undefined)
     return refuse(place, modulePath, 'no such member', 'the module that .manifest names')
-  return { revision: manifest.revision ?? '', wasm, data: data as JsonObject, ...(signedBy && { signedBy }) }
+  return {
+    revision: manifest.revision ?? '',
+    wasm,
+    data: data as JsonObject,
+    sources,
+    ...(signedBy && { signedBy }),
+  }
 }
 
 /** The same bundle with other data and another revision: how data changes without the `opa` CLI. */

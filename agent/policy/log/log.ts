@@ -44,7 +44,7 @@ export interface DecisionLogConfig {
         readonly trigger: 'periodic' | 'immediate'
       }
     | undefined
-  readonly console?: LineWriter | undefined
+  readonly printer?: LineWriter | undefined
 }
 
 /** Where every decision that was handed in is: `received` is `dropped`, `delivered`, `waiting` and `lost` together. */
@@ -166,9 +166,9 @@ export function openDecisionLog(options: {
     const { event, text } = redacted
     if (redacted.kind === 'erased')
       onProblem(`a decision is logged without input and result: ${redacted.why}`)
-    if (config.console) {
-      if (buffer === undefined) tellConsole(config.console)
-      const isWritten = config.console.write(decisionConsoleLine(event, text, clock.nowMs()))
+    if (config.printer) {
+      if (buffer === undefined) tellConsole(config.printer)
+      const isWritten = config.printer.write(decisionConsoleLine(event, text, clock.nowMs()))
       if (buffer === undefined && isWritten) printed++
       else if (buffer === undefined) ledger.add('console_full', 1, atMs)
     }
@@ -180,11 +180,11 @@ export function openDecisionLog(options: {
   }
 
   /** Without a log server it is the console that tells of what is lost. */
-  function tellConsole(console: LineWriter): void {
+  function tellConsole(printer: LineWriter): void {
     const loss = ledger.take()
     if (loss === undefined) return
     const event = tombstone(loss, labels, clock.nowMs())
-    if (!console.write(decisionConsoleLine(event, eventText(event), clock.nowMs()))) ledger.putBack(loss)
+    if (!printer.write(decisionConsoleLine(event, eventText(event), clock.nowMs()))) ledger.putBack(loss)
   }
 
   return {
@@ -206,7 +206,7 @@ export function openDecisionLog(options: {
       await uploader?.stop(ending.signal)
       clearTimeout(late)
       await buffer?.loseAll('shutdown')
-      if (buffer === undefined && config.console) tellConsole(config.console)
+      if (buffer === undefined && config.printer) tellConsole(config.printer)
       const untold = [...ledger.totals].map(([reason, total]) => `${total} ${reason}`)
       if (!ledger.isEmpty) onProblem(`decisions that are not logged: ${untold.join(', ')}`)
     },

@@ -52,7 +52,7 @@ export interface LogAccount {
   readonly received: number
   /** By the drop policy. */
   readonly dropped: number
-  /** Taken by the log server; without one, written to the console. */
+  /** Taken by the log server, or, without one, printed. */
   readonly delivered: number
   readonly waiting: number
   /** Those of the waiting that no event is written of yet. */

@@ -197,3 +197,56 @@ t.test('what comes faster than it can be written is lost and counted, by number 
     t.equal(taken.length, kept + 1)
   }
 })
+
+t.test(
+  'a log server gone for an hour: decisions go on, memory is bounded, and the loss is told of',
+  async (t) => {
+    const time = virtualTime()
+    const taken: Event[] = []
+    let isGone = true
+    const service = {
+      post: async ({ body }: { readonly body: Buffer }) => {
+        if (isGone) throw new Error('ECONNREFUSED')
+        taken.push(...eventsOf(body))
+        return { status: 200 }
+      },
+    }
+    const bytes = 20_000
+    await using log = openDecisionLog({
+      config: validLogConfig(service, {
+        limit: { kind: 'size', bytes },
+        uploadLimitBytes: 4000,
+        minDelayMs: 5000,
+        maxDelayMs: 10_000,
+      }),
+      labels,
+      clock: time.clock,
+      sleep: time.sleep,
+      later: (due) => void setImmediate(due),
+      onProblem: () => {},
+    })
+    const [began, hour, perStep] = [time.clock.nowMs(), 3_600_000, 20]
+    let number = 0
+    for (let passedMs = 0; passedMs < hour; passedMs += 30_000) {
+      for (let each = 0; each < perStep; each++)
+        log.sink(
+          validDecided({
+            decisionId: `d${++number}`,
+            document: noise(number, 200),
+            atMs: time.clock.nowMs(),
+          }),
+        )
+      time.advance(30_000)
+      await settle(log)
+      t.ok((log.bufferSize()?.size ?? 0) <= bytes, `${log.bufferSize()?.size} bytes wait`)
+      t.match(balance(log), { received: number, isWhole: true })
+    }
+    isGone = false
+    await log[Symbol.asyncDispose]()
+    const losses = taken.flatMap((event) => lossOf(event) ?? [])
+    const told = sum(losses.map(({ lost }) => lost))
+    t.equal(told + taken.length - losses.length, number)
+    t.ok(told > number / 2, `${told} of ${number} were lost`)
+    t.match(losses[0], { since: new Date(began).toISOString().replace('.000Z', 'Z') })
+  },
+)

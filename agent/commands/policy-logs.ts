@@ -10,8 +10,9 @@ import {
 } from '#policy/log/log.ts'
 import type { DecisionSink } from '#policy/policy.ts'
 import { type BundleStatus, openStatusReporter } from '#policy/status/status.ts'
+import { openConsole } from '#telemetry/console.ts'
 import { type OpaReadings, opaFamilies } from '#telemetry/opa-metrics.ts'
-import { type Logger, type Metrics, openConsole } from '#telemetry/telemetry.ts'
+import type { Logger, Metrics } from '#telemetry/telemetry.ts'
 import { ownVersion } from './version.ts'
 
 type OpaConfig = NonNullable<NonNullable<Config['policy']>['opa']>

@@ -21,44 +21,6 @@ export function createLogger(level: string, destination: DestinationStream = pin
   )
 }
 
-/** Lines for a file descriptor, written on another thread: nobody who reads slowly holds up the agent. */
-export interface Console extends AsyncDisposable {
-  /** @returns false where too much waits already, and the line is gone. */
-  write(line: string): boolean
-}
-
-/** What may wait for a reader. */
-const consoleBytes = 16 << 20
-/** How long a reader has for the rest. */
-const consoleFlushMs = 1000
-
-export function openConsole(descriptor: number): Console {
-  const stream = pino.destination({ dest: descriptor, sync: false, maxLength: consoleBytes })
-  let isGone = false
-  stream.on('drop', () => {
-    isGone = true
-  })
-  // A reader that has gone is one that takes nothing.
-  stream.on('error', () => {
-    isGone = true
-  })
-  return {
-    write: (line) => {
-      isGone = false
-      stream.write(line)
-      return !isGone
-    },
-    [Symbol.asyncDispose]: () =>
-      new Promise((resolve) => {
-        const late = setTimeout(resolve, consoleFlushMs)
-        stream.flush(() => {
-          clearTimeout(late)
-          resolve()
-        })
-      }),
-  }
-}
-
 /** The agent's counters. A registry of its own, so that two agents in one process never mix. */
 export interface Metrics {
   /** Prometheus text exposition format. */

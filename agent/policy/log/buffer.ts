@@ -49,7 +49,8 @@ export class LogBuffer {
     this.#isPackedAtOnce = options.limit.kind === 'size' || options.isPackedAtOnce
     this.#chunker = new Chunker({
       limitBytes: options.uploadLimitBytes,
-      maxUncompressedBytes: maxWaitingBytes >> 3,
+      // Enough for events that compress to a sixtieth; more would only be held longer.
+      maxUncompressedBytes: maxWaitingBytes >> 5,
       onChunk: (chunk) => this.#keep(chunk),
       onTooLarge: (entry) => {
         this.#count('decision_logs_encoding_failure')

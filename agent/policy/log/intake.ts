@@ -10,7 +10,7 @@ const unknownCharacters = 4096
 /** How long events are collected before they are written. */
 const batchDelayMs = 10
 /** After this long the event loop gets its turn: a batch must not be felt by requests. */
-const sliceUs = 2000
+const sliceUs = 1000
 
 /**
  * Takes decisions on the way of requests, in a microsecond, and has them written later, slice by slice. What comes faster

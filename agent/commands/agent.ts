@@ -19,6 +19,7 @@ import { createLogger, createMetrics, type Logger } from '#telemetry/telemetry.t
 import { createTrafficStage } from '#traffic/traffic.ts'
 import { orFail } from './fail.ts'
 import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa-start.ts'
+import { openPolicyLogs } from './policy-logs.ts'
 import { policyOptions, switchesOf, warnWhenStale } from './policy-options.ts'
 
 export function agentCommand(): Command {
@@ -111,6 +112,7 @@ async function startAgent(
     checks.push({ name: 'resources', problem })
   }
 
+  const logs = openPolicyLogs({ config: config.policy?.opa, log, metrics })
   const policy =
     config.policy &&
     opening.use(
@@ -139,10 +141,17 @@ async function startAgent(
         }),
         switches: await switchesOf(config.policy),
         onShadow: metrics.shadowed,
-        onLoad: loaded('policy'),
+        onLoad: (load, bundles) => {
+          loaded('policy')(load)
+          logs.loaded(bundles)
+        },
+        ...(logs.sink && { sink: logs.sink }),
+        ...(logs.decisions && { logDecisions: logs.decisions }),
       }),
     )
   if (config.policy?.dryRun === true) log.warn('policy.dryRun is on: what policy denies goes on')
+  // Closed before policy: it is asked what of the last decisions may be logged.
+  opening.use(logs)
   if (policy) {
     const isStaleRefused = config.policy?.onStale === 'refuse'
     const problem = () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { isJsonObject } from '#base/json.ts'
+import { checkLogs, decisionLogsSchema, statusSchema } from './opa-logs-schema.ts'
 
 /** A key of OPA's that is an error here: what to do instead is what the error says was expected. */
 const unserved = (what: string) =>
@@ -18,7 +19,6 @@ const isFalse = (what: string) =>
 
 const path = z.string().min(1)
 const seconds = z.int().min(0)
-const anything = z.record(z.string(), z.json())
 const httpUrl = z
   .url({ protocol: /^https?$/ })
   .refine((text) => URL.canParse(text) && new URL(text).username === '', 'no user in the URL')
@@ -165,9 +165,12 @@ const management = {
   default_decision: decisionPath
     .optional()
     .describe("Taken, and of no effect: it is of OPA's REST API, which is not served."),
-  decision_logs: anything.optional(),
-  status: anything.optional(),
-  nd_builtin_cache: z.boolean().optional(),
+  decision_logs: decisionLogsSchema.optional(),
+  status: statusSchema.optional(),
+  nd_builtin_cache: z
+    .boolean()
+    .optional()
+    .describe('Log the answers of builtins that are no function of their operands.'),
   bundle: unserved('bundles, a map, for the deprecated bundle'),
   discovery: unserved('what discovery would fetch, in this file'),
   default_authorization_decision: unserved("no such key: there is no API of OPA's to protect"),
@@ -211,10 +214,14 @@ const envoyPlugin = z
 type Management = z.infer<z.ZodObject<typeof management>>
 
 /** What a part needs of another; the path is where the mistake stands. */
-function checkManagement({ services, bundles, keys }: Management, context: z.core.$RefinementCtx): void {
+function checkManagement(
+  { services, bundles, keys, ...logs }: Management,
+  context: z.core.$RefinementCtx,
+): void {
   const fault = (at: (string | number)[], message: string) =>
     context.addIssue({ code: 'custom', path: at, message })
   const known = Object.keys(services)
+  checkLogs(logs, known, fault)
   for (const [name, { service, resource, signing }] of Object.entries(bundles)) {
     if (!resource?.startsWith('file:')) {
       if (known.length === 0)

@@ -14,13 +14,18 @@ export interface Active {
   readonly activatedAtMs: number
 }
 
-/** Told of each load: the revision in force, and why what was read is not. */
-export type OnLoad = (load: { readonly revision?: string; readonly problem?: string }) => void
+/** Told of each load: the revision in force, why what was read is not, and how each bundle stands. */
+export type OnLoad = (
+  load: { readonly revision?: string; readonly problem?: string },
+  bundles: readonly BundleStatus[],
+) => void
 
 export interface ActiveOptions {
   readonly sources: readonly BundleSource[]
   /** Entrypoints that the bundles must have to take effect. */
   readonly decisions: readonly string[]
+  /** What the decision log asks; a bundle with a rule for one of them must have it as an entrypoint. */
+  readonly logDecisions: readonly string[]
   readonly rigour: Rigour
   readonly compiler: Compiler
   readonly start: StartEngine
@@ -52,10 +57,13 @@ const systemDecisions = ['system/log/mask', 'system/log/drop']
  * without a server has been looked at.
  */
 export async function openActive(options: ActiveOptions): Promise<ActiveSource> {
-  const { decisions, clock, onLoad, ...rest } = options
+  const { decisions, logDecisions, clock, onLoad, ...rest } = options
   let active: Active | undefined
-  const tell = (problem: string | undefined) =>
-    onLoad({ ...(active && { revision: revisionOf(active) }), ...(problem !== undefined && { problem }) })
+  const tell = (problem: string | undefined, statuses: readonly BundleStatus[]) =>
+    onLoad(
+      { ...(active && { revision: revisionOf(active) }), ...(problem !== undefined && { problem }) },
+      statuses,
+    )
   /** Closes an engine when no request that began with it can still be asking. */
   const retiring = new Map<Engine, NodeJS.Timeout>()
   function retire(engine: Engine): void {
@@ -68,12 +76,16 @@ export async function openActive(options: ActiveOptions): Promise<ActiveSource> 
   const bundles = await openBundles({
     ...rest,
     clock,
-    wanted: { decisions, optional: systemDecisions },
-    onSet: ({ engine, revisions }, problem) => {
+    wanted: {
+      decisions,
+      optional: [...new Set([...systemDecisions, ...logDecisions])],
+      logged: logDecisions,
+    },
+    onSet: ({ engine, revisions }, problem, statuses) => {
       const before = active
       active = { engine, revisions, activatedAtMs: clock.nowMs() }
       if (before?.engine[Symbol.asyncDispose] !== undefined) retire(before.engine)
-      tell(problem)
+      tell(problem, statuses)
     },
     onProblem: tell,
   })

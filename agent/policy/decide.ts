@@ -155,6 +155,7 @@ function ask(
       decisionId: x.id,
       path,
       input,
+      engine: active.engine,
       result: given,
       ...(error !== undefined && { error }),
       revisions: active.revisions,

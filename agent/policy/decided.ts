@@ -1,5 +1,6 @@
 import type { JsonValue } from '#base/json.ts'
 import type { NondeterministicCalls } from './builtins/builtin.ts'
+import type { Engine } from './engine/engine.ts'
 import type { PolicyInput } from './engine/input-document.ts'
 
 /** One evaluation as it happened: what the decision log is written from. */
@@ -8,6 +9,8 @@ export interface Decided {
   /** The entrypoint, `envoy/authz/allow`. */
   readonly path: string
   readonly input: PolicyInput
+  /** What decided: it is asked what of this may be logged. */
+  readonly engine: Engine
   /** As Rego gave it; `undefined` where it is undefined or failed. */
   readonly result: JsonValue | undefined
   /** Why there is no result that could be used. */

@@ -21,8 +21,9 @@ export type { SignatureAlgorithm, Verification } from './bundle/signature/signat
 export type { BundleSource } from './bundle/source/source.ts'
 export type { BundleStatus } from './bundle/status.ts'
 export { createTenantCeiling } from './ceiling.ts'
+export type { DecisionSink } from './decided.ts'
 export { createServiceClient, type ServiceClient } from './service/service.ts'
-export type { Switches } from './switches.ts'
+export { defaultSwitches, type Switches } from './switches.ts'
 
 export interface PolicyStatus {
   /** Of the bundles in force. */
@@ -77,6 +78,8 @@ export interface PolicyOptions {
   /** Told of what an AccessPolicy in shadow mode would have done. */
   readonly onShadow?: (policy: string, kind: Verdict['kind']) => void
   readonly switches?: Partial<Switches>
+  /** What the decision log asks, `system/log/mask`: bundles that have a rule for it must have it as an entrypoint. */
+  readonly logDecisions?: readonly string[]
 }
 
 /** Opens the policy stage. Resolves when what is there at the start without a server has been looked at. */
@@ -88,6 +91,7 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
     openActive({
       sources: 'file' in source ? [fileSource(source.file, options.verification)] : source.bundles,
       decisions: [...new Set([decision, ...(answer ? [answer.decision] : [])])],
+      logDecisions: options.logDecisions ?? [],
       rigour: options.rigour ?? { isProduction: false },
       compiler,
       start: starter(options.isolation),

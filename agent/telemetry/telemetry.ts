@@ -2,6 +2,7 @@ import { type DestinationStream, type Logger, pino } from 'pino'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { DecisionObserver } from '#decision/pipeline.ts'
 import { registerDecisionMetrics } from './decision-metrics.ts'
+import { type OpaReadings, registerOpaMetrics } from './opa-metrics.ts'
 import { registerTransportMetrics, type TransportCounters } from './transport-metrics.ts'
 
 export type { Logger }
@@ -36,6 +37,8 @@ export interface Metrics {
   candidateCompared(outcome: string): void
   /** Shows what the server towards Envoy counts. */
   transport(counters: TransportCounters): void
+  /** Shows what OPA shows, by its names. */
+  opa(read: () => OpaReadings): void
 }
 
 export function createMetrics(): Metrics {
@@ -83,5 +86,6 @@ export function createMetrics(): Metrics {
     shadowed: (policy, verdict) => shadows.inc({ policy, verdict }),
     candidateCompared: (outcome) => candidates.inc({ outcome }),
     transport: (counters) => registerTransportMetrics(registry, counters),
+    opa: (read) => registerOpaMetrics(registry, read),
   }
 }

@@ -7,18 +7,27 @@ import { type RunningProcess, startProcess } from './process.ts'
 
 /**
  * The real OPA Envoy plugin with policy and data files, answering ext_authz on `port`; it asks `envoy/authz/allow`.
- * `settings` are more of its own, such as `dry-run=true`.
+ *
+ * @param options.settings more of its own, such as `dry-run=true`.
+ * @param options.config more of OPA's configuration; with `bundles` in it, `files` may be empty.
  */
 export async function startOpaEnvoyPlugin(
   folder: string,
   files: Readonly<Record<string, string>>,
-  settings: readonly string[] = [],
+  options: {
+    readonly settings?: readonly string[] | undefined
+    readonly config?: Readonly<Record<string, unknown>> | undefined
+  } = {},
 ): Promise<RunningProcess & { readonly port: number }> {
+  const { settings = [], config } = options
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true })
     writeFileSync(join(folder, name), text)
   }
   const [port, api] = (await freePorts(2)) as [number, number]
+  mkdirSync(folder, { recursive: true })
+  const configPath = `${folder}.config.json`
+  if (config !== undefined) writeFileSync(configPath, JSON.stringify(config))
   const running = await startProcess({
     name: 'opa-envoy-plugin',
     program: await goTool('opa-envoy-plugin'),
@@ -27,7 +36,7 @@ export async function startOpaEnvoyPlugin(
       ...['--set', `plugins.envoy_ext_authz_grpc.addr=127.0.0.1:${port}`],
       ...['--set', 'plugins.envoy_ext_authz_grpc.path=envoy/authz/allow'],
       ...settings.flatMap((each) => ['--set', `plugins.envoy_ext_authz_grpc.${each}`]),
-      folder,
+      ...(config === undefined ? [folder] : ['--config-file', configPath, folder]),
     ],
     isReady: async () => (await http({ port: api, path: '/health?plugins' })).status === 200,
   })

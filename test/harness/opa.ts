@@ -11,11 +11,15 @@ interface EvalResult {
 
 const capabilities = join(import.meta.dirname, '..', '..', 'policies', 'capabilities.json')
 
-/** Builds a wasm bundle from source files with the real `opa`. @throws Error with what `opa` said. */
+/** Builds a bundle, of wasm unless said otherwise, from source files with the real `opa`. @throws Error with what `opa` said. */
 export async function buildBundle(options: {
   readonly files: Readonly<Record<string, string>>
   readonly entrypoint?: string
+  /** Asked besides it. */
+  readonly moreEntrypoints?: readonly string[]
   readonly revision?: string
+  /** For peers that read no wasm. */
+  readonly target?: 'wasm' | 'rego'
 }): Promise<Buffer> {
   using folder = temporaryFolder()
   for (const [name, text] of Object.entries(options.files)) {
@@ -28,9 +32,10 @@ export async function buildBundle(options: {
   const args = [
     'build',
     '-t',
-    'wasm',
+    options.target ?? 'wasm',
     '-e',
     entrypoint,
+    ...(options.moreEntrypoints ?? []).flatMap((each) => ['-e', each]),
     '--capabilities',
     capabilities,
     ...revision,

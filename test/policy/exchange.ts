@@ -1,7 +1,21 @@
+import { systemClock } from '#base/clock.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Exchange, RequestFacts } from '#decision/exchange.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
+import type { DecideOptions } from '#policy/decide.ts'
+import { defaultSwitches } from '#policy/policy.ts'
+import { createShadowQueue } from '#policy/shadow/queue.ts'
 import { noResources } from '#resources/resources.ts'
+
+/** How a policy is asked, as it is configured by default. */
+export const validDeciding = (change: Partial<DecideOptions> = {}): DecideOptions => ({
+  decision: 'envoy/authz/allow',
+  clock: systemClock,
+  queue: createShadowQueue(),
+  onShadow: () => {},
+  switches: defaultSwitches,
+  ...change,
+})
 
 /** A complete request of tenant acme to model fraud; change one thing. */
 export function validExchange(

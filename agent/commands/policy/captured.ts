@@ -4,6 +4,7 @@ import type { Exchange } from '#decision/exchange.ts'
 import { isCapturedCheck, readCapturedCheck } from '#envoy/capture/capture.ts'
 import { createInferenceStage } from '#inference/inference.ts'
 import { policyInput } from '#policy/input/input.ts'
+import { defaultSwitches } from '#policy/policy.ts'
 import { noResources } from '#resources/resources.ts'
 
 /**
@@ -21,7 +22,7 @@ export async function inputOf(value: JsonValue, place: string): Promise<JsonValu
     startedUs: 0,
   }
   const verdict = await createInferenceStage({ isPathStrict: false }).request?.(x)
-  const input = policyInput(x)
+  const input = policyInput(x, defaultSwitches)
   const refusal =
     verdict !== undefined && verdict.kind !== 'allow'
       ? verdict.reason

@@ -42,9 +42,9 @@ export async function openBundles(options: {
   readonly clock: Clock
   readonly watchIntervalMs?: number | undefined
   /** Told of each set that takes effect. */
-  readonly onSet: (set: BundleSet, problem: string | undefined) => void
+  readonly onSet: (set: BundleSet, problem: string | undefined, statuses: readonly BundleStatus[]) => void
   /** Told what {@link Bundles.problem} says when that changes and the set does not. */
-  readonly onProblem: (problem: string | undefined) => void
+  readonly onProblem: (problem: string | undefined, statuses: readonly BundleStatus[]) => void
 }): Promise<Bundles> {
   const { sources, clock } = options
   const book = new StatusBook(sources, clock.nowMs)
@@ -82,12 +82,12 @@ export async function openBundles(options: {
       if (engine !== undefined) {
         const revisions = [...claims].map(([each, { manifest }]) => [each, manifest.revision] as const)
         book.activated()
-        options.onSet({ engine, revisions: Object.fromEntries(revisions) }, book.problem())
+        options.onSet({ engine, revisions: Object.fromEntries(revisions) }, book.problem(), book.all())
       }
       return true
     } catch (thrown) {
       book.failed(name, { code: 'bundle_error', message: messageOf(thrown) })
-      options.onProblem(book.problem())
+      options.onProblem(book.problem(), book.all())
       return false
     }
   }
@@ -110,11 +110,11 @@ export async function openBundles(options: {
           onRequest: () => book.requested(name),
           onConfirmed: (atMs) => {
             const hadProblem = book.confirmed(name, atMs)
-            if (hadProblem) options.onProblem(book.problem())
+            if (hadProblem) options.onProblem(book.problem(), book.all())
           },
           onProblem: (message, httpStatus) => {
             book.failed(name, { code: 'bundle_error', message, httpStatus })
-            options.onProblem(book.problem())
+            options.onProblem(book.problem(), book.all())
           },
         },
         { watchIntervalMs: options.watchIntervalMs },

@@ -6,6 +6,8 @@ export interface PolicyInput {
   readonly value: JsonValue
   /** JSON of it, without lone surrogates, on which the runtime inside a module traps. */
   readonly text: string
+  /** Length of `text` where it is made already. */
+  readonly textLength?: number | undefined
 }
 
 /** Makes the text once, when first asked for. */
@@ -20,5 +22,9 @@ export class InputDocument implements PolicyInput {
   get text(): string {
     this.#text ??= wellFormedJson(JSON.stringify(this.value))
     return this.#text
+  }
+
+  get textLength(): number | undefined {
+    return this.#text?.length
   }
 }

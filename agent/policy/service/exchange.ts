@@ -50,9 +50,9 @@ export async function exchange(options: ExchangeOptions): Promise<Answer> {
   throw new Error(`${options.url.origin}${options.url.pathname} redirects more than ${maxRedirects} times`)
 }
 
-/** What is posted is sent on only where the server says that the method stays (RFC 9110, §15.4). */
+/** What is posted goes only where it was meant to: a redirect of it is an answer like any other. */
 function isRedirect(status: number, method: string): boolean {
-  return method === 'GET' ? status >= 300 && status < 400 && status !== 304 : status === 307 || status === 308
+  return method === 'GET' && status >= 300 && status < 400 && status !== 304
 }
 
 async function once(options: ExchangeOptions, url: URL): Promise<Answer> {

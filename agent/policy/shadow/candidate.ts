@@ -63,6 +63,7 @@ export function createCandidate(options: {
       decisionId: id,
       path,
       input,
+      engine: candidate.engine,
       result,
       ...(error !== undefined && { error }),
       revisions: candidate.revisions,

@@ -53,7 +53,7 @@ export async function startPair(options: {
     const folder = opened.use(temporaryFolder())
     const files = { 'policy.rego': options.rego }
     const [plugin, bundle] = await Promise.all([
-      startOpaEnvoyPlugin(join(folder.path, 'opa'), files, options.settings),
+      startOpaEnvoyPlugin(join(folder.path, 'opa'), files, { settings: options.settings }),
       buildBundle({ files }),
     ])
     opened.use(plugin)

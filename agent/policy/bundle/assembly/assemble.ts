@@ -1,6 +1,7 @@
 import { SluiceError } from '#base/errors.ts'
 import type { JsonObject } from '#base/json.ts'
 import { type Prepared, preparePolicy } from '../../engine/prepared.ts'
+import { unaskedRule } from '../../log/unasked.ts'
 import { refuseModules } from '../bundle.ts'
 import type { Compiler } from '../compile.ts'
 import type { Snapshot } from '../contents.ts'
@@ -13,6 +14,8 @@ import { checkRootsApart } from '../roots.ts'
 export interface Wanted {
   readonly decisions: readonly string[]
   readonly optional: readonly string[]
+  /** What is asked about logs: a rule for it that is no entrypoint is refused, for it would never be asked. */
+  readonly logged?: readonly string[]
 }
 
 /** Bundles that are to be read, and made one policy of where all of a set are there. */
@@ -59,6 +62,15 @@ export async function assemble({ parts, isWhole, wanted }: Task, compiler: Compi
     const expected = `the entrypoint ${missing} (opa build -e ${missing})`
     throw new SluiceError({ code: 'policy_module_refused', place, found, expected })
   }
+  const sources = [...bundles.values()].flatMap(({ rego }) => [...rego.values()].map(String))
+  const unasked = unaskedRule(sources, new Set(answers.keys()), wanted.logged ?? [])
+  if (unasked !== undefined)
+    throw new SluiceError({
+      code: 'policy_module_refused',
+      place,
+      found: `a rule ${unasked} that is no entrypoint, so that the decision log could not ask it`,
+      expected: `the entrypoint ${unasked} (opa build -e ${unasked})`,
+    })
   return { claims, policies, answers }
 }
 

@@ -42,7 +42,7 @@ const shape = z.strictObject({
       opa: opaSchema
         .optional()
         .describe(
-          "OPA's own configuration, in its spelling: bundles from servers or files, instead of `bundle`.",
+          "OPA's own configuration, in its spelling: bundles from servers or files instead of `bundle`, logs and status reports.",
         ),
       decision: decisionPath.default('envoy/authz/allow'),
       response: z
@@ -280,6 +280,10 @@ const shape = z.strictObject({
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
 })
 
+function hasOpaBundles({ opa }: NonNullable<z.infer<typeof shape>['policy']>): boolean {
+  return Object.keys(opa?.bundles ?? {}).length > 0
+}
+
 /** What a part of the configuration needs of another. */
 const needs: readonly {
   readonly path: readonly string[]
@@ -305,19 +309,14 @@ const needs: readonly {
   },
   {
     path: ['policy'],
-    message: 'one of bundle and opa',
-    isMet: ({ policy }) =>
-      policy === undefined || (policy.bundle === undefined) !== (policy.opa === undefined),
-  },
-  {
-    path: ['policy', 'opa', 'bundles'],
-    message: 'at least one bundle',
-    isMet: ({ policy }) => policy?.opa === undefined || Object.keys(policy.opa.bundles).length > 0,
+    message: 'one of bundle and opa.bundles',
+    isMet: ({ policy }) => policy === undefined || (policy.bundle === undefined) === hasOpaBundles(policy),
   },
   {
     path: ['policy', 'verification'],
     message: 'keys and signing in policy.opa, where the bundles are',
-    isMet: ({ policy }) => policy?.opa === undefined || policy.verification === undefined,
+    isMet: ({ policy }) =>
+      policy === undefined || !hasOpaBundles(policy) || policy.verification === undefined,
   },
   {
     path: ['policy', 'verification'],

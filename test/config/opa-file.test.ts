@@ -252,7 +252,7 @@ t.test('the production profile takes nothing that is fit for trying out only', a
     ],
   ]
   for (const [policy, says] of bad) t.throws(() => own(policy, 'production'), { message: says })
-  t.throws(() => own({ opa: {} }), { message: /at least one bundle/ })
+  t.throws(() => own({ opa: {} }), { message: /one of bundle and opa.bundles/ })
   t.throws(() => own({ bundle: 'b', opa: { services, bundles: { a: {} } } }), {
     message: /one of bundle and opa/,
   })

@@ -97,33 +97,18 @@ t.test('a post carries its body, the headers of both, and a token read for each 
   await t.rejects(gone.post({ path: 'logs', body: '', signal }), /ENOENT/)
 })
 
-t.test('a post is sent on only where the method stays, and without what is ours', async (t) => {
+t.test('what is posted goes only where it was meant to', async (t) => {
   await using elsewhere = await startServer((_, response) => response.end())
   await using server = await startServer(({ url }, response) => {
     const status = Number(url?.slice(1))
     response.writeHead(status, { location: `${elsewhere.url}/there` }).end()
   })
-  const client = createServiceClient('s', {
-    url: server.url,
-    headers: { 'x-key': 'secret' },
-    credentials: { bearer: { token: 'secret' } },
-  })
-  for (const [status, isFollowed] of [
-    [301, false],
-    [302, false],
-    [303, false],
-    [307, true],
-    [308, true],
-  ] as const) {
-    elsewhere.arrivals.length = 0
+  const client = createServiceClient('s', { url: server.url })
+  for (const status of [301, 302, 303, 307, 308]) {
     const answer = await client.post({ path: String(status), body: 'x', signal })
-    t.equal(answer.status, isFollowed ? 200 : status)
-    t.equal(elsewhere.arrivals.length, isFollowed ? 1 : 0, String(status))
-    if (isFollowed) {
-      t.match(elsewhere.arrivals[0], { method: 'POST', body: 'x' })
-      t.notMatch(JSON.stringify(elsewhere.arrivals), /secret/)
-    }
+    t.equal(answer.status, status)
   }
+  t.same(elsewhere.arrivals, [])
 })
 
 t.test('a server that says nothing, stops, or goes on for ever is given up', async (t) => {

@@ -1,4 +1,4 @@
-import type { JsonValue } from '#base/json.ts'
+import type { JsonObject, JsonValue } from '#base/json.ts'
 import { entriesOf } from './compare.ts'
 import { numberText, parseNumber } from './number.ts'
 import { regoText } from './rego-text.ts'
@@ -42,4 +42,50 @@ export function toJson(value: RegoValue): JsonValue {
       toJson(item),
     ]),
   )
+}
+
+/**
+ * The value that JSON stands for. Raw literals become numbers without rounding, lone surrogates U+FFFD; where there are
+ * none, as nearly always, it is the same value and nothing is copied.
+ */
+export function fromJson(value: JsonValue): RegoValue {
+  if (typeof value === 'string') return value.isWellFormed() ? value : value.toWellFormed()
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return fromList(value)
+  if (isRawJSON(value)) return parseNumber(JSON.stringify(value))
+  return fromObject(value as JsonObject)
+}
+
+// Each item is looked at once, also where something is found: what is nested must not cost more with each level.
+function fromList(list: readonly JsonValue[]): RegoValue {
+  let copy: RegoValue[] | undefined
+  for (let i = 0; i < list.length; i++) {
+    const item = list[i] as JsonValue
+    const known = fromJson(item)
+    if (known !== item) copy ??= list.slice(0, i) as RegoValue[]
+    copy?.push(known)
+  }
+  return copy ?? (list as RegoValue)
+}
+
+function fromObject(object: JsonObject): RegoValue {
+  let copy: Map<string, RegoValue> | undefined
+  for (const key in object) {
+    const item = object[key]
+    const known = item === undefined ? undefined : fromJson(item)
+    if (copy === undefined && known === item && item !== undefined && key.isWellFormed()) continue
+    copy ??= entriesBefore(object, key)
+    if (known !== undefined) copy.set(key.toWellFormed(), known)
+  }
+  return copy === undefined ? (object as RegoValue) : Object.fromEntries(copy)
+}
+
+/** The entries before a key, which were found to stay as they are. */
+function entriesBefore(object: JsonObject, end: string): Map<string, RegoValue> {
+  const entries = new Map<string, RegoValue>()
+  for (const key in object) {
+    if (key === end) break
+    entries.set(key, object[key] as RegoValue)
+  }
+  return entries
 }

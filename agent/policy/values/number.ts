@@ -3,7 +3,7 @@ import { Decimal, integerOf } from './value.ts'
 /** Digits beyond which arithmetic on a number would be an attack. */
 const maxExponent = 10_000
 
-interface Parts {
+export interface Parts {
   /** Value is `digits × 10^exponent`; `digits` has no trailing zero unless it is 0. */
   readonly digits: bigint
   readonly exponent: number
@@ -19,7 +19,7 @@ export function parseNumber(text: string): number | bigint | Decimal {
   if (Number.isSafeInteger(quick) && /^-?\d{1,16}$/.test(text)) return quick === 0 ? 0 : quick
   const { digits, exponent } = partsOf(text)
   if (exponent >= 0) {
-    const integer = integerOf(digits * 10n ** BigInt(exponent))
+    const integer = integerOf(integerOfParts({ digits, exponent }))
     // Written as a float it stays one, as `sprintf` can tell.
     return typeof integer === 'bigint' && /[.eE]/.test(text) ? new Decimal(text) : integer
   }
@@ -28,6 +28,11 @@ export function parseNumber(text: string): number | bigint | Decimal {
     if (shown.digits === digits && shown.exponent === exponent) return quick
   }
   return new Decimal(text)
+}
+
+/** Of a number without a fraction: its exponent is not negative. */
+export function integerOfParts({ digits, exponent }: Parts): bigint {
+  return digits * 10n ** BigInt(exponent)
 }
 
 /** As JSON writes it, and Go: integers without exponent, however long. */

@@ -1,4 +1,6 @@
-import type { Builtin } from './builtin.ts'
+import { regoText } from '../values/rego-text.ts'
+import type { RegoValue } from '../values/value.ts'
+import type { Builtin, EvaluationContext } from './builtin.ts'
 import { encodingBuiltins } from './encoding.ts'
 import { hashBuiltins } from './hash.ts'
 import { jwtBuiltins } from './jwt.ts'
@@ -40,3 +42,19 @@ export const nondeterministicBuiltins: ReadonlySet<string> = new Set([
   'time.now_ns',
   'uuid.rfc4122',
 ])
+
+/** Writes down what such a builtin said, where the evaluation wants to know. */
+export function recordCall(
+  { recorded }: EvaluationContext,
+  name: string,
+  operands: readonly RegoValue[],
+  result: RegoValue,
+): void {
+  if (recorded === undefined) return
+  let calls = recorded.get(name)
+  if (calls === undefined) {
+    calls = new Map()
+    recorded.set(name, calls)
+  }
+  calls.set(regoText(operands), result)
+}

@@ -6,7 +6,8 @@ import { integer, text } from './operands.ts'
 // A linear-time engine: the strings come from clients, and Go's syntax is what policies are written in.
 const compiled = new LRUCache<string, RE2JS>({ max: 256 })
 
-function regex(pattern: string): RE2JS {
+/** The expression, compiled once as long as it is used. @throws RE2JSException where it is none */
+export function regex(pattern: string): RE2JS {
   let known = compiled.get(pattern)
   if (known === undefined) {
     known = RE2JS.compile(pattern)

@@ -1,7 +1,6 @@
 import type { EvaluationContext } from '../builtins/builtin.ts'
-import { builtins, nondeterministicBuiltins } from '../builtins/builtins.ts'
+import { builtins, nondeterministicBuiltins, recordCall } from '../builtins/builtins.ts'
 import { parseRegoText, regoText, stringText } from '../values/rego-text.ts'
-import type { RegoValue } from '../values/value.ts'
 import type { ModuleMemory } from './memory.ts'
 
 /** What of the module the bridge calls. */
@@ -32,8 +31,7 @@ export function callBuiltin(
     const operands = addresses.map((each) => parseRegoText(memory.textAt(exports.opa_value_dump(each))))
     const result = builtin(context, ...operands)
     if (result === undefined) return 0
-    if (context.recorded !== undefined && nondeterministicBuiltins.has(name))
-      record(context.recorded, name, operands, result)
+    if (nondeterministicBuiltins.has(name)) recordCall(context, name, operands, result)
     text = typeof result === 'string' ? stringText(result) : regoText(result)
   } catch {
     // Whatever the operands were, OPA calls it undefined; a policy that wants to know asks for the type first.
@@ -44,18 +42,4 @@ export function callBuiltin(
   const address = exports.opa_malloc(length)
   memory.write(text, address)
   return exports.opa_value_parse(address, length)
-}
-
-function record(
-  recorded: NonNullable<EvaluationContext['recorded']>,
-  name: string,
-  operands: readonly RegoValue[],
-  result: RegoValue,
-): void {
-  let calls = recorded.get(name)
-  if (calls === undefined) {
-    calls = new Map()
-    recorded.set(name, calls)
-  }
-  calls.set(regoText(operands), result)
 }

@@ -31,8 +31,8 @@ export function decide(active: Active, x: Exchange, options: DecideOptions): Ver
   const input = policyInput(x)
   if ('fault' in input) return deny('request_malformed', String(input.fault))
   const document = new InputDocument(input)
-  if (document.text.length > maxInputCharacters)
-    return deny('request_malformed', 'the policy input is too large')
+  const characters = active.engine.readsValue ? document.characters : document.text.length
+  if (characters > maxInputCharacters) return deny('request_malformed', 'the policy input is too large')
   const evaluation = new Evaluation(active, x, document, options)
   return evaluation.run()
 }

@@ -2,12 +2,13 @@ import { messageOf, SluiceError } from '#base/errors.ts'
 import type { JsonObject } from '#base/json.ts'
 import { builtins, refusedBuiltins } from '../builtins/builtins.ts'
 import { EvaluationError, type SyncEngine } from '../engine/engine.ts'
+import type { PolicyInput } from '../engine/input-document.ts'
 import { fromJson, toJson } from '../values/json.ts'
 import type { RegoValue } from '../values/value.ts'
 import { type Generated, generate } from './generate.ts'
 import { link } from './link.ts'
 import { natives } from './native/native.ts'
-import { parsePlan } from './plan.ts'
+import { type Plan, parsePlan } from './plan.ts'
 
 /** Enough for a second or so; a policy that takes more answers nobody in time. */
 const defaultMaxSteps = 5_000_000
@@ -28,8 +29,8 @@ export function createCompiledEngine(options: {
 }): SyncEngine {
   const { place, maxSteps = defaultMaxSteps } = options
   const plan = parsePlan(options.plan, place)
-  const generated = generated_(plan, place)
-  const missing = generated.tables.builtins.filter((name) => !natives.has(name) && !builtins.has(name))
+  const written = generated(plan, place)
+  const missing = written.tables.builtins.filter((name) => !natives.has(name) && !builtins.has(name))
   if (missing.length > 0) {
     const hints = missing.map((name) =>
       refusedBuiltins.has(name) ? `${name} (${refusedBuiltins.get(name)})` : name,
@@ -41,18 +42,19 @@ export function createCompiledEngine(options: {
       expected: 'only builtins of policies/capabilities.json',
     })
   }
-  const evaluate = link(generated, plan, new Map([...builtins, ...natives]))
+  const evaluate = link(written, plan, new Map([...builtins, ...natives]))
   const data = frozen(fromJson(options.data))
   const plans = new Map(plan.plans.plans.map(({ name }, index) => [name, index]))
   return {
     entrypoints: new Set(plans.keys()),
-    builtins: generated.tables.builtins.filter((name) => !natives.has(name)),
+    readsValue: true,
+    builtins: written.tables.builtins.filter((name) => !natives.has(name)),
     evaluate: (entrypoint, input, context) => {
       const index = plans.get(entrypoint)
       if (index === undefined) throw new EvaluationError(`the policy has no entrypoint ${entrypoint}`)
       let found: RegoValue | undefined
       try {
-        found = evaluate(index, input && fromJson(input.value), data, context, maxSteps)
+        found = evaluate(index, input && readable(input), data, context, maxSteps)
       } catch (thrown) {
         throw new EvaluationError(`policy evaluation failed: ${messageOf(thrown)}`, { cause: thrown })
       }
@@ -62,7 +64,12 @@ export function createCompiledEngine(options: {
   }
 }
 
-function generated_(plan: ReturnType<typeof parsePlan>, place: string): Generated {
+/** An input is read as it stands where nothing in it stands for something else. */
+function readable({ value, isExact }: PolicyInput): RegoValue {
+  return isExact ? (value as RegoValue) : fromJson(value)
+}
+
+function generated(plan: Plan, place: string): Generated {
   try {
     return generate(plan)
   } catch (cause) {

@@ -41,7 +41,8 @@ export class Tables {
   }
 
   number(index: number): Known {
-    return this.constant(parseNumber(this.#stringAt(index)))
+    // Rego lets the zero before the point be left out.
+    return this.constant(parseNumber(this.#stringAt(index).replace(/^(-?)\./, '$10.')))
   }
 
   path(indices: readonly number[]): string {

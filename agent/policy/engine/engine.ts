@@ -12,6 +12,8 @@ export interface Engine {
   readonly entrypoints: ReadonlySet<string>
   /** Names of the host functions that it calls. */
   readonly builtins: readonly string[]
+  /** Whether it takes the input as it is, so that no text of it need be made. */
+  readonly readsValue?: boolean
   /**
    * Evaluates an entrypoint; an `input` of `undefined` is no input at all.
    *

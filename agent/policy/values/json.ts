@@ -16,13 +16,24 @@ const { parse, rawJSON, isRawJSON } = JSON as unknown as {
 /** Where a double may not hold what is written; everything else takes the quick way. */
 const mayHoldInexactNumber = /[\d.]{16}|\d[eE]/
 
-/** Reads JSON without rounding a number. @throws SyntaxError, RangeError */
+/** Reads JSON without rounding a number, lone surrogates as U+FFFD. @throws SyntaxError, RangeError */
 export function fromJsonText(text: string): RegoValue {
-  if (!mayHoldInexactNumber.test(text)) return JSON.parse(text)
-  return parse(text, (_key, value, { source }) =>
+  const sound = wellFormedEscapes(text)
+  if (!mayHoldInexactNumber.test(sound)) return JSON.parse(sound)
+  return parse(sound, (_key, value, { source }) =>
     typeof value === 'number' && source !== undefined && source !== String(value)
       ? parseNumber(source)
       : value,
+  )
+}
+
+/** JSON text with every escaped surrogate that has no other half as U+FFFD, which is how Go reads it. */
+export function wellFormedEscapes(json: string): string {
+  if (!/\\u[dD][89a-fA-F]/.test(json)) return json
+  return json.replace(
+    /\\(?:u[dD][89abAB][\da-fA-F]{2}(?:\\u[dD][c-fC-F][\da-fA-F]{2})?|u[dD][c-fC-F][\da-fA-F]{2}|.)/gs,
+    // What is longer is a pair, what is shorter another escape.
+    (found) => (found.length === 6 ? '\\ufffd' : found),
   )
 }
 
@@ -50,6 +61,8 @@ export function toJson(value: RegoValue): JsonValue {
  */
 export function fromJson(value: JsonValue): RegoValue {
   if (typeof value === 'string') return value.isWellFormed() ? value : value.toWellFormed()
+  // JSON has no other word for them.
+  if (typeof value === 'number') return Number.isFinite(value) ? value : null
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return fromList(value)
   if (isRawJSON(value)) return parseNumber(JSON.stringify(value))

@@ -109,7 +109,7 @@ const escapes: Readonly<Record<string, string>> = {
 /** `json.*` that a module brings with it. */
 export const jsonBuiltins: Family = {
   'json.marshal': (_, value) => marshal(value as RegoValue),
-  'json.unmarshal': (_, value) => wellFormed(fromJsonText(text(value))),
+  'json.unmarshal': (_, value) => fromJsonText(text(value)),
   'json.is_valid': (_, value) => {
     try {
       JSON.parse(text(value))
@@ -120,12 +120,4 @@ export const jsonBuiltins: Family = {
   },
   'json.filter': (_, value, paths) => filtered(anyObject(value), treeOf(paths)),
   'json.remove': (_, value, paths) => removed(anyObject(value), treeOf(paths)),
-}
-
-/** Go reads a lone surrogate as U+FFFD. */
-function wellFormed(value: RegoValue): RegoValue {
-  if (typeof value === 'string') return value.toWellFormed()
-  if (Array.isArray(value)) return value.map(wellFormed)
-  if (!isAnyObject(value)) return value
-  return objectOf(entriesOf(value).map(([key, item]) => [wellFormed(key), wellFormed(item)]))
 }

@@ -63,25 +63,23 @@ function substring(value: string, from: number, length: number): string {
   return (length < 0 ? runes.slice(from) : runes.slice(from, from + length)).join('')
 }
 
-/** Go's `strings.Replacer`: at each place the first pair that fits, an empty one only where nothing else does. */
+/** Go's `strings.Replacer`: at each place the first pair that fits, an empty one once between two characters. */
 function replaceAll(value: string, pairs: readonly (readonly [string, string])[]): string {
   let result = ''
   let at = 0
-  // An empty pattern fits before each character and at the end, but not right after another match.
   let mayBeEmpty = true
   while (at <= value.length) {
     const match = pairs.find(([old]) => (old === '' ? mayBeEmpty : value.startsWith(old, at)))
+    mayBeEmpty = match?.[0] !== ''
     if (match !== undefined) {
       result += match[1]
       at += match[0].length
-      mayBeEmpty = false
-      if (match[0] !== '') continue
+    } else {
+      if (at === value.length) break
+      const character = String.fromCodePoint(value.codePointAt(at) as number)
+      result += character
+      at += character.length
     }
-    if (at === value.length) break
-    const character = String.fromCodePoint(value.codePointAt(at) as number)
-    result += character
-    at += character.length
-    mayBeEmpty = true
   }
   return result
 }

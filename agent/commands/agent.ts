@@ -67,6 +67,7 @@ async function startAgent(
       await openPolicy({
         source: sourceOf(config.policy),
         decision: config.policy.decision,
+        engine: config.policy.engine,
         ...(config.policy.verification && { verification: verificationOf(config.policy.verification) }),
         onLoad: loaded('policy'),
       }),

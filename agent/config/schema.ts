@@ -28,7 +28,13 @@ const shape = z.strictObject({
     .describe('Who may call. Without it no identity or tenant is demanded.'),
   policy: z
     .strictObject({
-      bundle: path.optional().describe('A bundle file (.tar.gz) built for wasm, watched for changes.'),
+      bundle: path.optional().describe('A bundle file (.tar.gz), watched for changes.'),
+      engine: z
+        .enum(['wasm', 'compiled'])
+        .default('wasm')
+        .describe(
+          'What evaluates: the wasm module of the bundle (opa build -t wasm), or its plan (opa build -t plan) as JavaScript.',
+        ),
       download: z
         .strictObject({
           url: z

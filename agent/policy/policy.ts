@@ -4,9 +4,10 @@ import { messageOf, SluiceError } from '#base/errors.ts'
 import { watchPath } from '#base/watch.ts'
 import type { Stage } from '#decision/stage.ts'
 import { failure } from '#decision/verdict.ts'
-import { readBundle } from './bundle/bundle.ts'
+import { readBundle, readPlanBundle } from './bundle/bundle.ts'
 import { type DownloadConfig, startDownload } from './bundle/download/download.ts'
 import type { Verification } from './bundle/signature/signature.ts'
+import { createCompiledEngine } from './compiled/compiled.ts'
 import { type Active, decide, revisionOf } from './decide.ts'
 import type { DecisionSink } from './decided.ts'
 import { createEngine } from './engine/engine.ts'
@@ -15,7 +16,11 @@ export type { DownloadConfig } from './bundle/download/download.ts'
 export type { Verification } from './bundle/signature/signature.ts'
 export { createTenantCeiling } from './ceiling.ts'
 
+/** What evaluates: the module of the bundle, or its plan as JavaScript. */
+export type EngineChoice = 'wasm' | 'compiled'
+
 export interface PolicyStatus {
+  readonly engine: EngineChoice
   /** Of the bundle in force. */
   readonly revision?: string
   readonly activatedAtMs?: number
@@ -42,6 +47,8 @@ export async function openPolicy(options: {
   readonly source: { readonly file: string } | { readonly download: DownloadConfig }
   /** The decision's path, for example `envoy/authz/allow`. */
   readonly decision: string
+  /** `wasm` if absent. */
+  readonly engine?: EngineChoice
   /** Keys that bundles must be signed with; read anew for each load, so that a key can be replaced with the bundle. */
   readonly verification?: () => Verification
   readonly clock?: Clock
@@ -51,7 +58,7 @@ export async function openPolicy(options: {
   /** Told of each evaluation, for the decision log. */
   readonly sink?: DecisionSink
 }): Promise<Policy> {
-  const { source, decision, clock = systemClock, onLoad } = options
+  const { source, decision, engine: choice = 'wasm', clock = systemClock, onLoad } = options
   let active: Active | undefined
   let lastError: string | undefined
 
@@ -60,10 +67,18 @@ export async function openPolicy(options: {
       ...(active && { revision: revisionOf(active) }),
       ...(lastError !== undefined && { problem: lastError }),
     })
+  const read = (bytes: Buffer, place: string) => {
+    const verification = options.verification?.()
+    if (choice === 'compiled') {
+      const bundle = readPlanBundle(bytes, place, verification)
+      return { engine: createCompiledEngine({ ...bundle, place }), revision: bundle.revision }
+    }
+    const bundle = readBundle(bytes, place, decision, verification)
+    return { engine: createEngine({ ...bundle, place }), revision: bundle.revision }
+  }
   const load = async (bytes: () => Buffer, place: string): Promise<boolean> => {
     try {
-      const bundle = readBundle(bytes(), place, decision, options.verification?.())
-      const engine = createEngine({ ...bundle, place })
+      const { engine, revision } = read(bytes(), place)
       if (!engine.entrypoints.has(decision))
         throw new SluiceError({
           code: 'policy_module_refused',
@@ -71,7 +86,7 @@ export async function openPolicy(options: {
           found: `entrypoints ${[...engine.entrypoints].join(', ')}`,
           expected: `the entrypoint ${decision} (opa build -e ${decision})`,
         })
-      active = { engine, revisions: { [bundleName]: bundle.revision }, activatedAtMs: clock.nowMs() }
+      active = { engine, revisions: { [bundleName]: revision }, activatedAtMs: clock.nowMs() }
       lastError = undefined
     } catch (thrown) {
       lastError = messageOf(thrown)
@@ -113,6 +128,7 @@ export async function openPolicy(options: {
           : decide(active, x, { decision, clock, sink: options.sink }),
     },
     status: () => ({
+      engine: choice,
       ...(active && { revision: revisionOf(active), activatedAtMs: active.activatedAtMs }),
       ...(lastError !== undefined && { lastError }),
     }),

@@ -6,11 +6,12 @@ import { temporaryFolder } from './temp.ts'
 
 const capabilities = join(import.meta.dirname, '..', '..', 'policies', 'capabilities.json')
 
-/** Builds a wasm bundle from source files with the real `opa`. @throws Error with what `opa` said. */
+/** Builds a bundle from source files with the real `opa`, for wasm unless said otherwise. @throws Error with what `opa` said. */
 export async function buildBundle(options: {
   readonly files: Readonly<Record<string, string>>
   readonly entrypoint?: string
   readonly revision?: string
+  readonly target?: 'wasm' | 'plan'
 }): Promise<Buffer> {
   using folder = temporaryFolder()
   for (const [name, text] of Object.entries(options.files)) {
@@ -23,7 +24,7 @@ export async function buildBundle(options: {
   const args = [
     'build',
     '-t',
-    'wasm',
+    options.target ?? 'wasm',
     '-e',
     entrypoint,
     '--capabilities',

@@ -5,13 +5,23 @@ import { isJsonObject, type JsonObject } from '#base/json.ts'
 import { type SignedBy, signaturesMember, type Verification, verifyBundle } from './signature/signature.ts'
 import { readTar, type TarEntry, writeTar } from './tar.ts'
 
-/** What a bundle brings for one decision. */
-export interface Bundle {
+/** What a bundle brings, whichever engine it is for. */
+interface Contents {
   readonly revision: string
-  readonly wasm: Buffer
   readonly data: JsonObject
   /** Who vouches for it; absent where no keys are configured. */
   readonly signedBy?: SignedBy
+}
+
+/** What a bundle brings for one decision. */
+export interface Bundle extends Contents {
+  readonly wasm: Buffer
+}
+
+/** The same, built with `opa build -t plan`. */
+export interface PlanBundle extends Contents {
+  /** The text of its plan. */
+  readonly plan: string
 }
 
 /** Unpacked. Data takes about nineteen times its JSON size in the runtime's memory. */
@@ -36,6 +46,46 @@ export function readBundle(
   entrypoint: string,
   verification?: Verification,
 ): Bundle {
+  const { entries, manifest, contents } = readContents(bytes, place, verification)
+  const modules = manifest.wasm ?? []
+  const resolver = modules.find((module) => module.entrypoint === entrypoint)
+  if (resolver === undefined) {
+    const found =
+      modules.length === 0
+        ? 'no wasm module'
+        : `modules for ${modules.map((each) => each.entrypoint).join(', ')}`
+    return refuse(
+      place,
+      '.manifest',
+      found,
+      `a module for ${entrypoint} (opa build -t wasm -e ${entrypoint})`,
+    )
+  }
+  const modulePath = resolver.module.replace(/^\/+/, '')
+  const wasm = entries.get(modulePath)
+  if (wasm === undefined)
+    return refuse(place, modulePath, 'no such member', 'the module that .manifest names')
+  return { ...contents, wasm }
+}
+
+/** Reads an OPA bundle that was built with `-t plan`, signed or not as above. @throws SluiceError */
+export function readPlanBundle(bytes: Buffer, place: string, verification?: Verification): PlanBundle {
+  const { entries, contents } = readContents(bytes, place, verification)
+  const plan = entries.get('plan.json')
+  if (plan === undefined)
+    return refuse(place, 'plan.json', 'no such member', 'a plan for the compiled engine (opa build -t plan)')
+  return { ...contents, plan: plan.toString() }
+}
+
+function readContents(
+  bytes: Buffer,
+  place: string,
+  verification: Verification | undefined,
+): {
+  readonly entries: ReadonlyMap<string, Buffer>
+  readonly manifest: z.infer<typeof manifestSchema>
+  readonly contents: Contents
+} {
   const entries = unpackBundle(bytes, place)
   // Before anything in it is believed.
   const signedBy = verification && verifyBundle(entries, verification, place)
@@ -64,25 +114,12 @@ export function readBundle(
       refuse(place, 'data.json', `data at ${path}`, `data under the roots ${roots.join(', ')}`)
     }
   }
-  const modules = manifest.wasm ?? []
-  const resolver = modules.find((module) => module.entrypoint === entrypoint)
-  if (resolver === undefined) {
-    const found =
-      modules.length === 0
-        ? 'no wasm module'
-        : `modules for ${modules.map((each) => each.entrypoint).join(', ')}`
-    return refuse(
-      place,
-      '.manifest',
-      found,
-      `a module for ${entrypoint} (opa build -t wasm -e ${entrypoint})`,
-    )
+  const contents = {
+    revision: manifest.revision ?? '',
+    data: data as JsonObject,
+    ...(signedBy && { signedBy }),
   }
-  const modulePath = resolver.module.replace(/^\/+/, '')
-  const wasm = entries.get(modulePath)
-  if (wasm === undefined)
-    return refuse(place, modulePath, 'no such member', 'the module that .manifest names')
-  return { revision: manifest.revision ?? '', wasm, data: data as JsonObject, ...(signedBy && { signedBy }) }
+  return { entries, manifest, contents }
 }
 
 /** The same bundle with other data and another revision: how data changes without the `opa` CLI. */

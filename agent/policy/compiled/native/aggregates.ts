@@ -3,7 +3,7 @@ import { collection, number, OperandError } from '../../builtins/operands.ts'
 import { compare, isEqual, lookup } from '../../values/compare.ts'
 import { isArray, isObject, RegoMap, RegoSet, type RegoValue } from '../../values/value.ts'
 import { lengthOf } from '../runtime.ts'
-import { plus, times } from './arithmetic.ts'
+import { product, sum } from './arithmetic.ts'
 
 /** `count`, `sum`, `product`, `max`, `min`, `sort`, `all`, `any`, and what `in` compiles to. */
 export const aggregateBuiltins: Family = {
@@ -12,8 +12,8 @@ export const aggregateBuiltins: Family = {
     if (length === undefined) throw new OperandError('not a collection')
     return length
   },
-  sum: (_, value) => collection(value).map(number).reduce<ReturnType<typeof plus>>(plus, 0),
-  product: (_, value) => collection(value).map(number).reduce<ReturnType<typeof times>>(times, 1),
+  sum: (_, value) => sum(collection(value).map(number)),
+  product: (_, value) => product(collection(value).map(number)),
   max: (_, value) => extreme(collection(value), 1),
   min: (_, value) => extreme(collection(value), -1),
   sort: (_, value) => (value instanceof RegoSet ? value.members : [...collection(value)].sort(compare)),

@@ -43,8 +43,25 @@ const subtraction: Operation = {
 }
 const multiplication: Operation = { small: (a, b) => a * b, exact: (a, b) => a * b, float: multiplyFloats }
 
-export const plus = (a: RegoNumber, b: RegoNumber): RegoNumber => compute(addition, a, b)
-export const times = (a: RegoNumber, b: RegoNumber): RegoNumber => compute(multiplication, a, b)
+const add = (a: RegoNumber, b: RegoNumber): RegoNumber => compute(addition, a, b)
+
+/** Of all, exactly where all are integers, else as OPA adds floats. */
+export function sum(values: readonly RegoNumber[]): RegoNumber {
+  if (values.every((value) => wholeOf(value) !== undefined)) return values.reduce(add, 0)
+  return numberOfFloat(values.map(floatOf).reduce(addFloats, whole(0n)))
+}
+
+/** Floats are multiplied in the 53 bits of the one that OPA starts with. */
+export function product(values: readonly RegoNumber[]): RegoNumber {
+  const wholes = values.map(wholeOf)
+  if (wholes.every((value) => value !== undefined))
+    return integerOf(wholes.reduce((result, value) => result * value, 1n))
+  const bits = 53
+  return numberOfFloat(
+    values.map(floatOf).reduce((result, value) => multiplyFloats(result, value, bits), whole(1n)),
+    bits,
+  )
+}
 
 function divide(a: RegoNumber, b: RegoNumber): RegoNumber {
   const divisor = wholeOf(b)
@@ -64,22 +81,23 @@ function remainder(a: RegoNumber, b: RegoNumber): RegoNumber {
 
 /** A rounding: integers that 32 bits hold stay what they are, all else goes through 64 bits as OPA's does. */
 const rounding =
-  (round: (value: BigFloat) => BigFloat): Builtin =>
+  (round: (value: BigFloat) => bigint): Builtin =>
   (_, value) => {
     const operand = number(value)
     if (typeof operand === 'number' && Number.isInteger(operand) && Math.abs(operand) < 2 ** 31)
       return operand
-    return numberOfFloat(round(floatOf(operand)))
+    return integerOf(round(floatOf(operand)))
   }
 
 const half: BigFloat = { mantissa: 1n, exponent: -1 }
 const whole = (value: bigint): BigFloat => bigFloatOf(value.toString())
 
-function stepped(value: BigFloat, step: bigint): BigFloat {
+/** As OPA does it: what lies between -1 and 0 is cut to 0, which has no sign, so that `ceil(-0.5)` is 1. */
+function stepped(value: BigFloat, step: bigint): bigint {
   const cut = truncated(value)
   const isWhole = value.exponent >= 0 || cut << BigInt(-value.exponent) === value.mantissa
-  const isPast = step > 0n ? value.mantissa < 0n : value.mantissa > 0n
-  return whole(isWhole || isPast ? cut : cut + step)
+  const isPast = step > 0n ? cut < 0n : cut >= 0n
+  return isWhole || isPast ? cut : cut + step
 }
 
 const binary =
@@ -89,8 +107,8 @@ const binary =
 
 /** `+`, `-`, `*`, `/`, `%` and roundings; exact on integers, 64 bits on fractions. */
 export const arithmeticBuiltins: Family = {
-  plus: binary(plus),
-  mul: binary(times),
+  plus: binary(add),
+  mul: binary((a, b) => compute(multiplication, a, b)),
   div: binary(divide),
   rem: binary(remainder),
   minus: (_, a, b) =>
@@ -103,7 +121,7 @@ export const arithmeticBuiltins: Family = {
     const float = floatOf(operand)
     return numberOfFloat(float.mantissa < 0n ? negative(float) : float)
   },
-  round: rounding((value) => whole(truncated(addFloats(value, value.mantissa < 0n ? negative(half) : half)))),
+  round: rounding((value) => truncated(addFloats(value, value.mantissa < 0n ? negative(half) : half))),
   ceil: rounding((value) => stepped(value, 1n)),
   floor: rounding((value) => stepped(value, -1n)),
 }

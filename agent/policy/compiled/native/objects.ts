@@ -26,9 +26,8 @@ function union(a: RegoValue, b: RegoValue): RegoValue {
 export const objectBuiltins: Family = {
   'object.get': (_, value, path, fallback) => {
     const object = anyObject(value)
-    if (!Array.isArray(path)) return lookup(object, path as RegoValue) ?? fallback
     let found: RegoValue | undefined = object
-    for (const key of path) found = found === undefined ? undefined : lookup(found, key)
+    for (const key of Array.isArray(path) ? path : [path]) found = lookup(found, key)
     return found === undefined ? fallback : found
   },
   'object.keys': (_, value) => keys(anyObject(value)),

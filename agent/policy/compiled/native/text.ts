@@ -3,19 +3,19 @@ import { anyObject, collection, integer, number, OperandError, text } from '../.
 import { bigFloatOf, truncated } from '../../values/big-float.ts'
 import { entriesOf } from '../../values/compare.ts'
 import { numberText } from '../../values/number.ts'
-import { wholeOf } from './integers.ts'
 
 /** Strings are counted in code points, as Go counts runes. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is what it looks for.
 const isAscii = (value: string) => /^[\u0000-\u007f]*$/.test(value)
 
-/** What Go's `strings.ToLower` changes one character to one; JavaScript may make two of one, or look at its place. */
+/** Go changes one character to one; JavaScript may make two of one, or look at its place. */
 function mapped(value: string, change: (character: string) => string): string {
   if (isAscii(value)) return change(value)
   let result = ''
   for (const character of value) {
     const changed = change(character)
-    result += [...changed].length === 1 ? changed : character
+    if (character === 'İ') result += changed.slice(0, 1)
+    else result += [...changed].length === 1 ? changed : character
   }
   return result
 }
@@ -119,6 +119,10 @@ export const textBuiltins: Family = {
     const radix = integer(base)
     if (!radixes.has(radix)) throw new OperandError('a base other than 2, 8, 10, 16')
     const operand = number(value)
-    return (wholeOf(operand) ?? truncated(bigFloatOf(numberText(operand)))).toString(radix)
+    // What was written as a float is one, of 64 bits, however whole.
+    const isInteger = typeof operand === 'bigint' || Number.isInteger(operand)
+    return (isInteger ? BigInt(operand as number) : truncated(bigFloatOf(numberText(operand)))).toString(
+      radix,
+    )
   },
 }

@@ -6,8 +6,8 @@ import { integer, text } from './operands.ts'
 // A linear-time engine: the strings come from clients, and Go's syntax is what policies are written in.
 const compiled = new LRUCache<string, RE2JS>({ max: 256 })
 
-/** The expression, compiled once as long as it is used. @throws RE2JSException where it is none */
-export function regex(pattern: string): RE2JS {
+/** Go's syntax, in linear time; compiled once. @throws where it is no expression */
+export function compiledRegex(pattern: string): RE2JS {
   let known = compiled.get(pattern)
   if (known === undefined) {
     known = RE2JS.compile(pattern)
@@ -17,7 +17,7 @@ export function regex(pattern: string): RE2JS {
 }
 
 function matches(pattern: string, value: string): { readonly start: number; readonly end: number }[] {
-  const matcher = regex(pattern).matcher(value)
+  const matcher = compiledRegex(pattern).matcher(value)
   const found: { start: number; end: number }[] = []
   while (matcher.find()) found.push({ start: matcher.start(), end: matcher.end() })
   return found
@@ -45,5 +45,5 @@ export const regexBuiltins: Family = {
     return limit < 0 ? found : found.slice(0, limit)
   },
   'regex.replace': (_, value, pattern, replacement) =>
-    regex(text(pattern)).matcher(text(value)).replaceAll(text(replacement)),
+    compiledRegex(text(pattern)).matcher(text(value)).replaceAll(text(replacement)),
 }

@@ -247,7 +247,8 @@ export class FunctionWriter {
     const [left, right] = [this.#text(a), this.#text(b)]
     const isIdentity = [a, b].some((each) => {
       const known = this.#knownOf(each)
-      return known !== undefined && (known.value === null || !/object|bigint/.test(typeof known.value))
+      // A number may be written in more ways than one.
+      return known !== undefined && (known.value === null || /string|boolean/.test(typeof known.value))
     })
     return isIdentity ? `${left} !== ${right}` : `${left} !== ${right} && !isEqual(${left}, ${right})`
   }

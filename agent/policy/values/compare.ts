@@ -1,4 +1,4 @@
-import { compareNumbers } from './number.ts'
+import { compareNumbers, plainNumber } from './number.ts'
 import { Decimal, isObject, RegoMap, type RegoObject, RegoSet, type RegoValue } from './value.ts'
 
 /** Rego's order of types: null, boolean, number, string, array, object, set. */
@@ -134,7 +134,10 @@ export function objectOf(entries: Iterable<readonly [RegoValue, RegoValue]>): Re
 /** What an object holds at a key, or an array at an index; `undefined` where there is nothing. */
 export function lookup(value: RegoValue | undefined, key: RegoValue): RegoValue | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  if (Array.isArray(value)) return typeof key === 'number' ? value[key] : undefined
+  if (Array.isArray(value)) {
+    const index = key instanceof Decimal ? plainNumber(key) : key
+    return typeof index === 'number' ? value[index] : undefined
+  }
   if (value instanceof RegoSet) return value.has(key) ? key : undefined
   if (value instanceof RegoMap) return value.get(key)
   if (typeof key !== 'string' || value instanceof Decimal) return undefined

@@ -35,6 +35,16 @@ export function integerOfParts({ digits, exponent }: Parts): bigint {
   return digits * 10n ** BigInt(exponent)
 }
 
+/** The integer or double that is equal to a decimal; `undefined` where there is none. */
+export function plainNumber({ text }: Decimal): number | bigint | undefined {
+  const parts = partsOf(text)
+  if (parts.exponent >= 0) return integerOf(integerOfParts(parts))
+  const quick = Number(text)
+  if (!Number.isFinite(quick)) return undefined
+  const shown = partsOf(String(quick))
+  return shown.digits === parts.digits && shown.exponent === parts.exponent ? quick : undefined
+}
+
 /** As JSON writes it, and Go: integers without exponent, however long. */
 export function numberText(value: number | bigint | Decimal): string {
   if (value instanceof Decimal) return value.text

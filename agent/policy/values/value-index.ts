@@ -1,5 +1,5 @@
 import { entriesOf } from './compare.ts'
-import { integerOfParts, numberText, partsOf } from './number.ts'
+import { numberText, partsOf, plainNumber } from './number.ts'
 import { Decimal, RegoSet, type RegoValue } from './value.ts'
 
 /** Values by key, equal keys being one key however they were made. */
@@ -13,11 +13,14 @@ export class ValueIndex<T> {
   }
 
   get(key: RegoValue): T | undefined {
-    return typeof key !== 'object' || key === null ? this.#scalars.get(key) : this.#others?.get(keyText(key))
+    if (typeof key !== 'object' || key === null) return this.#scalars.get(key)
+    const plain = key instanceof Decimal ? plainNumber(key) : undefined
+    return plain === undefined ? this.#others?.get(keyText(key)) : this.#scalars.get(plain)
   }
 
   set(key: RegoValue, item: T): void {
-    if (typeof key !== 'object' || key === null) this.#scalars.set(key, item)
+    const plain = key instanceof Decimal ? plainNumber(key) : key
+    if (plain !== undefined && (typeof plain !== 'object' || plain === null)) this.#scalars.set(plain, item)
     else {
       this.#others ??= new Map()
       this.#others.set(keyText(key), item)
@@ -46,8 +49,10 @@ function keyText(value: RegoValue): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return `[${value.map(keyText).join()}]`
   if (value instanceof Decimal) {
-    const parts = partsOf(value.text)
-    return parts.exponent >= 0 ? integerOfParts(parts).toString() : `${parts.digits}e${parts.exponent}`
+    const plain = plainNumber(value)
+    if (plain !== undefined) return numberText(plain)
+    const { digits, exponent } = partsOf(value.text)
+    return `${digits}e${exponent}`
   }
   if (value instanceof RegoSet) return `<${value.members.map(keyText).join()}>`
   return `{${entriesOf(value as { readonly [key: string]: RegoValue })

@@ -1,12 +1,12 @@
 import { RE2JS } from 're2js'
 import type { Family } from '../../builtins/builtin.ts'
 import { integer, text } from '../../builtins/operands.ts'
-import { regex } from '../../builtins/regex.ts'
+import { compiledRegex } from '../../builtins/regex.ts'
 
 /** The regular expressions that a module brings with it; linear in the text, as Go's are. */
 export const patternBuiltins: Family = {
-  'regex.match': (_, pattern, value) => regex(text(pattern)).matcher(text(value)).find(),
-  re_match: (_, pattern, value) => regex(text(pattern)).matcher(text(value)).find(),
+  'regex.match': (_, pattern, value) => compiledRegex(text(pattern)).matcher(text(value)).find(),
+  re_match: (_, pattern, value) => compiledRegex(text(pattern)).matcher(text(value)).find(),
   'regex.is_valid': (_, pattern) => {
     if (typeof pattern !== 'string') return false
     try {
@@ -18,7 +18,7 @@ export const patternBuiltins: Family = {
   },
   'regex.find_all_string_submatch_n': (_, pattern, value, count) => {
     const limit = integer(count)
-    const matcher = regex(text(pattern)).matcher(text(value))
+    const matcher = compiledRegex(text(pattern)).matcher(text(value))
     const found: string[][] = []
     while ((limit < 0 || found.length < limit) && matcher.find())
       found.push(

@@ -5,10 +5,10 @@ import { EvaluationError, type SyncEngine } from '../engine/engine.ts'
 import type { PolicyInput } from '../engine/input-document.ts'
 import { fromJson, toJson } from '../values/json.ts'
 import type { RegoValue } from '../values/value.ts'
-import { type Generated, generate } from './generate.ts'
+import { generate } from './generate.ts'
 import { link } from './link.ts'
 import { natives } from './native/native.ts'
-import { type Plan, parsePlan } from './plan.ts'
+import { parsePlan } from './plan.ts'
 
 /** Enough for a second or so; a policy that takes more answers nobody in time. */
 const defaultMaxSteps = 5_000_000
@@ -29,7 +29,7 @@ export function createCompiledEngine(options: {
 }): SyncEngine {
   const { place, maxSteps = defaultMaxSteps } = options
   const plan = parsePlan(options.plan, place)
-  const written = generated(plan, place)
+  const written = refusing(place, () => generate(plan))
   const missing = written.tables.builtins.filter((name) => !natives.has(name) && !builtins.has(name))
   if (missing.length > 0) {
     const hints = missing.map((name) =>
@@ -42,7 +42,7 @@ export function createCompiledEngine(options: {
       expected: 'only builtins of policies/capabilities.json',
     })
   }
-  const evaluate = link(written, plan, new Map([...builtins, ...natives]))
+  const evaluate = refusing(place, () => link(written, plan, new Map([...builtins, ...natives])))
   const data = frozen(fromJson(options.data))
   const plans = new Map(plan.plans.plans.map(({ name }, index) => [name, index]))
   return {
@@ -69,11 +69,11 @@ function readable({ value, isExact }: PolicyInput): RegoValue {
   return isExact ? (value as RegoValue) : fromJson(value)
 }
 
-function generated(plan: Plan, place: string): Generated {
+/** What a plan is refused for: it refers to what is not there, or nests deeper than the stack. */
+function refusing<T>(place: string, make: () => T): T {
   try {
-    return generate(plan)
+    return make()
   } catch (cause) {
-    // It refers to what is not there, or nests deeper than the stack.
     throw new SluiceError({
       code: 'policy_plan_refused',
       place,

@@ -65,6 +65,14 @@ function planOf(change: {
   })
 }
 
+/** Blocks in blocks, which `JSON.stringify` could not write. */
+function nested(depth: number): string {
+  const inner = '{"type":"NopStmt","stmt":{}}'
+  const [before, after] = ['{"type":"NotStmt","stmt":{"block":{"stmts":[', ']}}}']
+  const whole = before.repeat(depth) + inner + after.repeat(depth)
+  return planOf({ statements: [JSON.parse(inner)] }).replace(inner, whole)
+}
+
 const open = (plan: string) => createCompiledEngine({ plan, data: {}, place: 'plan.json' })
 
 t.test('nothing that a bundle says becomes code', async (t) => {
@@ -135,6 +143,8 @@ t.test('a plan that is none is refused, and says why', async (t) => {
       }),
       /no string 9/,
     ],
+    ['blocks in blocks without end', nested(20_000), /expected a plan/],
+    ['and not quite so deep', nested(3000), /expected a plan/],
     ['a builtin that nobody has', planOf({ func: 'no.such' }), /needs no\.such; expected only builtins of/],
     ['a builtin that is refused', planOf({ func: 'http.send' }), /http\.send \(put what it would fetch into/],
   ]

@@ -27,7 +27,7 @@ export async function measure(options: BenchOptions): Promise<Row[]> {
     if (options.only !== undefined && options.only !== scene.name) continue
     const { files } = scene
     const [wasm, plan] = await Promise.all([buildBundle({ files }), buildBundle({ files, target: 'plan' })])
-    const compiled = createCompiledEngine({ ...readPlanBundle(plan, 'plan'), place: 'plan' })
+    const compiled = createCompiledEngine({ ...readPlanBundle(plan, 'plan', decision), place: 'plan' })
     const module = createEngine({ ...readBundle(wasm, 'wasm', decision), place: 'wasm' })
     rows.push(evaluate('compiled', compiled, scene, options.seconds))
     rows.push(evaluate('wasm', module, scene, options.seconds))

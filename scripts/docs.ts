@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { configSchema } from '#config/schema.ts'
 import { reasons } from '#decision/reasons.ts'
-import { modelRouteSpec, quotaPolicySpec, tenantSpec } from '#resources/schema.ts'
+import { accessPolicySpec, modelRouteSpec, quotaPolicySpec, tenantSpec } from '#resources/schema.ts'
 
 const { values } = parseArgs({ options: { out: { type: 'string' } } })
 const docs = values.out ?? join(import.meta.dirname, '..', 'docs')
@@ -26,6 +26,8 @@ interface JsonSchema {
   readonly anyOf?: readonly JsonSchema[]
   readonly oneOf?: readonly JsonSchema[]
   readonly additionalProperties?: JsonSchema | boolean
+  /** A key that is only there for its error. */
+  readonly isUnserved?: boolean
 }
 
 const schemaOf = (schema: z.ZodType) =>
@@ -47,6 +49,7 @@ function typeOf(schema: JsonSchema): string {
 
 function rows(schema: JsonSchema, path: string): string[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
+    if (field.isUnserved) return []
     const full = path === '' ? name : `${path}.${name}`
     const isRequired = schema.required?.includes(name) === true
     const fallback = field.default === undefined ? '' : ` Default \`${JSON.stringify(field.default)}\`.`
@@ -57,9 +60,15 @@ function rows(schema: JsonSchema, path: string): string[] {
       `${field.description ?? ''}${fallback}`,
     ]
     const line = `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
-    const inner = field.items ?? field
+    const { items, additionalProperties: rest } = field
+    const [inner, at] =
+      items !== undefined
+        ? [items, `${full}[]`]
+        : typeof rest === 'object'
+          ? [rest, `${full}.<name>`]
+          : [field, full]
     const nested = inner.oneOf ?? inner.anyOf ?? [inner]
-    return [line, ...nested.flatMap((each) => rows(each, field.items ? `${full}[]` : full))]
+    return [line, ...nested.flatMap((each) => rows(each, at))]
   })
 }
 
@@ -94,6 +103,9 @@ ${table(quotaPolicySpec)}
 
 ## ModelRoute
 ${table(modelRouteSpec)}
+
+## AccessPolicy
+${table(accessPolicySpec)}
 `,
   'reasons.md': `# Reasons
 

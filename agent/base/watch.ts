@@ -12,12 +12,15 @@ import { messageOf } from './errors.ts'
 export function watchPath(
   path: string,
   onChange: () => void,
-  { intervalMs = 200 }: { readonly intervalMs?: number } = {},
+  {
+    intervalMs = 200,
+    isDeep = false,
+  }: { readonly intervalMs?: number /** Also of the folders in it. */; readonly isDeep?: boolean } = {},
 ): Disposable {
-  let reported = fingerprint(path)
+  let reported = fingerprint(path, isDeep)
   let last = reported
   const timer = setInterval(() => {
-    const now = fingerprint(path)
+    const now = fingerprint(path, isDeep)
     if (now === last && now !== reported) {
       reported = now
       onChange()
@@ -28,13 +31,18 @@ export function watchPath(
   return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 
-function fingerprint(path: string): string {
+/** What changes when a file does, or a file in a directory; `isDeep` for those in its folders too. */
+export function fingerprint(path: string, isDeep: boolean): string {
   try {
     const stats = statSync(path, { bigint: true })
     if (!stats.isDirectory()) return print(stats)
-    return readdirSync(path)
-      .sort()
-      .map((name) => `${name} ${fingerprintOfEntry(join(path, name))}`)
+    return readdirSync(path, { withFileTypes: true })
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .map((entry) => {
+        const at = join(path, entry.name)
+        // Links to folders are not followed: they may lead in a circle.
+        return `${entry.name} ${isDeep && entry.isDirectory() ? fingerprint(at, true) : fingerprintOfEntry(at)}`
+      })
       .join('\n')
   } catch (thrown) {
     // Gone, or not to be read: a state like any other. The reader says what is wrong with it.

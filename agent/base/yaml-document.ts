@@ -20,7 +20,11 @@ const maxBytes = 1 << 20
  * @throws SluiceError naming every mistake with file, line and column.
  */
 export function readDocuments(path: string): SourceDocument[] {
-  const text = readText(path)
+  return parseText(readText(path), path)
+}
+
+/** The same of a text that was read already; `path` is named in errors. @throws SluiceError */
+export function parseText(text: string, path: string): SourceDocument[] {
   const lines = new LineCounter()
   const place = (offset: number) => {
     const { line, col } = lines.linePos(offset)
@@ -48,7 +52,8 @@ export function readDocuments(path: string): SourceDocument[] {
   }))
 }
 
-function readText(path: string): string {
+/** A file of at most a mebibyte. @throws SluiceError */
+export function readText(path: string): string {
   try {
     const { size } = statSync(path)
     if (size > maxBytes) {

@@ -1,38 +1,87 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { openAudit } from '#audit/audit.ts'
+import { SluiceError } from '#base/errors.ts'
 import { type Config, loadConfig } from '#config/config.ts'
 import { createResourceGate } from '#decision/gate.ts'
 import { createPipeline } from '#decision/pipeline.ts'
 import type { Stage } from '#decision/stage.ts'
 import { startEnvoyServer } from '#envoy/envoy.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
-import { createInferenceStage } from '#inference/inference.ts'
+import { createInferenceStage, tensorFacts } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import { openRateLimits } from '#limits/rls/rls.ts'
-import { createTenantCeiling, type DownloadConfig, openPolicy, type Verification } from '#policy/policy.ts'
+import { createTenantCeiling, dryRun, openPolicy } from '#policy/policy.ts'
 import { createResidencyStage } from '#residency/residency.ts'
 import { noResources, openResources } from '#resources/resources.ts'
 import { type ReadinessCheck, startProbes } from '#telemetry/probes.ts'
 import { createLogger, createMetrics, type Logger } from '#telemetry/telemetry.ts'
 import { createTrafficStage } from '#traffic/traffic.ts'
 import { orFail } from './fail.ts'
+import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa-start.ts'
+import { policyOptions, warnWhenStale } from './policy-options.ts'
 
 export function agentCommand(): Command {
   return new Command('agent')
     .description('Decide for the Envoy in front of one model server, until SIGTERM.')
-    .requiredOption('-c, --config <file>', 'the configuration, sluice.yaml')
+    .option('-c, --config <file>', 'the configuration, sluice.yaml')
+    .option('--opa-config <file>', "instead: OPA's own configuration, as opa-envoy-plugin takes it")
+    .option('--set <key=value>', "lay a value over OPA's configuration; may be repeated", collected)
+    .option('--set-file <key=file>', 'the same, the value being what a file says', collected)
+    .option('-b, --bundle', 'the paths are bundles or folders laid out like one')
+    .option('-w, --watch', 'look for changes of the paths')
+    .option('--ignore <glob>', 'names of files and folders that are passed over', collected)
+    .option('-a, --addr <address>', "accepted for OPA's sake: its REST API is not served")
+    .option('--diagnostic-addr <address>', 'where /health, /livez, /readyz and /metrics are')
+    .option('--profile <profile>', 'standard or production')
+    .addOption(
+      new Option('--policy-isolation <mode>', 'goes before policy.isolation').choices(['none', 'worker']),
+    )
+    .option('--log-level <level>', 'debug, info, warn or error')
+    .argument('[paths...]', 'Rego and data, or bundles, as opa run takes them')
     .action(
-      orFail(async (options: { readonly config: string }) => {
-        const config = loadConfig(options.config)
-        const log = createLogger(config.log.level)
-        await using agent = await startAgent(config, log)
-        log.info({ agent: config.listen.agent, probesPort: agent.probesPort }, 'agent is listening')
+      orFail(async (paths: readonly string[], options: AgentOptions) => {
+        const start = isolated(chosenStart(paths, options), options.policyIsolation)
+        const log = createLogger(start.config.log.level)
+        for (const warning of start.warnings) log.warn(warning)
+        await using agent = await startAgent(start.config, log, start)
+        log.info({ agent: start.config.listen.agent, probesPort: agent.probesPort }, 'agent is listening')
         const signal = await firstSignal(['SIGTERM', 'SIGINT'])
         log.info({ signal }, 'agent is stopping')
       }),
     )
+}
+
+function collected(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value]
+}
+
+interface AgentOptions extends OpaOptions {
+  readonly config?: string
+  readonly policyIsolation?: 'none' | 'worker'
+}
+
+type Start = ReturnType<typeof startFromOpa>
+
+function isolated(start: Start, isolation: AgentOptions['policyIsolation']): Start {
+  const { policy } = start.config
+  if (isolation === undefined || policy === undefined) return start
+  return { ...start, config: { ...start.config, policy: { ...policy, isolation } } }
+}
+
+/** By our own configuration or by OPA's, never by both. */
+function chosenStart(paths: readonly string[], options: AgentOptions): Start {
+  const isOpa = isOpaStart(paths, options)
+  if ((options.config !== undefined) === isOpa)
+    throw new SluiceError({
+      code: 'option_invalid',
+      place: 'sluice agent',
+      found: isOpa ? "both --config and options of OPA's" : 'no configuration',
+      expected: '--config sluice.yaml, or --opa-config with what belongs to it',
+    })
+  return options.config === undefined
+    ? startFromOpa(paths, options, process.env)
+    : { config: loadConfig(options.config), warnings: [] }
 }
 
 /**
@@ -42,6 +91,7 @@ export function agentCommand(): Command {
 async function startAgent(
   config: Config,
   log: Logger,
+  { loose, isDryRun = false }: OpaExtras = {},
 ): Promise<AsyncDisposable & { readonly probesPort: number }> {
   await using opening = new AsyncDisposableStack()
   const metrics = createMetrics()
@@ -65,15 +115,40 @@ async function startAgent(
     config.policy &&
     opening.use(
       await openPolicy({
-        source: sourceOf(config.policy),
-        decision: config.policy.decision,
-        engine: config.policy.engine,
-        ...(config.policy.verification && { verification: verificationOf(config.policy.verification) }),
+        ...policyOptions(config.policy, config.profile, loose),
+        ...(config.policy.response && {
+          answer: {
+            decision: config.policy.response.decision ?? config.policy.decision,
+            body: config.policy.response.body,
+            tensorsOf: tensorFacts,
+          },
+        }),
+        ...(config.policy.candidate && {
+          candidate: {
+            source: { file: config.policy.candidate.bundle },
+            samplePpm: Math.round(config.policy.candidate.samplePercent * 10_000),
+            onLoad: loaded('policy_candidate'),
+            onOutcome: metrics.candidateCompared,
+          },
+        }),
+        ...(config.policy.isolation === 'worker' && {
+          isolation: {
+            deadlineMs: config.policy.evaluationDeadlineMs,
+            onEnded: (why: string) => log.error({ why }, 'the thread of the policy was ended'),
+          },
+        }),
+        onShadow: metrics.shadowed,
         onLoad: loaded('policy'),
       }),
     )
   if (policy) {
-    const problem = () => (policy.isReady() ? undefined : (policy.status().lastError ?? 'not loaded'))
+    const isStaleRefused = config.policy?.onStale === 'refuse'
+    const problem = () => {
+      if (!policy.isReady()) return policy.status().lastError ?? 'not loaded'
+      const staleFor = isStaleRefused ? policy.staleForSeconds() : undefined
+      return staleFor === undefined ? undefined : `not confirmed for ${Math.floor(staleFor)} s`
+    }
+    opening.use(warnWhenStale(policy, log))
     checks.push({ name: 'policy', problem })
   }
 
@@ -96,7 +171,7 @@ async function startAgent(
     config.residency && createResidencyStage(config.residency),
     config.traffic && createTrafficStage(),
     createTenantCeiling(),
-    policy?.stage,
+    policy && (isDryRun ? dryRun(policy.stage) : policy.stage),
     config.limits && createLimitsStage(),
   ].filter((stage) => stage !== undefined)
 
@@ -132,44 +207,6 @@ async function startAgent(
 
   const owned = opening.move()
   return { probesPort: probes.port, [Symbol.asyncDispose]: () => owned.disposeAsync() }
-}
-
-function sourceOf({
-  bundle,
-  download,
-}: NonNullable<Config['policy']>): { readonly file: string } | { readonly download: DownloadConfig } {
-  if (download === undefined) return { file: bundle ?? '' }
-  const { url, tokenFile, caFile, certificateFile, privateKeyFile, ...rest } = download
-  const text = (path: string) => readFileSync(path, 'utf8')
-  return {
-    download: {
-      url,
-      minDelayMs: rest.minDelaySeconds * 1000,
-      maxDelayMs: rest.maxDelaySeconds * 1000,
-      longPollingSeconds: rest.longPollingSeconds,
-      sizeLimitBytes: rest.sizeLimitBytes,
-      persist: rest.persist,
-      ...(tokenFile !== undefined && { authorization: () => `Bearer ${text(tokenFile).trim()}` }),
-      tls: () => ({
-        ...(caFile !== undefined && { ca: text(caFile) }),
-        ...(certificateFile !== undefined && { cert: text(certificateFile) }),
-        ...(privateKeyFile !== undefined && { key: text(privateKeyFile) }),
-      }),
-    },
-  }
-}
-
-/** Reads the keys when a bundle is to be verified: they are replaced together with what they sign. */
-function verificationOf({
-  keys,
-  ...rest
-}: NonNullable<NonNullable<Config['policy']>['verification']>): () => Verification {
-  return () => ({
-    ...rest,
-    keys: new Map(
-      Object.entries(keys).map(([id, { file, ...key }]) => [id, { ...key, key: readFileSync(file, 'utf8') }]),
-    ),
-  })
 }
 
 async function firstSignal(signals: readonly NodeJS.Signals[]): Promise<string> {

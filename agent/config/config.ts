@@ -4,7 +4,12 @@ import type { z } from 'zod'
 import { type Fault, SluiceError } from '#base/errors.ts'
 import { parseDocument } from '#base/schema-faults.ts'
 import { readDocuments } from '#base/yaml-document.ts'
+import { opaFiles, withAbsoluteOpaPaths } from './opa-paths.ts'
 import { configSchema } from './schema.ts'
+
+export { type Environment, loadOpaFile } from './opa-file.ts'
+export type { OpaConfig, OpaFile } from './opa-schema.ts'
+export { configSchema } from './schema.ts'
 
 /** The static configuration, defaults filled in, paths absolute. */
 export type Config = z.infer<typeof configSchema>
@@ -27,18 +32,14 @@ export function loadConfig(path: string): Config {
   return withAbsolutePaths(parsed.value, dirname(resolve(path)))
 }
 
-/** What a download reads. */
-const downloadFiles = ['tokenFile', 'caFile', 'certificateFile', 'privateKeyFile'] as const
-
 /** The files and directories that the configuration names and that are not there, or not what they should be. */
 export function missingFiles(config: Config): Fault[] {
   const { policy, resources, rateLimit, envoy } = config
   const named: (readonly [place: string, path: string, kind: 'file' | 'directory'])[] = []
-  if (policy?.bundle !== undefined) named.push(['policy.bundle', policy.bundle, 'file'])
-  for (const key of downloadFiles) {
-    const path = policy?.download?.[key]
-    if (path !== undefined) named.push([`policy.download.${key}`, path, 'file'])
-  }
+  if (policy?.candidate)
+    named.push(['policy.candidate.bundle', policy.candidate.bundle, kindOf(policy.candidate.bundle)])
+  if (policy?.bundle !== undefined) named.push(['policy.bundle', policy.bundle, kindOf(policy.bundle)])
+  for (const [place, path] of opaFiles(policy?.opa)) named.push([`policy.opa.${place}`, path, 'file'])
   for (const [id, { file }] of Object.entries(policy?.verification?.keys ?? {}))
     named.push([`policy.verification.keys.${id}`, file, 'file'])
   if (resources) named.push(['resources.dir', resources.dir, 'directory'])
@@ -57,6 +58,11 @@ export function missingFiles(config: Config): Fault[] {
   })
 }
 
+/** A bundle may be either. */
+function kindOf(path: string): 'file' | 'directory' {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? 'directory' : 'file'
+}
+
 function withAbsolutePaths(config: Config, folder: string): Config {
   const file = (path: string) => resolve(folder, path)
   return {
@@ -65,16 +71,9 @@ function withAbsolutePaths(config: Config, folder: string): Config {
       policy: {
         ...config.policy,
         ...(config.policy.bundle !== undefined && { bundle: file(config.policy.bundle) }),
-        ...(config.policy.download && {
-          download: {
-            ...config.policy.download,
-            ...Object.fromEntries(
-              [...downloadFiles, 'persist' as const].flatMap((key) => {
-                const path = config.policy?.download?.[key]
-                return path === undefined ? [] : [[key, file(path)]]
-              }),
-            ),
-          },
+        ...(config.policy.opa && { opa: withAbsoluteOpaPaths(config.policy.opa, file) }),
+        ...(config.policy.candidate && {
+          candidate: { ...config.policy.candidate, bundle: file(config.policy.candidate.bundle) },
         }),
         ...(config.policy.verification && {
           verification: {

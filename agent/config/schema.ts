@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { opaSchema } from './opa-schema.ts'
 
 /** An address whose last part is a port there can be. */
 const withPort = (pattern: RegExp, expected: string) =>
@@ -14,8 +15,15 @@ const listenAddress = withPort(
 const hostPort = withPort(/^([^\s:[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'host:port')
 const zone = z.string().regex(/^[A-Z0-9]+(-[A-Z0-9]+)*$/, 'a zone such as AE, AE-DIFC or GCC')
 const path = z.string().min(1)
+const decisionPath = z.string().regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as envoy/authz/allow')
 
 const shape = z.strictObject({
+  profile: z
+    .enum(['standard', 'production'])
+    .default('standard')
+    .describe(
+      'production refuses what is fit for trying out only: unsigned or older bundles, TLS without verification.',
+    ),
   role: z.enum(['model', 'edge']).default('model').describe('Where the agent sits.'),
   identity: z
     .strictObject({
@@ -28,54 +36,53 @@ const shape = z.strictObject({
     .describe('Who may call. Without it no identity or tenant is demanded.'),
   policy: z
     .strictObject({
-      bundle: path.optional().describe('A bundle file (.tar.gz), watched for changes.'),
+      bundle: path
+        .optional()
+        .describe('A bundle (.tar.gz, or a folder laid out like one), watched for changes.'),
+      opa: opaSchema
+        .optional()
+        .describe(
+          "OPA's own configuration, in its spelling: bundles from servers or files, instead of `bundle`.",
+        ),
+      decision: decisionPath.default('envoy/authz/allow'),
       engine: z
         .enum(['wasm', 'compiled'])
         .default('wasm')
         .describe(
           'What evaluates: the wasm module of the bundle (opa build -t wasm), or its plan (opa build -t plan) as JavaScript.',
         ),
-      download: z
+      response: z
         .strictObject({
-          url: z
-            .url({ protocol: /^https?$/ })
-            .refine((text) => URL.canParse(text) && new URL(text).username === '', 'no user in the URL')
-            .describe('Where a server has the bundle.'),
-          tokenFile: path.optional().describe('A file with the bearer token, read for each request.'),
-          caFile: path.optional().describe("PEM of the CAs to trust instead of the system's."),
-          certificateFile: path.optional().describe('PEM chain to show to the server.'),
-          privateKeyFile: path.optional().describe('PEM key of that certificate.'),
-          minDelaySeconds: z.number().min(1).max(86_400).default(60),
-          maxDelaySeconds: z
-            .number()
-            .min(1)
-            .max(86_400)
-            .default(120)
-            .describe('Also the longest delay after failures.'),
-          longPollingSeconds: z
-            .number()
-            .int()
-            .min(1)
-            .max(3600)
+          decision: decisionPath
             .optional()
-            .describe('How long a server that can may hold a request until there is a new bundle.'),
-          sizeLimitBytes: z
-            .number()
-            .int()
-            .min(1024)
-            .max(1 << 30)
-            .default(64 << 20)
-            .describe('Of the archive.'),
-          persist: path
-            .optional()
-            .describe('A file that keeps the last good bundle, to start from without the server.'),
+            .describe(
+              'What is asked about an answer; `policy.decision` if absent. See `input.serving.phase`.',
+            ),
+          body: z
+            .enum(['none', 'summary', 'json'])
+            .default('none')
+            .describe(
+              'What policy sees of an answer: nothing of the body, its tensors without their contents, or its JSON as well. Only what is shown can be redacted.',
+            ),
         })
         .optional()
-        .describe("A bundle from a server, by OPA's bundle protocol, instead of a file."),
-      decision: z
-        .string()
-        .regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as envoy/authz/allow')
-        .default('envoy/authz/allow'),
+        .describe('Ask policy about answers too (ext_proc only).'),
+      candidate: z
+        .strictObject({
+          bundle: path.describe(
+            'A bundle (.tar.gz, or a folder laid out like one), watched, verified as the one in force.',
+          ),
+          samplePercent: z
+            .number()
+            .gt(0)
+            .max(100)
+            .default(100)
+            .describe('How many of the decisions are compared.'),
+        })
+        .optional()
+        .describe(
+          'A policy that is asked beside the one in force: differences are counted and logged, never enforced.',
+        ),
       verification: z
         .strictObject({
           keys: z
@@ -99,7 +106,37 @@ const shape = z.strictObject({
           excludeFiles: z.array(z.string()).default([]).describe('Globs of members that need not be signed.'),
         })
         .optional()
-        .describe('Only a bundle signed with one of these keys takes effect.'),
+        .describe(
+          'Only a bundle signed with one of these keys takes effect. For `bundle`; `opa` has keys of its own.',
+        ),
+      isolation: z
+        .enum(['none', 'worker'])
+        .default('none')
+        .describe(
+          'worker: evaluate in a thread of its own, which is ended with an evaluation that takes too long. Costs some 60 µs a decision.',
+        ),
+      evaluationDeadlineMs: z
+        .int()
+        .min(1)
+        .max(60_000)
+        .default(100)
+        .describe('How long an evaluation may take where it is isolated.'),
+      staleAfterSeconds: z
+        .int()
+        .min(10)
+        .max(31_536_000)
+        .optional()
+        .describe('How long bundles may go without a word from their servers.'),
+      onStale: z
+        .enum(['warn', 'refuse'])
+        .default('warn')
+        .describe('Then: say so in the log, or refuse every request and be unready.'),
+      revisionOrder: z
+        .enum(['number', 'version', 'text'])
+        .optional()
+        .describe(
+          'How revisions are told older from newer where signatures have no iat (production profile).',
+        ),
     })
     .optional()
     .describe('Rego, compiled to wasm.'),
@@ -233,22 +270,47 @@ const needs: readonly {
       (identity?.trustDomains ?? []).every((domain) => Object.hasOwn(envoy.tls.trustBundles, domain)),
   },
   {
+    path: ['policy', 'isolation'],
+    message: 'none beside the compiled engine, which stops what does not end by itself',
+    isMet: ({ policy }) => policy?.engine !== 'compiled' || policy.isolation === 'none',
+  },
+  {
     path: ['policy'],
-    message: 'one of bundle and download',
+    message: 'one of bundle and opa',
     isMet: ({ policy }) =>
-      policy === undefined || (policy.bundle === undefined) !== (policy.download === undefined),
+      policy === undefined || (policy.bundle === undefined) !== (policy.opa === undefined),
   },
   {
-    path: ['policy', 'download', 'maxDelaySeconds'],
-    message: 'at least minDelaySeconds',
-    isMet: ({ policy }) =>
-      policy?.download === undefined || policy.download.maxDelaySeconds >= policy.download.minDelaySeconds,
+    path: ['policy', 'opa', 'bundles'],
+    message: 'at least one bundle',
+    isMet: ({ policy }) => policy?.opa === undefined || Object.keys(policy.opa.bundles).length > 0,
   },
   {
-    path: ['policy', 'download', 'privateKeyFile'],
-    message: 'certificateFile and privateKeyFile together',
-    isMet: ({ policy }) =>
-      (policy?.download?.certificateFile === undefined) === (policy?.download?.privateKeyFile === undefined),
+    path: ['policy', 'verification'],
+    message: 'keys and signing in policy.opa, where the bundles are',
+    isMet: ({ policy }) => policy?.opa === undefined || policy.verification === undefined,
+  },
+  {
+    path: ['policy', 'verification'],
+    message: 'keys: the profile is production, which takes signed bundles only',
+    isMet: ({ profile, policy }) =>
+      profile !== 'production' || policy?.bundle === undefined || policy.verification !== undefined,
+  },
+  {
+    path: ['policy', 'opa', 'bundles'],
+    message: 'signing in each bundle, without allow_unsigned_delta_bundles: the profile is production',
+    isMet: ({ profile, policy }) =>
+      profile !== 'production' ||
+      Object.values(policy?.opa?.bundles ?? {}).every(
+        ({ signing }) => signing !== undefined && signing.allow_unsigned_delta_bundles !== true,
+      ),
+  },
+  {
+    path: ['policy', 'opa', 'services'],
+    message: 'no allow_insecure_tls: the profile is production',
+    isMet: ({ profile, policy }) =>
+      profile !== 'production' ||
+      Object.values(policy?.opa?.services ?? {}).every((service) => service.allow_insecure_tls !== true),
   },
   {
     path: ['policy', 'verification', 'keyId'],

@@ -34,6 +34,8 @@ export interface RequestFacts {
   readonly body?: Uint8Array | undefined
   /** False when more of the body exists than `body` holds. */
   readonly isBodyComplete: boolean
+  /** The name of Envoy's route; empty when Envoy does not say it. */
+  readonly routeName: string
   /** The route's `context_extensions` (ext_authz) or the attributes the config generator wrote. */
   readonly contextExtensions: Readonly<Record<string, string>>
   /** Wall time of arrival, milliseconds. */
@@ -117,6 +119,12 @@ export interface RouteChoice {
 /** What the model server answered, as far as Envoy tells. */
 export interface ServedFacts {
   readonly httpStatus: number
+  /** Of the answer, `:status` among them. */
+  readonly headers: RequestHeaders
+  /** What was seen of the body, as it stood on the wire; `undefined` when none was sent to us. */
+  readonly body?: Uint8Array
+  /** False when more of the body exists than `body` holds. */
+  readonly isBodyComplete: boolean
   readonly grpcStatus?: number
   readonly upstreamAddress?: string
 }

@@ -43,9 +43,12 @@ export const reasons = {
   model_not_permitted: row(403, 7, 'client', 'The caller may not use this model.'),
   policy_denied: row(403, 7, 'client', 'The request was denied by policy.'),
   policy_undefined: row(403, 7, 'mesh', 'The request was denied by policy.'),
+  policy_answer_denied: row(403, 7, 'mesh', 'The answer was withheld by policy.'),
+  redaction_impossible: row(502, 13, 'mesh', 'The answer was withheld by policy.'),
   policy_failed: row(503, 14, 'mesh', 'A decision could not be made.'),
   policy_result_invalid: row(503, 14, 'mesh', 'A decision could not be made.'),
   policy_not_loaded: row(503, 14, 'mesh', 'A decision could not be made.'),
+  policy_stale: row(503, 14, 'mesh', 'A decision could not be made.'),
   // how much
   rate_limited: row(429, 8, 'client', 'Too many requests.'),
   concurrency_limited: row(429, 8, 'client', 'Too many requests at once.'),

@@ -9,6 +9,9 @@ export interface Mutations {
   readonly setHeaders?: readonly Header[]
   readonly removeHeaders?: readonly string[]
   readonly addResponseHeaders?: readonly Header[]
+  readonly removeResponseHeaders?: readonly string[]
+  /** Stands in place of the answer's body; only where all of it was seen. */
+  readonly responseBody?: Uint8Array
   readonly setQuery?: readonly Header[]
   readonly removeQuery?: readonly string[]
   /** The version of the model that must answer; `envoy/` writes it into the path or the gRPC message. */
@@ -64,7 +67,7 @@ export function mergeMutations(first: Mutations, later: Mutations): Mutations {
   for (const key of ['setHeaders', 'addResponseHeaders', 'setQuery'] as const) {
     if (first[key] !== undefined && later[key] !== undefined) merged[key] = [...first[key], ...later[key]]
   }
-  for (const key of ['removeHeaders', 'removeQuery'] as const) {
+  for (const key of ['removeHeaders', 'removeResponseHeaders', 'removeQuery'] as const) {
     if (first[key] !== undefined && later[key] !== undefined) merged[key] = [...first[key], ...later[key]]
   }
   if (first.dynamicMetadata !== undefined && later.dynamicMetadata !== undefined) {

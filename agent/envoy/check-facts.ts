@@ -73,6 +73,11 @@ export class CheckFacts implements RequestFacts {
   body: Buffer | undefined
   isBodyComplete = false
 
+  /** Envoy does not say it here; the route's own extension may. */
+  get routeName(): string {
+    return this.contextExtensions['route'] ?? ''
+  }
+
   constructor(receivedAtMs: number) {
     this.receivedAtMs = receivedAtMs
   }

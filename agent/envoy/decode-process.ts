@@ -27,6 +27,7 @@ export function headerFacts({ headers, attributes }: ProcessingMessage, nowMs: n
     ...(pem !== '' && { certificate: { pem, ...(typeof isChainValid === 'boolean' && { isChainValid }) } }),
     ...(sni !== '' && { sni }),
     sourceAddress: text(attributes['source.address']),
+    routeName: text(attributes['xds.route_name']),
     contextExtensions: {},
     receivedAtMs: nowMs,
   }
@@ -52,11 +53,13 @@ export function principalOf({ attributes }: ProcessingMessage): string {
 }
 
 /** What `response_headers` says of an answer. */
-export function servedFacts({ headers, attributes }: ProcessingMessage): ServedFacts {
+export function servedFacts({ headers, attributes, endOfStream }: ProcessingMessage): ServedFacts {
   const grpcStatus = headers.single('grpc-status')
   const upstreamAddress = text(attributes['upstream.address'])
   return {
     httpStatus: Number(headers.single(':status') ?? 0),
+    headers,
+    isBodyComplete: endOfStream,
     ...(grpcStatus !== undefined && { grpcStatus: Number(grpcStatus) }),
     ...(upstreamAddress !== '' && { upstreamAddress }),
   }

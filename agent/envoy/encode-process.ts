@@ -20,6 +20,14 @@ export type BodyChange =
       readonly piece: Pick<BodyPiece, 'endOfStream'> & { readonly body: Uint8Array }
     }
 
+/** What is changed about an answer on its way to the client. */
+export interface AnswerChanges {
+  readonly set: readonly Header[]
+  readonly remove: readonly string[]
+  readonly body?: Uint8Array | undefined
+  readonly dynamicMetadata?: JsonObject | undefined
+}
+
 /** Metadata that policies set stands under this namespace. */
 export const metadataNamespace = 'sluice'
 
@@ -75,12 +83,27 @@ export function bodyAnswer(direction: 'requestBody' | 'responseBody', change: Bo
   return writer.finish()
 }
 
-export function responseHeadersAnswer(added: readonly Header[]): Uint8Array {
-  if (added.length === 0) return unchanged.responseHeaders
+export function responseHeadersAnswer(changes: AnswerChanges): Uint8Array {
+  return answered('responseHeaders', changes)
+}
+
+/** A buffered body's answer may still change the headers, and must where the length changes. */
+export function bufferedResponseAnswer(changes: AnswerChanges): Uint8Array {
+  return answered('responseBody', changes)
+}
+
+function answered(to: 'responseHeaders' | 'responseBody', changes: AnswerChanges): Uint8Array {
+  const { set, remove, body, dynamicMetadata } = changes
+  const isUnchanged = set.length === 0 && remove.length === 0 && body === undefined
+  if (isUnchanged && dynamicMetadata === undefined) return unchanged[to]
   writer.begin()
-  writeCommon(answers.responseHeaders, () => {
+  writeMetadata(dynamicMetadata)
+  writeCommon(answers[to], () => {
+    if (body !== undefined) writeBodyMutation({ kind: 'replace', body })
     const before = writer.length
-    writeHeaderOptions(writer, 0x0a, added, 'raw')
+    for (let i = remove.length - 1; i >= 0; i--) writer.string(0x12, remove[i] as string)
+    writeHeaderOptions(writer, 0x0a, set, 'raw')
+    if (body !== undefined) writeHeaderOptions(writer, 0x0a, [['content-length', String(body.length)]], 'raw')
     writer.message(0x12, before)
   })
   return writer.finish()

@@ -1,5 +1,5 @@
 import type { Clock } from '#base/clock.ts'
-import type { Exchange, RequestFacts } from '#decision/exchange.ts'
+import type { Exchange, RequestFacts, ServedFacts } from '#decision/exchange.ts'
 import type { Decision, Pipeline } from '#decision/pipeline.ts'
 import { deny, type Refusal } from '#decision/verdict.ts'
 import type { StreamWriter } from '#grpc/service.ts'
@@ -21,8 +21,10 @@ import {
 } from './body-modes.ts'
 import { type HeaderFacts, headerFacts, principalOf, servedFacts, withBody } from './decode-process.ts'
 import {
+  type AnswerChanges,
   bodyAnswer,
   bufferedBodyAnswer,
+  bufferedResponseAnswer,
   moreTime,
   refusal,
   requestHeadersAnswer,
@@ -83,6 +85,8 @@ export class ProcessSession {
   #isObserving = false
   /** Ended with the stream, however that ends. */
   #exchange: Exchange | undefined
+  /** An answer whose body is to come before it is decided on. */
+  #unjudged: ServedFacts | undefined
   #isOver = false
   readonly #ended = { requestBody: false, responseBody: false }
   #patience: NodeJS.Timeout | undefined
@@ -108,6 +112,7 @@ export class ProcessSession {
       case 'response_body':
         return this.#responseBody(message)
       case 'response_trailers':
+        if (this.#unjudged !== undefined) throw new Error('response trailers before the body they follow')
         return this.#send(unchanged.responseTrailers)
       case undefined:
         throw new Error('a message without a request')
@@ -273,7 +278,7 @@ export class ProcessSession {
   }
 
   #responseHeaders(message: ProcessingMessage): void {
-    const { pipeline, clock } = this.#options
+    const { clock } = this.#options
     const served = servedFacts(message)
     if (this.#state.kind === 'start') {
       // A stream may begin here: an earlier filter answered, and no request went anywhere.
@@ -285,17 +290,41 @@ export class ProcessSession {
     }
     // Envoy shows an answer of another filter, or one that it gave before the decision fell.
     if (this.#state.kind !== 'permitted') return this.#send(unchanged.responseHeaders)
-    const { x, decision } = this.#state
-    this.#whenDecided(pipeline.response(x, served), (final) => {
-      if (final.kind !== 'allow') return this.#refuse(x, final)
-      const added = decision.mutations.addResponseHeaders ?? []
-      this.#send(responseHeadersAnswer([...added, ...(final.mutations.addResponseHeaders ?? [])]))
-    })
+    if (isBuffered(this.#modes.response) && !served.isBodyComplete) {
+      // Envoy holds the answer back until its body has been answered; the decision can wait for it.
+      this.#unjudged = served
+      return this.#send(unchanged.responseHeaders)
+    }
+    this.#judge(this.#state, served, responseHeadersAnswer)
   }
 
   #responseBody(body: BodyPiece): void {
+    const served = this.#unjudged
+    if (served !== undefined && this.#state.kind === 'permitted') {
+      this.#unjudged = undefined
+      // The bytes are the host's again as soon as this returns.
+      const seen = { ...served, body: Buffer.from(body.body), isBodyComplete: body.endOfStream }
+      return this.#judge(this.#state, seen, bufferedResponseAnswer)
+    }
     if (this.#state.kind !== 'refused')
       this.#passBody('responseBody', this.#modes.response, body.body, body.endOfStream)
+  }
+
+  /** Decides about the answer, and sends the decision in the form that fits what Envoy waits for. */
+  #judge(
+    { x, decision }: Extract<State, { kind: 'permitted' }>,
+    served: ServedFacts,
+    answer: (changes: AnswerChanges) => Uint8Array,
+  ): void {
+    this.#whenDecided(this.#options.pipeline.response(x, served), (final) => {
+      if (final.kind !== 'allow') return this.#refuse(x, final)
+      const { mutations } = final
+      const set = [...(decision.mutations.addResponseHeaders ?? []), ...(mutations.addResponseHeaders ?? [])]
+      const isSet = new Set(set.map(([name]) => name))
+      const remove = (mutations.removeResponseHeaders ?? []).filter((name) => !isSet.has(name))
+      const { responseBody, dynamicMetadata } = mutations
+      this.#send(answer({ set, remove, body: responseBody, dynamicMetadata }))
+    })
   }
 
   /** Lets a chunk through as it is. In full duplex silence drops it, so it is sent back. */

@@ -1,3 +1,4 @@
+import type { JsonValue } from '#base/json.ts'
 import type { Exchange, ModelCall, ModelVerb } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
@@ -9,6 +10,7 @@ import {
   spliceModelVersion as splice,
 } from './grpc-message.ts'
 import { isModelName, isModelVersion } from './model-name.ts'
+import { type TensorFacts, tensorsOf } from './tensors.ts'
 import { grpcMethod, isV2Grpc } from './v2-grpc.ts'
 import { parseV2Http, pinPathVersion as pinPath } from './v2-http.ts'
 
@@ -100,6 +102,11 @@ export function isModelInMessage(path: string): boolean {
 /** Whether enough of a gRPC body has come to decide. */
 export function hasNamedModel(body: Uint8Array, isComplete: boolean): boolean {
   return readNamedModel(body, isComplete).kind !== 'incomplete'
+}
+
+/** The tensors of a V2 message in JSON, without their contents. */
+export function tensorFacts(list: JsonValue | undefined): readonly TensorFacts[] | undefined {
+  return tensorsOf(list)
 }
 
 /** The path with the version put in. */

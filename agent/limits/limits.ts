@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '#base/clock.ts'
 import type { Exchange, ModelVerb, QuotaHold } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny, type Refusal, type Verdict } from '#decision/verdict.ts'
-import { perResources, type QuotaLimit, type QuotaPolicy } from '#resources/resources.ts'
+import { coversModel, perResources, type QuotaLimit, type QuotaPolicy } from '#resources/resources.ts'
 import { type Counter, Counters } from './counters.ts'
 import { charge, type Rate, rateOf, refund, waitUs } from './gcra.ts'
 
@@ -60,7 +60,7 @@ export function createLimitsStage(options: { readonly clock?: Clock } = {}): Sta
     const charges: Charge[] = []
     for (const rule of byTenant.get(tenant) ?? forEveryone) {
       const { policy, rate, limit } = rule
-      if (model !== undefined && !covers(policy, model)) continue
+      if (model !== undefined && !coversModel(policy.models, model)) continue
       const counter = counters.find(rule, tenant, policy.scope === 'model' ? (model ?? '') : '', nowUs)
       if (rate !== undefined) {
         const wait = waitUs(counter, rate, nowUs)
@@ -120,10 +120,4 @@ function rulesOf(policy: QuotaPolicy): Rule[] {
 function tooEarly(policy: QuotaPolicy, waitUs: number): Refusal {
   const retryAfterSeconds = Math.ceil(waitUs / 1e6)
   return { kind: 'deny', reason: 'rate_limited', detail: policy.name, retryAfterSeconds }
-}
-
-function covers(policy: QuotaPolicy, model: string): boolean {
-  return policy.models.some((pattern) =>
-    pattern.endsWith('*') ? model.startsWith(pattern.slice(0, -1)) : model === pattern,
-  )
 }

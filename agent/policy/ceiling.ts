@@ -1,5 +1,6 @@
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny } from '#decision/verdict.ts'
+import { coversModel } from '#resources/resources.ts'
 
 /** A tenant's own list of models binds before any Rego runs, and without any. */
 export function createTenantCeiling(): Stage {
@@ -12,10 +13,9 @@ export function createTenantCeiling(): Stage {
       // A call that computes, of which the model was not seen (ext_authz without the body), could be of any model.
       if (model === undefined)
         return verb.endsWith('infer') ? deny('model_not_permitted', 'the model was not seen') : ALLOW
-      const isListed = tenant.models.some((pattern) =>
-        pattern.endsWith('*') ? model.startsWith(pattern.slice(0, -1)) : model === pattern,
-      )
-      return isListed ? ALLOW : deny('model_not_permitted', `${tenant.name} does not list ${model}`)
+      return coversModel(tenant.models, model)
+        ? ALLOW
+        : deny('model_not_permitted', `${tenant.name} does not list ${model}`)
     },
   }
 }

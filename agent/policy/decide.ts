@@ -1,114 +1,166 @@
 import type { Clock } from '#base/clock.ts'
-import type { JsonValue } from '#base/json.ts'
+import type { JsonObject, JsonValue } from '#base/json.ts'
 import type { Exchange } from '#decision/exchange.ts'
-import { deny, failure, type Verdict } from '#decision/verdict.ts'
+import { ALLOW, allowWith, deny, failure, mergeMutations, type Verdict } from '#decision/verdict.ts'
+import type { AccessPolicy } from '#resources/resources.ts'
+import { accessPoliciesFor } from './access.ts'
+import { type Active, revisionOf } from './active.ts'
+import { type AnswerBody, answerOf, type TensorReader } from './answer/answer.ts'
+import { answerVerdictOf } from './answer/verdict.ts'
 import type { EvaluationContext } from './builtins/builtin.ts'
 import type { DecisionSink } from './decided.ts'
-import type { Engine } from './engine/engine.ts'
-import { InputDocument } from './engine/input-document.ts'
-import { policyInput } from './input/input.ts'
+import { InputDocument, type PolicyInput } from './engine/input-document.ts'
+import { type InputFault, policyInput } from './input/input.ts'
 import { verdictOf } from './result.ts'
+import type { Candidate } from './shadow/candidate.ts'
+import type { ShadowQueue } from './shadow/queue.ts'
 
-/** What decides at one moment; a request keeps to the one it began with. */
-export interface Active {
-  readonly engine: Engine
-  /** Of the bundles in force, by name. */
-  readonly revisions: Readonly<Record<string, string>>
-  readonly activatedAtMs: number
+/** What a policy is asked about answers. */
+export interface AnswerOptions {
+  readonly decision: string
+  readonly body: AnswerBody
+  readonly tensorsOf: TensorReader
 }
 
 export interface DecideOptions {
   readonly decision: string
+  readonly answer?: AnswerOptions | undefined
   readonly clock: Clock
   readonly sink?: DecisionSink | undefined
+  /** Where what is never enforced is asked, after the request was answered. */
+  readonly queue: ShadowQueue
+  readonly candidate?: Candidate | undefined
+  /** Told of what a policy in shadow mode would have done: `allow`, `deny` or `error`. */
+  readonly onShadow: (policy: string, kind: Verdict['kind']) => void
 }
 
-/** Input text longer than this is refused: a policy has no business with payloads. */
+/** Input of which the text is longer than this is refused: a policy has no business with payloads. */
 const maxInputCharacters = 1 << 20
 
-/** Asks the policy about a request. */
-export function decide(active: Active, x: Exchange, options: DecideOptions): Verdict | Promise<Verdict> {
-  const input = policyInput(x)
-  if ('fault' in input) return deny('request_malformed', String(input.fault))
-  const document = new InputDocument(input)
-  const characters = active.engine.readsValue ? document.characters : document.text.length
-  if (characters > maxInputCharacters) return deny('request_malformed', 'the policy input is too large')
-  const evaluation = new Evaluation(active, x, document, options)
-  return evaluation.run()
-}
+/** Asks the policy about a request: the base decision, then that of each AccessPolicy for it. All must allow. */
+export function decideRequest(
+  active: Active,
+  x: Exchange,
+  options: DecideOptions,
+): Verdict | Promise<Verdict> {
+  const input = documentOf(active, policyInput(x))
+  if (!(input instanceof InputDocument)) return input
+  const judge = (result: JsonValue | undefined) => verdictOf(result, x.id)
+  const policies = accessPoliciesFor(x)
+  const verdict = then(ask(active, x, { path: options.decision, input, judge }, options), (base) =>
+    base.kind === 'allow' ? narrowed(base, policies) : base,
+  )
+  return then(verdict, (final) => {
+    x.policy = { decisionId: x.id, revision: revisionOf(active), isAllowed: final.kind === 'allow' }
+    return final
+  })
 
-/** One question to the engine, and what becomes of its answer. */
-class Evaluation {
-  readonly #active: Active
-  readonly #x: Exchange
-  readonly #input: InputDocument
-  readonly #options: DecideOptions
-  readonly #atMs: number
-  readonly #beganUs: number
-  readonly #context: EvaluationContext
-
-  constructor(active: Active, x: Exchange, input: InputDocument, options: DecideOptions) {
-    this.#active = active
-    this.#x = x
-    this.#input = input
-    this.#options = options
-    this.#atMs = options.clock.nowMs()
-    this.#beganUs = options.clock.monotonicUs()
-    this.#context = {
-      nowNs: BigInt(this.#atMs) * 1_000_000n,
-      ...(options.sink && { recorded: new Map() }),
+  function narrowed(before: Verdict, rest: readonly AccessPolicy[]): Verdict | Promise<Verdict> {
+    const [first, ...others] = rest
+    if (first === undefined || before.kind !== 'allow') return before
+    const question = { path: first.decision, input: input as InputDocument, judge }
+    if (first.mode === 'shadow') {
+      options.queue.offer(() => shadow(first, question))
+      return narrowed(before, others)
     }
-  }
-
-  run(): Verdict | Promise<Verdict> {
-    let result: JsonValue | undefined | Promise<JsonValue | undefined>
-    try {
-      result = this.#active.engine.evaluate(this.#options.decision, this.#input, this.#context)
-    } catch (thrown) {
-      return this.#failed(thrown)
-    }
-    if (!(result instanceof Promise)) return this.#decided(result)
-    return result.then(
-      (late) => this.#decided(late),
-      (thrown: unknown) => this.#failed(thrown),
+    return then(ask(active, x, question, options), (own) =>
+      own.kind === 'allow'
+        ? narrowed(allowWith(mergeMutations(before.mutations, own.mutations)), others)
+        : own,
     )
   }
 
-  #decided(result: JsonValue | undefined): Verdict {
-    const verdict = verdictOf(result, this.#x.id)
-    this.#x.policy = {
-      decisionId: this.#x.id,
-      revision: revisionOf(this.#active),
-      isAllowed: verdict.kind === 'allow',
-    }
-    this.#tell(result, verdict.kind === 'error' ? verdict.cause : undefined)
-    return verdict
-  }
-
-  #failed(thrown: unknown): Verdict {
-    this.#tell(undefined, thrown)
-    return failure('policy_failed', thrown)
-  }
-
-  #tell(result: JsonValue | undefined, error: unknown): void {
-    const { sink, decision, clock } = this.#options
-    if (sink === undefined) return
-    sink({
-      decisionId: this.#x.id,
-      path: decision,
-      input: this.#input,
-      result,
-      ...(error !== undefined && { error }),
-      revisions: this.#active.revisions,
-      ...(this.#context.recorded !== undefined && { recorded: this.#context.recorded }),
-      atMs: this.#atMs,
-      evaluationUs: clock.monotonicUs() - this.#beganUs,
-      traceparent: this.#x.request.headers.single('traceparent'),
-    })
+  async function shadow(policy: AccessPolicy, question: Question): Promise<void> {
+    const { kind } = await ask(active, x, { ...question, shadow: policy.name }, options)
+    options.onShadow(policy.name, kind)
   }
 }
 
-/** The revisions in force in one text. */
-export function revisionOf({ revisions }: Active): string {
-  return Object.values(revisions).join(',')
+/** Asks the policy about an answer. */
+export function decideAnswer(
+  active: Active,
+  x: Exchange,
+  options: DecideOptions & { readonly answer: AnswerOptions },
+): Verdict | Promise<Verdict> {
+  if (x.served === undefined) return ALLOW
+  const { decision, body, tensorsOf } = options.answer
+  const answer = answerOf(x.served, body, tensorsOf)
+  const input = documentOf(active, policyInput(x, answer.document))
+  if (!(input instanceof InputDocument)) return input
+  const judge = (result: JsonValue | undefined) => answerVerdictOf(result, answer, x.id)
+  return ask(active, x, { path: decision, input, judge }, options)
+}
+
+function documentOf({ engine }: Active, input: JsonObject | InputFault): InputDocument | Verdict {
+  if ('fault' in input) return deny('request_malformed', String(input.fault))
+  const document = new InputDocument(input)
+  const characters = engine.readsValue ? document.characters : document.text.length
+  return characters > maxInputCharacters
+    ? deny('request_malformed', 'the policy input is too large')
+    : document
+}
+
+/** Goes on at once where there is nothing to wait for. */
+function then<T, U>(value: T | Promise<T>, next: (value: T) => U | Promise<U>): U | Promise<U> {
+  return value instanceof Promise ? value.then(next) : next(value)
+}
+
+interface Question {
+  readonly path: string
+  readonly input: PolicyInput
+  judge(result: JsonValue | undefined): Verdict
+  /** The AccessPolicy that is asked without being enforced. */
+  readonly shadow?: string
+}
+
+/** One question to the engine, and what becomes of its answer. */
+function ask(
+  active: Active,
+  x: Exchange,
+  question: Question,
+  options: DecideOptions,
+): Verdict | Promise<Verdict> {
+  const { clock, sink, candidate } = options
+  const { path, input, shadow } = question
+  const atMs = clock.nowMs()
+  const beganUs = clock.monotonicUs()
+  const context: EvaluationContext = {
+    nowNs: BigInt(atMs) * 1_000_000n,
+    ...(sink && { recorded: new Map() }),
+  }
+  let result: JsonValue | undefined | Promise<JsonValue | undefined>
+  try {
+    result = active.engine.evaluate(path, input, context)
+  } catch (thrown) {
+    return failed(thrown)
+  }
+  return result instanceof Promise ? result.then(answered, failed) : answered(result)
+
+  function answered(given: JsonValue | undefined): Verdict {
+    const verdict = question.judge(given)
+    tell(given, verdict.kind === 'error' ? verdict.cause : undefined)
+    if (shadow === undefined) candidate?.compare({ id: x.id, path, input, atMs, result: given })
+    return verdict
+  }
+
+  function failed(thrown: unknown): Verdict {
+    tell(undefined, thrown)
+    return failure('policy_failed', thrown)
+  }
+
+  function tell(given: JsonValue | undefined, error: unknown): void {
+    sink?.({
+      decisionId: x.id,
+      path,
+      input,
+      result: given,
+      ...(error !== undefined && { error }),
+      revisions: active.revisions,
+      ...(context.recorded !== undefined && { recorded: context.recorded }),
+      ...(shadow !== undefined && { shadow: { policy: shadow } }),
+      atMs,
+      evaluationUs: clock.monotonicUs() - beganUs,
+      traceparent: x.request.headers.single('traceparent'),
+    })
+  }
 }

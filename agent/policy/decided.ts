@@ -16,6 +16,16 @@ export interface Decided {
   readonly revisions: Readonly<Record<string, string>>
   /** What could not be known from the input alone. */
   readonly recorded?: NondeterministicCalls
+  /** There where the result was never enforced. */
+  readonly shadow?:
+    | { readonly policy: string }
+    | {
+        /** Of a candidate, asked beside the policy in force: what that one said, and where they first differ. */
+        readonly candidate: {
+          readonly enforced: JsonValue | undefined
+          readonly difference: string | undefined
+        }
+      }
   /** When the evaluation began, milliseconds since the epoch. */
   readonly atMs: number
   /** How long the evaluation took, microseconds. */

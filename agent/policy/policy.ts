@@ -1,138 +1,167 @@
-import { readFileSync } from 'node:fs'
 import { type Clock, systemClock } from '#base/clock.ts'
-import { messageOf, SluiceError } from '#base/errors.ts'
-import { watchPath } from '#base/watch.ts'
+import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
-import { failure } from '#decision/verdict.ts'
-import { readBundle, readPlanBundle } from './bundle/bundle.ts'
-import { type DownloadConfig, startDownload } from './bundle/download/download.ts'
+import { failure, type Verdict } from '#decision/verdict.ts'
+import { type Active, type OnLoad, openActive, revisionOf } from './active.ts'
+import { type Compile, createCompiler } from './bundle/compile.ts'
+import type { Rigour } from './bundle/freshness.ts'
 import type { Verification } from './bundle/signature/signature.ts'
-import { createCompiledEngine } from './compiled/compiled.ts'
-import { type Active, decide, revisionOf } from './decide.ts'
+import type { BundleSource } from './bundle/source/source.ts'
+import type { BundleStatus } from './bundle/status.ts'
+import { type AnswerOptions, decideAnswer, decideRequest } from './decide.ts'
 import type { DecisionSink } from './decided.ts'
-import { createEngine } from './engine/engine.ts'
+import { type EngineChoice, starterFor } from './engine/starting.ts'
+import { type CandidateOutcome, createCandidate } from './shadow/candidate.ts'
+import { createShadowQueue } from './shadow/queue.ts'
 
-export type { DownloadConfig } from './bundle/download/download.ts'
-export type { Verification } from './bundle/signature/signature.ts'
+export type { RevisionOrder } from './bundle/freshness.ts'
+export type { SignatureAlgorithm, Verification } from './bundle/signature/signature.ts'
+export type { BundleSource } from './bundle/source/source.ts'
+export type { BundleStatus } from './bundle/status.ts'
 export { createTenantCeiling } from './ceiling.ts'
-
-/** What evaluates: the module of the bundle, or its plan as JavaScript. */
-export type EngineChoice = 'wasm' | 'compiled'
+export { dryRun } from './dry-run.ts'
+export type { EngineChoice } from './engine/starting.ts'
+export { createServiceClient, type ServiceClient } from './service/service.ts'
 
 export interface PolicyStatus {
   readonly engine: EngineChoice
-  /** Of the bundle in force. */
+  /** Of the bundles in force. */
   readonly revision?: string
   readonly activatedAtMs?: number
   /** Why what was read last is not in force. */
   readonly lastError?: string
 }
 
-export interface Policy extends Disposable {
+export interface Policy extends AsyncDisposable {
   readonly stage: Stage
   status(): PolicyStatus
-  /** Whether a bundle is in force; until then every request is refused. */
+  /** Of each bundle, as status reports have it. */
+  bundles(): readonly BundleStatus[]
+  /** Whether every bundle is in force; until then every request is refused. */
   isReady(): boolean
+  /** For how long nobody has confirmed what is in force, where that is longer than it may be. */
+  staleForSeconds(): number | undefined
 }
 
-/** What the only bundle is called where OPA names them. */
-const bundleName = 'policy'
+export type PolicySource = { readonly file: string } | { readonly bundles: readonly BundleSource[] }
 
-/**
- * Loads a bundle, from a file that is watched or a server that is asked again and again. A new one is checked whole before
- * it takes effect, at once; a bad one is refused and the last good one stays. Resolves when what is there at the start has
- * been looked at.
- */
-export async function openPolicy(options: {
-  readonly source: { readonly file: string } | { readonly download: DownloadConfig }
+/** A policy that is asked beside the one in force and never enforced. */
+export interface CandidateOptions {
+  readonly source: PolicySource
+  /** How many of the decisions are compared, parts per million. */
+  readonly samplePpm: number
+  readonly onLoad: OnLoad
+  readonly onOutcome: (outcome: CandidateOutcome) => void
+}
+
+export interface PolicyOptions {
+  readonly source: PolicySource
   /** The decision's path, for example `envoy/authz/allow`. */
   readonly decision: string
   /** `wasm` if absent. */
   readonly engine?: EngineChoice
-  /** Keys that bundles must be signed with; read anew for each load, so that a key can be replaced with the bundle. */
+  /** What is asked about answers, on ext_proc; without it answers pass. */
+  readonly answer?: AnswerOptions
+  readonly candidate?: CandidateOptions
+  /** For bundles in `source.file`: keys that they must be signed with. */
   readonly verification?: () => Verification
+  readonly rigour?: Rigour
+  /** How long bundles may go without a word from their servers, and whether requests are refused from then on. */
+  readonly stale?: { readonly afterSeconds: number; readonly isRefused: boolean }
+  readonly compile?: Compile
+  /** Evaluate in a thread of its own, which is ended with an evaluation that takes longer than this. */
+  readonly isolation?: { readonly deadlineMs: number; readonly onEnded: (why: string) => void } | undefined
   readonly clock?: Clock
   readonly watchIntervalMs?: number
-  /** Told of each load: the revision in force, and why what was read is not. */
-  readonly onLoad: (load: { readonly revision?: string; readonly problem?: string }) => void
+  readonly onLoad: OnLoad
   /** Told of each evaluation, for the decision log. */
   readonly sink?: DecisionSink
-}): Promise<Policy> {
-  const { source, decision, engine: choice = 'wasm', clock = systemClock, onLoad } = options
-  let active: Active | undefined
-  let lastError: string | undefined
+  /** Told of what an AccessPolicy in shadow mode would have done. */
+  readonly onShadow?: (policy: string, kind: Verdict['kind']) => void
+}
 
-  const tell = () =>
-    onLoad({
-      ...(active && { revision: revisionOf(active) }),
-      ...(lastError !== undefined && { problem: lastError }),
+/** Opens the policy stage. Resolves when what is there at the start without a server has been looked at. */
+export async function openPolicy(options: PolicyOptions): Promise<Policy> {
+  const {
+    decision,
+    engine = 'wasm',
+    answer,
+    clock = systemClock,
+    sink,
+    onShadow = () => {},
+    stale,
+    candidate,
+  } = options
+  await using opening = new AsyncDisposableStack()
+  const compile = options.compile ?? createCompiler()
+  const open = (source: PolicySource, onLoad: OnLoad) =>
+    openActive({
+      sources: 'file' in source ? [fileSource(source.file, options.verification)] : source.bundles,
+      decisions: [...new Set([decision, ...(answer ? [answer.decision] : [])])],
+      rigour: options.rigour ?? { isProduction: false },
+      compile,
+      start: starterFor(engine, options.isolation),
+      clock,
+      watchIntervalMs: options.watchIntervalMs,
+      onLoad,
     })
-  const read = (bytes: Buffer, place: string) => {
-    const verification = options.verification?.()
-    if (choice === 'compiled') {
-      const bundle = readPlanBundle(bytes, place, verification)
-      return { engine: createCompiledEngine({ ...bundle, place }), revision: bundle.revision }
-    }
-    const bundle = readBundle(bytes, place, decision, verification)
-    return { engine: createEngine({ ...bundle, place }), revision: bundle.revision }
+  const live = opening.use(await open(options.source, options.onLoad))
+  const queue = createShadowQueue()
+  const candidateSource = candidate && opening.use(await open(candidate.source, candidate.onLoad))
+  const deciding = {
+    decision,
+    clock,
+    sink,
+    queue,
+    onShadow,
+    candidate:
+      candidate &&
+      createCandidate({
+        current: () => candidateSource?.current(),
+        samplePpm: candidate.samplePpm,
+        queue,
+        clock,
+        sink,
+        onOutcome: candidate.onOutcome,
+      }),
   }
-  const load = async (bytes: () => Buffer, place: string): Promise<boolean> => {
-    try {
-      const { engine, revision } = read(bytes(), place)
-      if (!engine.entrypoints.has(decision))
-        throw new SluiceError({
-          code: 'policy_module_refused',
-          place,
-          found: `entrypoints ${[...engine.entrypoints].join(', ')}`,
-          expected: `the entrypoint ${decision} (opa build -e ${decision})`,
-        })
-      active = { engine, revisions: { [bundleName]: revision }, activatedAtMs: clock.nowMs() }
-      lastError = undefined
-    } catch (thrown) {
-      lastError = messageOf(thrown)
-    }
-    tell()
-    return lastError === undefined
+  const staleForSeconds = () => {
+    if (stale === undefined) return undefined
+    const seconds = (clock.nowMs() - live.confirmedAtMs()) / 1000
+    return seconds > stale.afterSeconds ? seconds : undefined
   }
-  const live = 'file' in source ? await watchFile(source.file) : await download(source.download)
-
-  async function watchFile(path: string): Promise<Disposable> {
-    const again = () => load(() => readFileSync(path), path)
-    await again()
-    const { watchIntervalMs } = options
-    return watchPath(
-      path,
-      () => void again(),
-      watchIntervalMs === undefined ? {} : { intervalMs: watchIntervalMs },
-    )
+  const inForce = (decide: (active: Active) => Verdict | Promise<Verdict>) => {
+    const active = live.current()
+    if (active === undefined) return failure('policy_not_loaded', live.problem())
+    if (stale?.isRefused && staleForSeconds() !== undefined) return failure('policy_stale', live.problem())
+    return decide(active)
   }
-
-  function download(config: DownloadConfig): Promise<Disposable> {
-    return startDownload({
-      config,
-      offer: (bytes, place) => load(() => bytes, place),
-      onProblem: (problem) => {
-        lastError = problem
-        tell()
-      },
-    })
-  }
-
+  const owned = opening.move()
   return {
     stage: {
       name: 'policy',
       failureReason: 'policy_failed',
-      request: (x) =>
-        active === undefined
-          ? failure('policy_not_loaded', lastError)
-          : decide(active, x, { decision, clock, sink: options.sink }),
+      request: (x) => inForce((active) => decideRequest(active, x, deciding)),
+      ...(answer && {
+        response: (x: Exchange) => inForce((active) => decideAnswer(active, x, { ...deciding, answer })),
+      }),
     },
-    status: () => ({
-      engine: choice,
-      ...(active && { revision: revisionOf(active), activatedAtMs: active.activatedAtMs }),
-      ...(lastError !== undefined && { lastError }),
-    }),
-    isReady: () => active !== undefined,
-    [Symbol.dispose]: () => live[Symbol.dispose](),
+    status: () => {
+      const [active, problem] = [live.current(), live.problem()]
+      return {
+        engine,
+        ...(active && { revision: revisionOf(active), activatedAtMs: active.activatedAtMs }),
+        ...(problem !== undefined && { lastError: problem }),
+      }
+    },
+    bundles: () => live.bundles(),
+    isReady: () => live.current() !== undefined,
+    staleForSeconds,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+/** The only bundle, where OPA would have names for several. */
+function fileSource(path: string, verification: (() => Verification) | undefined): BundleSource {
+  return { kind: 'file', name: 'policy', path, isWatched: true, verification }
 }

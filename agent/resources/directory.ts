@@ -4,7 +4,7 @@ import type { z } from 'zod'
 import { type Fault, messageOf, SluiceError, throwFaults } from '#base/errors.ts'
 import { parseDocument } from '#base/schema-faults.ts'
 import { readDocuments } from '#base/yaml-document.ts'
-import type { ModelRoute, QuotaPolicy, Resources, Tenant } from './resources.ts'
+import type { AccessPolicy, ModelRoute, QuotaPolicy, Resources, Tenant } from './resources.ts'
 import { anyResource } from './schema.ts'
 
 interface Placed {
@@ -40,6 +40,7 @@ export function readResources(
     epoch,
     tenants: named('Tenant') as Tenant[],
     quotas: named('QuotaPolicy') as QuotaPolicy[],
+    accessPolicies: (named('AccessPolicy') as AccessPolicy[]).sort((a, b) => (a.name < b.name ? -1 : 1)),
     routes: new Map((named('ModelRoute') as ModelRoute[]).map((route) => [route.model, route])),
   }
 }
@@ -117,7 +118,7 @@ function crossFaults(
         : [{ code: 'tenant_invalid', place, found, expected: 'a usable Tenant' }]
     }
     const named =
-      resource.kind === 'QuotaPolicy' ? resource.spec.tenants : resource.spec.pins.map((pin) => pin.tenant)
+      resource.kind === 'ModelRoute' ? resource.spec.pins.map((pin) => pin.tenant) : resource.spec.tenants
     return named
       .filter((tenant) => tenant !== '*' && !tenants.has(tenant))
       .map((tenant) => ({

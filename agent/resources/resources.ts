@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import { messageOf } from '#base/errors.ts'
 import { watchPath } from '#base/watch.ts'
 import { readResources } from './directory.ts'
-import type { modelRouteSpec, quotaLimit, quotaPolicySpec, tenantSpec } from './schema.ts'
+import type { accessPolicySpec, modelRouteSpec, quotaLimit, quotaPolicySpec, tenantSpec } from './schema.ts'
 
 interface Named {
   readonly name: string
@@ -12,6 +12,7 @@ interface Named {
 export type Tenant = Named & z.infer<typeof tenantSpec>
 export type QuotaLimit = z.infer<typeof quotaLimit>
 export type QuotaPolicy = Named & z.infer<typeof quotaPolicySpec>
+export type AccessPolicy = Named & z.infer<typeof accessPolicySpec>
 export type ModelRoute = Named & z.infer<typeof modelRouteSpec>
 
 /** Everything that was declared, at one moment. Never changed: a reload makes a new one. */
@@ -20,11 +21,26 @@ export interface Resources {
   readonly epoch: number
   readonly tenants: readonly Tenant[]
   readonly quotas: readonly QuotaPolicy[]
+  /** By name. */
+  readonly accessPolicies: readonly AccessPolicy[]
   /** By model name. */
   readonly routes: ReadonlyMap<string, ModelRoute>
 }
 
-export const noResources: Resources = { epoch: 0, tenants: [], quotas: [], routes: new Map() }
+export const noResources: Resources = {
+  epoch: 0,
+  tenants: [],
+  quotas: [],
+  accessPolicies: [],
+  routes: new Map(),
+}
+
+/** Whether a list of model patterns (a name, a prefix followed by `*`, or `*`) covers a model. */
+export function coversModel(patterns: readonly string[], model: string): boolean {
+  return patterns.some((pattern) =>
+    pattern.endsWith('*') ? model.startsWith(pattern.slice(0, -1)) : model === pattern,
+  )
+}
 
 /**
  * Remembers what a stage compiled from one set of resources, so that it is built once per reload and each exchange

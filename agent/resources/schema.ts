@@ -153,6 +153,36 @@ export const modelRouteSpec = z
   })
   .readonly()
 
+export const accessPolicySpec = z
+  .strictObject({
+    tenants: z
+      .array(z.union([dnsLabel, z.literal('*')]))
+      .min(1)
+      .default(['*'])
+      .describe('Tenants it is for; `*` for every one, and for calls without a tenant.'),
+    models: z
+      .array(modelPattern)
+      .min(1)
+      .default(['*'])
+      .describe('Models it is for. A call of which the model is not known is covered.'),
+    routes: z
+      .array(z.string().min(1))
+      .min(1)
+      .optional()
+      .describe(
+        "Names of Envoy's routes it is for; every one if absent. On ext_authz the route says its name in `context_extensions.route`. A call of which the route is not known is covered.",
+      ),
+    decision: z
+      .string()
+      .regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as finance/authz/allow')
+      .describe('The decision that is asked beside `policy.decision`; both must allow.'),
+    mode: z
+      .enum(['enforce', 'shadow'])
+      .default('enforce')
+      .describe('`shadow`: asked, counted and logged where it would refuse, never enforced.'),
+  })
+  .readonly()
+
 const metadata = z.strictObject({
   name: dnsLabel,
   labels: z.record(z.string(), z.string()).optional(),
@@ -167,4 +197,5 @@ export const anyResource = z.discriminatedUnion('kind', [
   resource('Tenant', tenantSpec),
   resource('QuotaPolicy', quotaPolicySpec),
   resource('ModelRoute', modelRouteSpec),
+  resource('AccessPolicy', accessPolicySpec),
 ])

@@ -18,7 +18,8 @@ export interface Probes extends AsyncDisposable {
 }
 
 /**
- * Serves `/livez`, `/readyz` (`?verbose` lists the checks) and `/metrics`, as Kubernetes' own components do.
+ * Serves `/livez`, `/readyz` (`?verbose` lists the checks) and `/metrics`, as Kubernetes' own components do, and `/health`
+ * for who asked OPA.
  *
  * @throws SluiceError when the address cannot be bound.
  */
@@ -35,6 +36,7 @@ export async function startProbes(options: {
     if (path === '/livez') return reply(response, 200, 'ok\n')
     if (path === '/metrics')
       return reply(response, 200, await options.metrics.render(), 'text/plain; version=0.0.4')
+    if (path === '/health') return health(response, options.checks, query)
     if (path !== '/readyz') return reply(response, 404, 'not found\n')
     const lines = options.checks.map((check) => ({ name: check.name, problem: check.problem() }))
     if (isDraining) lines.push({ name: 'drain', problem: 'shutting down' })
@@ -81,6 +83,20 @@ export async function startProbes(options: {
         server.closeAllConnections()
       }),
   }
+}
+
+/** As OPA has it: alive is enough, unless bundles or plugins are asked for. */
+function health(
+  response: ServerResponse,
+  checks: readonly ReadinessCheck[],
+  query: string | undefined,
+): void {
+  const isAsked = /(^|&)(bundles|bundle|plugins)(=(true)?)?(&|$)/.test(query ?? '')
+  const problem = isAsked
+    ? checks.map((check) => check.problem()).find((each) => each !== undefined)
+    : undefined
+  const body = problem === undefined ? {} : { error: problem }
+  reply(response, problem === undefined ? 200 : 500, `${JSON.stringify(body)}\n`, 'application/json')
 }
 
 function reply(

@@ -30,6 +30,10 @@ export interface Metrics {
   reloaded(what: string, isGood: boolean): void
   /** Counts an answer of the rate limit service. */
   rateLimited(code: string): void
+  /** Counts what an AccessPolicy in shadow mode would have done. */
+  shadowed(policy: string, verdict: string): void
+  /** Counts what came of asking a candidate policy. */
+  candidateCompared(outcome: string): void
   /** Shows what the server towards Envoy counts. */
   transport(counters: TransportCounters): void
 }
@@ -42,6 +46,18 @@ export function createMetrics(): Metrics {
     name: 'sluice_rate_limit_decisions_total',
     help: 'Answers of the rate limit service: ok, over_limit, or why there was none.',
     labelNames: ['code'] as const,
+    registers: [registry],
+  })
+  const shadows = new Counter({
+    name: 'sluice_policy_shadow_total',
+    help: 'What AccessPolicies in shadow mode would have done: allow, deny, error.',
+    labelNames: ['policy', 'verdict'] as const,
+    registers: [registry],
+  })
+  const candidates = new Counter({
+    name: 'sluice_policy_candidate_total',
+    help: 'The candidate policy beside the one in force: same, different, failed, absent, dropped.',
+    labelNames: ['outcome'] as const,
     registers: [registry],
   })
   const reloads = new Counter({
@@ -64,6 +80,8 @@ export function createMetrics(): Metrics {
       lastGood.set({ what }, isGood ? 1 : 0)
     },
     rateLimited: (code) => rateLimits.inc({ code }),
+    shadowed: (policy, verdict) => shadows.inc({ policy, verdict }),
+    candidateCompared: (outcome) => candidates.inc({ outcome }),
     transport: (counters) => registerTransportMetrics(registry, counters),
   }
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '#base/clock.ts'
-import type { Exchange, RequestFacts } from '#decision/exchange.ts'
+import type { Exchange, RequestFacts, ServedFacts } from '#decision/exchange.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import type { ModelRoute, Resources, Tenant } from '#resources/resources.ts'
 
@@ -25,8 +25,16 @@ export const someResources = (more: Partial<Resources> = {}): Resources => ({
   epoch: 1,
   tenants: [acme],
   quotas: [],
+  accessPolicies: [],
   routes: new Map([['fraud', fraudRoute]]),
   ...more,
+})
+
+/** An answer without a body. */
+export const someAnswer = (httpStatus: number): ServedFacts => ({
+  httpStatus,
+  headers: new RequestHeaders(),
+  isBodyComplete: true,
 })
 
 type HeaderList = readonly (readonly [string, string])[]
@@ -47,6 +55,7 @@ export function someRequest(
     client: 'http',
     sourceAddress: '10.0.0.1:4711',
     isBodyComplete: true,
+    routeName: '',
     contextExtensions: {},
     receivedAtMs: 0,
     attributes: () => ({

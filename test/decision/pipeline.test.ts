@@ -3,7 +3,7 @@ import type { Exchange } from '#decision/exchange.ts'
 import { createPipeline, type PipelineOptions } from '#decision/pipeline.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, allowWith, deny, failure, type Verdict } from '#decision/verdict.ts'
-import { someRequest, someResources } from './an-exchange.ts'
+import { someAnswer, someRequest, someResources } from './an-exchange.ts'
 
 const stage = (
   name: string,
@@ -202,7 +202,7 @@ t.test('an answer is judged by every stage that looks at answers, and recorded',
   )
   const x = pipeline.open(someRequest())
   await pipeline.request(x)
-  t.equal((await pipeline.response(x, { httpStatus: 200 })).kind, 'allow')
-  t.match(await pipeline.response(x, { httpStatus: 500 }), { kind: 'deny', reason: 'policy_denied' })
+  t.equal((await pipeline.response(x, someAnswer(200))).kind, 'allow')
+  t.match(await pipeline.response(x, someAnswer(500)), { kind: 'deny', reason: 'policy_denied' })
   t.same(seen, ['request allow', 'response allow', 'response deny'])
 })

@@ -281,7 +281,9 @@ t.test('an answer may be refused, and headers of both verdicts are added to a pe
   const answers = allowed.heard()
   t.strictSame(sets(answers[1]), { 'x-a': '1', 'x-b': '2' })
   t.equal(answers[2]?.response.case, 'responseTrailers')
-  t.strictSame(served, [{ httpStatus: 200, grpcStatus: 14, upstreamAddress: '10.0.0.7:8001' }])
+  t.match(served, [
+    { httpStatus: 200, grpcStatus: 14, upstreamAddress: '10.0.0.7:8001', isBodyComplete: false },
+  ])
 })
 
 t.test('what would undo the decision later in the body ends the call', async (t) => {
@@ -375,4 +377,41 @@ t.test('a gRPC call that names its model in the path of another service is not h
   const envoy = script(kit())
   envoy.say(grpcHeaders({ path: '/other.Service/Call' }))
   t.strictSame(envoy.heardKinds(), ['requestHeaders'])
+})
+
+t.test('an answer that Envoy keeps back is judged with its body, and changed together with it', async (t) => {
+  const seen: unknown[] = []
+  const stub = kit({
+    response: ({ served }) => {
+      seen.push([served?.body?.toString(), served?.isBodyComplete])
+      return allowWith({
+        addResponseHeaders: [['x-a', '1']],
+        removeResponseHeaders: ['x-a', 'x-b'],
+        responseBody: Buffer.from('other'),
+      })
+    },
+  })
+  const envoy = script(stub)
+  envoy.say(requestHeaders({ responseMode: Mode.BUFFERED_PARTIAL }), responseHeaders())
+  t.same(envoy.heardKinds(), ['requestHeaders', 'responseHeaders'])
+  t.same(seen, [], 'not before the body')
+  envoy.say(responseBody(Buffer.from('whole'), true))
+  const [answer] = envoy.heard()
+  t.same(seen, [['whole', true]])
+  t.match(answer, {
+    response: {
+      case: 'responseBody',
+      value: { response: { bodyMutation: { mutation: { case: 'body', value: Buffer.from('other') } } } },
+    },
+  })
+  t.same(sets(answer), { 'x-a': '1', 'content-length': '5' })
+  t.match(answer, {
+    response: { value: { response: { headerMutation: { removeHeaders: ['x-b'] } } } },
+  })
+})
+
+t.test('trailers that come before the body they follow end the stream', async (t) => {
+  const envoy = script(kit({ response: () => ALLOW }))
+  envoy.say(requestHeaders({ responseMode: Mode.BUFFERED }), responseHeaders(), responseTrailers)
+  t.match(envoy.closed(), { code: 13 })
 })

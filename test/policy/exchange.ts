@@ -30,6 +30,7 @@ export function validExchange(
     sourceAddress: '127.0.0.1:1',
     ...(body !== undefined && { body: Buffer.from(body) }),
     isBodyComplete,
+    routeName: '',
     contextExtensions: {},
     receivedAtMs: 0,
     attributes: () => attributes,

@@ -26,7 +26,12 @@ async function decide(bundle: Buffer, ask: (request: (x: Exchange) => Verdict) =
   using folder = temporaryFolder()
   const path = join(folder.path, 'bundle.tar.gz')
   writeFileSync(path, bundle)
-  using policy = await openPolicy({ source: { file: path }, decision, onLoad: quiet, clock: fixedClock })
+  await using policy = await openPolicy({
+    source: { file: path },
+    decision,
+    onLoad: quiet,
+    clock: fixedClock,
+  })
   await ask((x) => request(policy, x))
 }
 const fixedClock = { nowMs: () => 1_790_000_000_000, monotonicUs: () => 0 }
@@ -46,7 +51,7 @@ t.test('nothing is allowed before a bundle; a broken one never replaces a good o
   using folder = temporaryFolder()
   const path = join(folder.path, 'bundle.tar.gz')
   const loads: { readonly revision?: string; readonly problem?: string }[] = []
-  using policy = await openPolicy({
+  await using policy = await openPolicy({
     source: { file: path },
     decision,
     watchIntervalMs: 5,
@@ -105,7 +110,7 @@ t.test('a policy that traps on one request refuses it and answers the next', asy
   using folder = temporaryFolder()
   const path = join(folder.path, 'bundle.tar.gz')
   writeFileSync(path, await bundleOf('allow if json.unmarshal(input.attributes.text)'))
-  using policy = await openPolicy({ source: { file: path }, decision, onLoad: quiet })
+  await using policy = await openPolicy({ source: { file: path }, decision, onLoad: quiet })
   const pipeline = createPipeline({ stages: [policy.stage], resources: () => noResources, deadlineMs: 1000 })
   const ask = (text: string) =>
     pipeline.request(pipeline.open(validExchange({ attributes: { text } }).request))

@@ -3,7 +3,7 @@ import { SluiceError } from '#base/errors.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Config } from '#config/config.ts'
 import { cluster } from './cluster.ts'
-import { agentCluster, extAuthzFilter, extProcFilter } from './filters.ts'
+import { agentCluster, extAuthzFilter, extProcFilter, isAnswerSeen, routeOverrides } from './filters.ts'
 import { listener } from './listener.ts'
 
 /**
@@ -28,7 +28,10 @@ export function envoyConfig(config: Config): JsonObject {
     address: envoy.main,
     tls,
     filter: extProcFilter(config, messageTimeoutMs, policyBodyBytes),
-    isProcessed: true,
+    overrides: {
+      grpc: routeOverrides('grpc', policyBodyBytes),
+      stream: isAnswerSeen(config) ? routeOverrides('stream', policyBodyBytes) : undefined,
+    },
   })
   const admission =
     envoy.admission === undefined
@@ -39,7 +42,6 @@ export function envoyConfig(config: Config): JsonObject {
             address: envoy.admission,
             tls,
             filter: extAuthzFilter(messageTimeoutMs, policyBodyBytes),
-            isProcessed: false,
           }),
         ]
   return {

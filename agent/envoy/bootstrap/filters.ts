@@ -1,6 +1,6 @@
 import type { JsonObject } from '#base/json.ts'
 import type { Config } from '#config/config.ts'
-import { milliseconds, typed } from './types.ts'
+import { milliseconds, typed, typeUrls } from './types.ts'
 
 export const agentCluster = 'sluice_agent'
 
@@ -12,6 +12,7 @@ export const requestAttributes = [
   'connection.requested_server_name',
   'source.address',
   'request.protocol',
+  'xds.route_name',
 ] as const
 
 export const responseAttributes = ['upstream.address'] as const
@@ -31,14 +32,10 @@ export function extProcFilter(config: Config, messageTimeoutMs: number, bodyByte
     message_timeout: milliseconds(messageTimeoutMs),
     // How long the agent may ask to wait for the first message of a gRPC call.
     max_message_timeout: milliseconds(config.decision.firstMessageTimeoutMs),
-    processing_mode: {
-      request_header_mode: 'SEND',
-      response_header_mode: 'SEND',
-      request_body_mode: bodyBytes > 0 ? 'BUFFERED_PARTIAL' : 'NONE',
-      response_body_mode: 'NONE',
-      request_trailer_mode: 'SKIP',
-      response_trailer_mode: 'SKIP',
-    },
+    processing_mode: processingMode({
+      request: bodyBytes > 0 ? 'BUFFERED_PARTIAL' : 'NONE',
+      response: isAnswerSeen(config) ? 'BUFFERED_PARTIAL' : 'NONE',
+    }),
     // A gRPC call's model is in its message: the answer to the headers waits for it, so it must come without waiting.
     send_body_without_waiting_for_header_response: true,
     allow_mode_override: false,
@@ -49,18 +46,33 @@ export function extProcFilter(config: Config, messageTimeoutMs: number, bodyByte
   })
 }
 
-/** For the route of gRPC calls. */
-export const streamedRequestBody: JsonObject = {
-  overrides: {
-    processing_mode: {
-      request_header_mode: 'SEND',
-      response_header_mode: 'SEND',
-      request_body_mode: 'STREAMED',
-      response_body_mode: 'NONE',
-      request_trailer_mode: 'SKIP',
-      response_trailer_mode: 'SKIP',
+/** Whether policy is shown the bodies of answers. */
+export function isAnswerSeen({ policy }: Config): boolean {
+  return policy?.response !== undefined && policy.response.body !== 'none'
+}
+
+/** How a route differs from the filter: gRPC calls name their model in a message, and streams of answers cannot wait. */
+export function routeOverrides(kind: 'grpc' | 'stream', bodyBytes: number): JsonObject {
+  const request = kind === 'grpc' ? 'STREAMED' : bodyBytes > 0 ? 'BUFFERED_PARTIAL' : 'NONE'
+  return {
+    typed_per_filter_config: {
+      'envoy.filters.http.ext_proc': {
+        '@type': typeUrls.extProcPerRoute,
+        overrides: { processing_mode: processingMode({ request, response: 'NONE' }) },
+      },
     },
-  },
+  }
+}
+
+function processingMode(bodies: { readonly request: string; readonly response: string }): JsonObject {
+  return {
+    request_header_mode: 'SEND',
+    response_header_mode: 'SEND',
+    request_body_mode: bodies.request,
+    response_body_mode: bodies.response,
+    request_trailer_mode: 'SKIP',
+    response_trailer_mode: 'SKIP',
+  }
 }
 
 /** Admission alone. */

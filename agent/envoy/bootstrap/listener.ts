@@ -1,8 +1,7 @@
 import { splitHostPort } from '#base/address.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Config } from '#config/config.ts'
-import { streamedRequestBody } from './filters.ts'
-import { typed, typeUrls } from './types.ts'
+import { typed } from './types.ts'
 
 type EnvoySection = NonNullable<Config['envoy']>
 
@@ -15,8 +14,8 @@ export function listener(options: {
   readonly address: string
   readonly tls: EnvoySection['tls']
   readonly filter: JsonObject
-  /** Whether the filter is ext_proc, which reads the first bytes of gRPC calls. */
-  readonly isProcessed: boolean
+  /** How routes differ from the filter. */
+  readonly overrides?: { readonly grpc: JsonObject; readonly stream?: JsonObject | undefined }
 }): JsonObject {
   const { host, port } = splitHostPort(options.address)
   return {
@@ -64,13 +63,8 @@ function downstreamTls(tls: EnvoySection['tls']): JsonObject {
 }
 
 function connectionManager(options: Parameters<typeof listener>[0]): JsonObject {
-  const perRoute: JsonObject = options.isProcessed
-    ? {
-        typed_per_filter_config: {
-          'envoy.filters.http.ext_proc': { '@type': typeUrls.extProcPerRoute, ...streamedRequestBody },
-        },
-      }
-    : {}
+  const { grpc, stream } = options.overrides ?? {}
+  const toHttp: JsonObject = { cluster: 'model_server_http', timeout: '0s' }
   return {
     stat_prefix: options.name,
     codec_type: 'AUTO',
@@ -100,9 +94,19 @@ function connectionManager(options: Parameters<typeof listener>[0]): JsonObject 
               name: 'grpc',
               match: { prefix: '/', grpc: {} },
               route: { cluster: 'model_server_grpc', timeout: '0s' },
-              ...perRoute,
+              ...grpc,
             },
-            { name: 'http', match: { prefix: '/' }, route: { cluster: 'model_server_http', timeout: '0s' } },
+            ...(stream === undefined
+              ? []
+              : [
+                  {
+                    name: 'generate_stream',
+                    match: { safe_regex: { regex: '/v2/models/.*/generate_stream' } },
+                    route: toHttp,
+                    ...stream,
+                  },
+                ]),
+            { name: 'http', match: { prefix: '/' }, route: toHttp },
           ],
         },
       ],

@@ -1,14 +1,12 @@
-import * as library from '@open-policy-agent/opa-wasm'
 import { messageOf } from '#base/errors.ts'
 import type { JsonObject, JsonValue } from '#base/json.ts'
 import type { EvaluationContext } from '../builtins/builtin.ts'
-import { callBuiltin } from './bridge.ts'
 import type { PolicyInput } from './input-document.ts'
-import type { ModuleMemory } from './memory.ts'
-import { compilePolicyModule, instantiate, type PolicyExports, type PolicyModule } from './module.ts'
+import { keptFor, type Live, restartLive, startLive, startLiveInSlices } from './live.ts'
+import { type Prepared, preparePolicy } from './prepared.ts'
 
-/** A policy with its data, ready to be asked. */
-export interface Engine {
+/** A policy with its data, ready to be asked. One that holds more than memory is disposed of when nobody asks it any more. */
+export interface Engine extends Partial<AsyncDisposable> {
   readonly entrypoints: ReadonlySet<string>
   /** Names of the host functions that it calls. */
   readonly builtins: readonly string[]
@@ -42,29 +40,11 @@ export class EvaluationError extends Error {
   override readonly name = 'EvaluationError'
 }
 
-/** The library's loader: it holds the data and the heap's base of an instance. */
-interface Loaded {
-  readonly dataAddr: number
-  readonly dataHeapPtr: number
-  setData(data: unknown): void
-}
-
-interface LibraryDefault {
-  readonly LoadedPolicy: new (
-    instance: WebAssembly.Instance,
-    memory: WebAssembly.Memory,
-    minor: number,
-  ) => Loaded
-}
-
-// The class is only on the default export, which the library's types leave out.
-const { LoadedPolicy } = (library as unknown as { default: LibraryDefault }).default
-
 /** What most evaluations end in. */
 const allowed = '[{"result":true}]'
 
 /**
- * Loads a module built by `opa build -t wasm` with its data.
+ * Loads a module built by `opa build -t wasm` with its data, at once.
  *
  * @throws SluiceError when it is no such module or needs a builtin that the host has not got.
  */
@@ -74,51 +54,39 @@ export function createEngine(options: {
   /** Named in errors. */
   readonly place: string
 }): SyncEngine {
-  const policy = compilePolicyModule(options.wasm, options.place)
-  let live = load(policy, options.data)
+  const prepared = preparePolicy(options)
+  return engineOn(prepared, startLive(prepared))
+}
+
+/** An engine on what was prepared, perhaps by another thread. Its data is copied in slices: nobody has to wait. */
+export async function startEngine(prepared: Prepared): Promise<SyncEngine> {
+  return engineOn(prepared, await startLiveInSlices(prepared))
+}
+
+function engineOn(prepared: Prepared, first: Live): SyncEngine {
+  const { policy, dataAddress, heapAddress } = prepared
+  const kept = keptFor(prepared)
+  let live = first
   return {
     entrypoints: new Set(policy.entrypoints.keys()),
     builtins: policy.builtins,
     evaluate: (entrypoint, input, context) => {
       const id = policy.entrypoints.get(entrypoint)
       if (id === undefined) throw new EvaluationError(`the policy has no entrypoint ${entrypoint}`)
-      const { loaded, memory, exports } = live
+      const { memory, exports } = live
       live.context = context
       try {
-        const address = loaded.dataHeapPtr
-        const length = input === undefined ? 0 : memory.write(input.text, address)
-        const heap = (address + length + 7) & ~7
-        const inputAddress = input === undefined ? 0 : address
-        const result = memory.textAt(exports.opa_eval(0, id, loaded.dataAddr, inputAddress, length, heap, 0))
+        const length = input === undefined ? 0 : memory.write(input.text, heapAddress)
+        const heap = (heapAddress + length + 7) & ~7
+        const inputAddress = input === undefined ? 0 : heapAddress
+        const result = memory.textAt(exports.opa_eval(0, id, dataAddress, inputAddress, length, heap, 0))
         if (result === allowed) return true
-        const [first] = JSON.parse(result) as { readonly result: JsonValue }[]
-        return first?.result
+        const [answer] = JSON.parse(result) as { readonly result: JsonValue }[]
+        return answer?.result
       } catch (thrown) {
-        live = load(policy, options.data)
+        live = restartLive(kept, live)
         throw new EvaluationError(`policy evaluation failed: ${messageOf(thrown)}`, { cause: thrown })
       }
     },
   }
-}
-
-interface Live {
-  readonly memory: ModuleMemory
-  readonly exports: PolicyExports
-  readonly loaded: Loaded
-  /** Of the evaluation that runs; the host functions read it. */
-  context: EvaluationContext
-}
-
-function load(policy: PolicyModule, data: JsonObject): Live {
-  const { instance, exports, memory } = instantiate(policy.module, {
-    abort: (message) => {
-      throw new Error(message)
-    },
-    builtin: (id, operands) =>
-      callBuiltin(memory, exports, policy.builtins[id] ?? '', live.context, operands),
-  })
-  const loaded = new LoadedPolicy(instance, memory.memory, policy.minorVersion)
-  loaded.setData(data)
-  const live: Live = { memory, exports, loaded, context: { nowNs: 0n } }
-  return live
 }

@@ -1,4 +1,4 @@
-const pageBytes = 65_536
+export const pageBytes = 65_536
 
 /** Text in and out of a module's linear memory. Its buffer is another one after each growth, hence no view is kept long. */
 export class ModuleMemory {
@@ -10,9 +10,19 @@ export class ModuleMemory {
     this.#bytes = Buffer.from(memory.buffer)
   }
 
-  /** Bytes that the memory takes now. */
-  get sizeBytes(): number {
-    return this.memory.buffer.byteLength
+  /** Pages of 64 KiB that the memory has now. */
+  get pages(): number {
+    return this.memory.buffer.byteLength / pageBytes
+  }
+
+  /** A copy of the first bytes. */
+  copy(end: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer.slice(0, end))
+  }
+
+  /** Puts back what {@link copy} gave, from `start` to `end`. */
+  restore(image: Uint8Array, start: number, end: number): void {
+    new Uint8Array(this.memory.buffer).set(image.subarray(start, end), start)
   }
 
   /** The zero-terminated UTF-8 text at an address. */

@@ -66,7 +66,7 @@ export function compilePolicyModule(wasm: Uint8Array, place: string): PolicyModu
   let entrypoints: Readonly<Record<string, number>>
   let minorVersion: number
   try {
-    const { exports, memory } = instantiate(module, host)
+    const { exports, memory } = instantiate(module, host, { maximum: initialPages })
     const major = exports.opa_wasm_abi_version?.value
     minorVersion = exports.opa_wasm_abi_minor_version?.value
     if (major !== 1 || !(minorVersion >= 2))
@@ -89,20 +89,29 @@ export function compilePolicyModule(wasm: Uint8Array, place: string): PolicyModu
   return { module, minorVersion, entrypoints: new Map(Object.entries(entrypoints)), builtins: needed }
 }
 
-/** 256 MiB: about 13 MB of JSON data, as the runtime lays it out. */
-const maxPages = 4096
+/** 1 GiB: about 50 MB of JSON data, as the runtime lays it out. */
+export const maxDataPages = 16_384
 const initialPages = 8
 
-/** One instance with a memory of its own. @throws WebAssembly.LinkError */
+/** One instance, with a memory of its own unless one is given. @throws WebAssembly.LinkError */
 export function instantiate(
   module: WebAssembly.Module,
   host: HostFunctions,
+  {
+    initial = initialPages,
+    maximum,
+    memory: given,
+  }: {
+    readonly initial?: number
+    readonly maximum: number
+    readonly memory?: WebAssembly.Memory | undefined
+  },
 ): {
   readonly exports: PolicyExports
   readonly memory: ModuleMemory
   readonly instance: WebAssembly.Instance
 } {
-  const memory = new ModuleMemory(new WebAssembly.Memory({ initial: initialPages, maximum: maxPages }))
+  const memory = new ModuleMemory(given ?? new WebAssembly.Memory({ initial, maximum }))
   // A function for each number of operands: the runtime calls the one that fits, and rest parameters cost an array anyway.
   const instance = new WebAssembly.Instance(module, {
     env: {

@@ -9,8 +9,11 @@ export interface InputFault {
 
 const version = { ext_authz: 'v3', encoding: 'protojson' }
 
-/** The input of a decision: the OPA Envoy plugin's document, and what is ours under `serving`. */
-export function policyInput(x: Exchange): JsonObject | InputFault {
+/**
+ * The input of a decision: the OPA Envoy plugin's document, and what is ours under `serving`. With
+ * `answer` it is the response phase's: the same document, and the answer under `serving.response`.
+ */
+export function policyInput(x: Exchange, answer?: JsonObject): JsonObject | InputFault {
   const { request } = x
   const path = parsedPath(request.path)
   if (path === undefined) return { fault: 'the path has a malformed escape' }
@@ -30,14 +33,14 @@ export function policyInput(x: Exchange): JsonObject | InputFault {
     parsed_body: body.value,
     truncated_body: body.isTruncated,
     ...(typeof principal === 'string' && principal !== '' && { source_principal: principal }),
-    serving: serving(x),
+    serving: serving(x, answer),
   }
 }
 
-function serving({ call, tenant, peer, label, route }: Exchange): JsonObject {
+function serving({ call, tenant, peer, label, route }: Exchange, answer: JsonObject | undefined): JsonObject {
   const version = call?.version ?? route?.version
   return {
-    phase: 'request',
+    phase: answer === undefined ? 'request' : 'response',
     ...(call && {
       protocol: call.protocol,
       model: {
@@ -57,5 +60,6 @@ function serving({ call, tenant, peer, label, route }: Exchange): JsonObject {
       },
     }),
     ...(label && { residency: { zones: label.zones } }),
+    ...(answer && { response: answer }),
   }
 }

@@ -81,7 +81,8 @@ function readerFor(contentType: string): BodyReader | undefined {
   return undefined
 }
 
-function readJson(body: Buffer): JsonValue | undefined {
+/** JSON of a body, every digit kept; `undefined` where it is none, or nests too deep. */
+export function readJson(body: Buffer): JsonValue | undefined {
   const text = body.toString()
   if (isDeeperThan(maxDepth, text)) return undefined
   try {

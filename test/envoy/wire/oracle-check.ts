@@ -40,6 +40,7 @@ export function oracleCheck(bytes: Uint8Array, nowMs: number): RequestFacts {
     sourceAddress: addressText(attributes.source?.address),
     ...(body !== undefined && { body }),
     isBodyComplete: isWholeBody(headers, body?.length ?? 0),
+    routeName: attributes.contextExtensions['route'] ?? '',
     contextExtensions: attributes.contextExtensions,
     receivedAtMs: nowMs,
     attributes: () => attributesJson(attributes, headers),

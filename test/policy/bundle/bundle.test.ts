@@ -52,7 +52,7 @@ t.test('a bundle that cannot be used is refused with the place and what was expe
     ['no tar', gzipSync('hello'.repeat(200)), /not a tar archive/],
     ['truncated tar', gzipSync(gunzipSync(shipped).subarray(0, 2048)), /truncated/],
     ['a bomb', gzipSync(Buffer.alloc(65 << 20)), /expected a gzip archive of at most 64 MiB/],
-    ['no manifest', changed((files) => delete files['.manifest']), /\.manifest: no such member/],
+    ['no manifest', changed((files) => delete files['.manifest']), /\.manifest: no wasm module/],
     [
       'manifest no JSON',
       changed((files) => Object.assign(files, { '.manifest': Buffer.from('{') })),
@@ -95,18 +95,28 @@ t.test('a bundle that cannot be used is refused with the place and what was expe
       changed((files) => Object.assign(files, { 'a/../../x': Buffer.from('') })),
       /leaves the archive/,
     ],
-    [
-      'data in YAML',
-      changed((files) => Object.assign(files, { 'x/data.yaml': Buffer.from('a: 1') })),
-      /x\/data\.yaml: data in YAML; expected data\.json/,
-    ],
+    ...[
+      'a: &x 1\nb: *x\n',
+      'a: 1\na: 2\n',
+      'a: 017\n',
+      'a: 1_000\n',
+      'a: .inf\n',
+      'a: !odd 1\n',
+      '[1]: 2\n',
+      'a: 1\n---\nb: 2\n',
+      'a: [\n',
+    ].map((yaml): [string, Buffer, RegExp] => [
+      `data in YAML that others could read otherwise: ${yaml}`,
+      changed((files) => Object.assign(files, { 'x/data.yaml': Buffer.from(yaml) })),
+      /x\/data\.yaml: .*expected one YAML document/s,
+    ]),
     [
       'data above its roots',
       changed((files) =>
         Object.assign(files, {
           'data.json': Buffer.from('{"a":1}'),
           '.manifest': Buffer.from(
-            '{"roots":["a/b"],"wasm":[{"entrypoint":"envoy/authz/allow","module":"/policy.wasm"}]}',
+            '{"roots":["a/b","envoy"],"wasm":[{"entrypoint":"envoy/authz/allow","module":"/policy.wasm"}]}',
           ),
         }),
       ),
@@ -133,6 +143,48 @@ t.test('a bundle that cannot be used is refused with the place and what was expe
       /__proto__ twice or reserved/,
     ],
     [
+      'a module for a decision outside its roots',
+      changed((files) =>
+        Object.assign(files, {
+          'data.json': Buffer.from('{}'),
+          '.manifest': Buffer.from(
+            '{"roots":["a"],"wasm":[{"entrypoint":"envoy/authz/allow","module":"/policy.wasm"}]}',
+          ),
+        }),
+      ),
+      /the entrypoint envoy\/authz\/allow; expected one under the roots a/,
+    ],
+    [
+      'roots of which one lies below the other',
+      changed((files) => Object.assign(files, { '.manifest': Buffer.from('{"roots":["a","a/b/"]}') })),
+      /the roots a and a\/b; expected roots that do not overlap/,
+    ],
+    [
+      'roots that are none',
+      changed((files) => Object.assign(files, { '.manifest': Buffer.from('{"roots":[1]}') })),
+      /expected a manifest/,
+    ],
+    [
+      'a manifest below the top',
+      changed((files) => Object.assign(files, { 'x/.manifest': Buffer.from('{}') })),
+      /x\/\.manifest: a manifest of another kind or place/,
+    ],
+    [
+      'a manifest in protobuf',
+      changed((files) => Object.assign(files, { '.manifest.pb': Buffer.from('') })),
+      /\.manifest\.pb: a manifest of another kind/,
+    ],
+    [
+      'a patch in a folder',
+      changed((files) => Object.assign(files, { 'x/patch.json': Buffer.from('{"data":[]}') })),
+      /x\/patch\.json: a patch in a folder/,
+    ],
+    [
+      'a patch among the files of a snapshot',
+      changed((files) => Object.assign(files, { 'patch.json': Buffer.from('{"data":[]}') })),
+      /a file beside patch\.json/,
+    ],
+    [
       'signed, and no key',
       changed((files) => Object.assign(files, { '.signatures.json': Buffer.from('{}') })),
       /a signature; expected an unsigned bundle/,
@@ -150,7 +202,7 @@ t.test('data of several files is one document, whatever the keys', async (t) => 
     'data.json': Buffer.from('{"a":{"x":1},"constructor":{"toString":2}}'),
     'a/b/data.json': Buffer.from('{"y":3}'),
     '.manifest': Buffer.from(
-      '{"roots":["/a","constructor/"],"wasm":[{"entrypoint":"envoy/authz/allow","module":"/policy.wasm"}]}',
+      '{"roots":["/a","constructor/","envoy/authz"],"wasm":[{"entrypoint":"envoy/authz/allow","module":"/policy.wasm"}]}',
     ),
   }
   const bundle = readBundle(

@@ -35,7 +35,7 @@ async function opened(
   const path = join(folder.path, 'bundle.tar.gz')
   writeFileSync(path, await buildBundle({ files, target, revision: 'r1' }))
   const decided: Decided[] = []
-  using policy = await openPolicy({
+  await using policy = await openPolicy({
     source: { file: path },
     decision: 'envoy/authz/allow',
     engine,
@@ -103,7 +103,7 @@ t.test('lone surrogates of a body are U+FFFD to the policy, pairs stay', async (
   using folder = temporaryFolder()
   const path = join(folder.path, 'bundle.tar.gz')
   writeFileSync(path, await buildBundle({ files: { 'p.rego': echo }, target: 'plan' }))
-  using policy = await openPolicy({
+  await using policy = await openPolicy({
     source: { file: path },
     decision: 'envoy/authz/allow',
     engine: 'compiled',

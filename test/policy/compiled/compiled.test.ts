@@ -14,7 +14,11 @@ const context = { nowNs: 0n }
 /** The engine of a few rules of `package p`, asked for `p/answer`. */
 async function engineOf(rules: string, data: Readonly<Record<string, JsonValue>> = {}, maxSteps?: number) {
   const files = { 'p.rego': `package p\n\n${rules}\n`, 'data.json': JSON.stringify(data) }
-  const bundle = readPlanBundle(await buildBundle({ files, entrypoint: 'p/answer', target: 'plan' }), 'test')
+  const bundle = readPlanBundle(
+    await buildBundle({ files, entrypoint: 'p/answer', target: 'plan' }),
+    'test',
+    'p/answer',
+  )
   const engine = createCompiledEngine({
     ...bundle,
     place: 'test',
@@ -265,7 +269,11 @@ t.test('without input, and with one, `input` is what it is', async (t) => {
 
 t.test('a call whose answer another time would be another is written down', async (t) => {
   const files = { 'p.rego': 'package p\n\nanswer := time.now_ns()\n' }
-  const bundle = readPlanBundle(await buildBundle({ files, entrypoint: 'p/answer', target: 'plan' }), 'test')
+  const bundle = readPlanBundle(
+    await buildBundle({ files, entrypoint: 'p/answer', target: 'plan' }),
+    'test',
+    'p/answer',
+  )
   const engine = createCompiledEngine({ ...bundle, place: 'test' })
   const recorded = new Map()
   t.equal(engine.evaluate('p/answer', undefined, { nowNs: 7n, recorded }), 7)

@@ -448,7 +448,7 @@ t.test(`${count} calls of builtins that a module brings with it give what opa sa
   }
   const entrypoint = 'natives'
   const bytes = await buildBundle({ files: { 'natives.rego': source }, entrypoint, target: 'plan' })
-  const engine = createCompiledEngine({ ...readPlanBundle(bytes, 'test'), place: 'test' })
+  const engine = createCompiledEngine({ ...readPlanBundle(bytes, 'test', entrypoint), place: 'test' })
   const ours = engine.evaluate(entrypoint, new InputDocument(input), { nowNs: 0n }) as Record<string, unknown>
   const right = theirs.result[0]?.expressions[0]?.value
   const wrong: string[] = []

@@ -202,7 +202,7 @@ const plain = (value: JsonObject): JsonObject =>
 for (const { name, files } of policies) {
   t.test(`${name}: ${count} generated inputs get the same from plan, wasm and opa`, async (t) => {
     const [wasm, plan] = await Promise.all([buildBundle({ files }), buildBundle({ files, target: 'plan' })])
-    const compiled = createCompiledEngine({ ...readPlanBundle(plan, 'plan'), place: 'plan' })
+    const compiled = createCompiledEngine({ ...readPlanBundle(plan, 'plan', decision), place: 'plan' })
     const module = createEngine({ ...readBundle(wasm, 'wasm', decision), place: 'wasm' })
     const generated = fc.sample(inputs, { numRuns: count, seed: 5 }).map(plain)
     const opa = await opaAnswers(files, generated)

@@ -10,6 +10,7 @@ import {
 import { matchesGlob } from 'node:path'
 import { z } from 'zod'
 import { messageOf, SluiceError } from '#base/errors.ts'
+import { isDataFile, readDataFile } from '../data-file.ts'
 import { canonicalJson } from './canonical-json.ts'
 
 export type SignatureAlgorithm = `${'RS' | 'PS' | 'ES' | 'HS'}${256 | 384 | 512}`
@@ -27,6 +28,10 @@ export interface Verification {
   readonly scope?: string | undefined
   /** Globs of members that need not be signed. */
   readonly excludeFiles: readonly string[]
+  /** A bundle without a signature is taken too; one that is there must fit. */
+  readonly isOptional?: boolean
+  /** A delta bundle, which nobody can sign, is taken all the same. */
+  readonly allowsUnsignedDelta?: boolean
 }
 
 /** Who vouches for a bundle. */
@@ -161,8 +166,9 @@ export function verifyBundle(
       return refuse(path, `a digest by ${claim.algorithm}`, [...digests.keys()].join(', '))
     let bytes: Buffer | string = content
     try {
-      if (isStructured(path)) bytes = canonicalJson(content.toString())
+      if (isStructured(path)) bytes = canonicalJson(structuredText(content, place, path))
     } catch (cause) {
+      if (cause instanceof SluiceError) throw cause
       return refuse(path, messageOf(cause), 'JSON', cause)
     }
     const found = createHash(digest).update(bytes).digest('hex')
@@ -183,7 +189,12 @@ function plainName(name: string): string {
 /** Files whose digest is over their canonical JSON. */
 function isStructured(path: string): boolean {
   const name = path.slice(path.lastIndexOf('/') + 1)
-  return name === '.manifest' || name === 'data.json' || name === 'patch.json'
+  return name === '.manifest' || isDataFile(name) || name === 'patch.json'
+}
+
+/** YAML is digested as the JSON that it stands for. */
+function structuredText(content: Buffer, place: string, path: string): string {
+  return /\.ya?ml$/.test(path) ? JSON.stringify(readDataFile(content, place, path)) : content.toString()
 }
 
 /** @throws Error where the key is none, or none for this algorithm. */

@@ -5,9 +5,12 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import { type DownloadConfig, openPolicy, type Policy } from '#policy/policy.ts'
+import type { DownloadSource } from '#policy/bundle/source/download.ts'
+import { createServiceClient, openPolicy, type Policy } from '#policy/policy.ts'
+import type { ServiceConfig } from '#policy/service/service.ts'
 import { buildBundle } from '../../../harness/opa.ts'
 import { eventually, temporaryFolder } from '../../../harness/temp.ts'
+import { validExchange } from '../../exchange.ts'
 
 const decision = 'envoy/authz/allow'
 const bundleOf = (revision: string) =>
@@ -30,7 +33,7 @@ async function startServer(...answers: Answer[]) {
   const { port } = server.address() as AddressInfo
   return {
     requests,
-    url: `http://127.0.0.1:${port}/bundles/authz`,
+    url: `http://127.0.0.1:${port}`,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
@@ -52,14 +55,26 @@ interface Load {
   readonly problem?: string
 }
 
-async function open(url: string, change: Partial<DownloadConfig> = {}) {
+type Change = Partial<DownloadSource> & { readonly service?: Partial<ServiceConfig> }
+
+async function open(url: string, { service, ...change }: Change = {}) {
   const loads: Load[] = []
+  const source: DownloadSource = {
+    kind: 'download',
+    name: 'authz',
+    client: createServiceClient('server', { url, ...service }),
+    resource: 'bundles/authz',
+    minDelayMs: 1,
+    maxDelayMs: 2,
+    sizeLimitBytes: 1 << 22,
+    ...change,
+  }
   const policy = await openPolicy({
-    source: { download: { url, minDelayMs: 1, maxDelayMs: 2, sizeLimitBytes: 1 << 22, ...change } },
+    source: { bundles: [source] },
     decision,
     onLoad: (load) => loads.push(load),
   })
-  return { policy, loads, [Symbol.dispose]: () => policy[Symbol.dispose]() }
+  return { policy, loads, [Symbol.asyncDispose]: () => policy[Symbol.asyncDispose]() }
 }
 const inForce = (policy: Policy, revision: string) =>
   eventually('the state that was waited for', () => policy.status().revision === revision)
@@ -72,7 +87,7 @@ t.test('a bundle takes effect, is asked for by its entity tag, and a new one rep
     bundle(second, { etag: '"2"' }),
     status(304),
   )
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   t.notOk(opened.policy.isReady(), 'nothing is in force before the server has answered')
   await inForce(opened.policy, 'two')
   await eventually('the state that was waited for', () => server.requests.length >= 6)
@@ -80,7 +95,7 @@ t.test('a bundle takes effect, is asked for by its entity tag, and a new one rep
     server.requests.slice(0, 6).map((request) => request.headers['if-none-match']),
     [undefined, '"1"', '"1"', '"1"', '"2"', '"2"'],
   )
-  t.equal(server.requests[0]?.headers['prefer'], 'modes=snapshot')
+  t.equal(server.requests[0]?.headers['prefer'], 'modes=snapshot,delta')
   t.same(opened.loads, [{ revision: 'one' }, { revision: 'two' }])
 })
 
@@ -124,7 +139,7 @@ for (const [name, answer, says] of faults) {
         bundle(second, { etag: '"2"' }),
         status(304),
       )
-      using opened = await open(server.url)
+      await using opened = await open(server.url)
       await inForce(opened.policy, 'two')
       const told = opened.loads.map(({ revision, problem }) => [revision, problem !== undefined])
       t.match(opened.loads.find(({ problem }) => problem !== undefined)?.problem, says)
@@ -139,7 +154,7 @@ for (const [name, answer, says] of faults) {
 
 t.test('304 for a bundle that was never sent is a fault', async (t) => {
   await using server = await startServer(status(304), bundle(first), status(304))
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   await inForce(opened.policy, 'one')
   t.match(opened.loads[0]?.problem, /304 for a bundle that was never sent/)
 })
@@ -147,19 +162,28 @@ t.test('304 for a bundle that was never sent is a fault', async (t) => {
 t.test('credentials are read anew for each request, and stay with the server they are for', async (t) => {
   await using elsewhere = await startServer(bundle(first), bundle(second))
   await using server = await startServer(status(302, { location: elsewhere.url }))
-  let token = 0
-  using opened = await open(server.url, { authorization: () => `Bearer ${++token}` })
+  using folder = temporaryFolder()
+  const token_path = join(folder.path, 'token')
+  writeFileSync(token_path, 'one\n')
+  const service = { headers: { 'X-Key': 'secret' }, credentials: { bearer: { token_path } } }
+  await using opened = await open(server.url, { service, minDelayMs: 100, maxDelayMs: 100 })
+  await inForce(opened.policy, 'one')
+  writeFileSync(token_path, 'two\n')
   await inForce(opened.policy, 'two')
+  const sent = server.requests.map(({ headers }) => [headers.authorization, headers['x-key']])
+  t.same(sent.slice(0, 2), [
+    ['Bearer one', 'secret'],
+    ['Bearer two', 'secret'],
+  ])
   t.same(
-    server.requests.slice(0, 2).map(({ headers }) => headers.authorization),
-    ['Bearer 1', 'Bearer 2'],
+    elsewhere.requests.flatMap(({ headers }) => [headers.authorization, headers['x-key']]).filter(Boolean),
+    [],
   )
-  t.same(elsewhere.requests.map(({ headers }) => headers.authorization).filter(Boolean), [])
 })
 
 t.test('transport encoding is taken off', async (t) => {
   await using server = await startServer(bundle(gzipSync(first), { 'content-encoding': 'gzip' }), status(304))
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   await inForce(opened.policy, 'one')
   t.ok(opened.policy.isReady())
 })
@@ -173,14 +197,14 @@ t.test('a server that can hold a request is asked to, and asked again at once', 
     (_, response) => void waiting.push(response),
   )
   // With these delays a second request could only come because it is made at once.
-  using opened = await open(server.url, {
+  await using opened = await open(server.url, {
     longPollingSeconds: 7,
     minDelayMs: 3_600_000,
     maxDelayMs: 3_600_000,
   })
   await eventually('the state that was waited for', () => waiting.length === 1)
-  t.equal(server.requests[0]?.headers['prefer'], 'modes=snapshot')
-  t.equal(server.requests[1]?.headers['prefer'], 'modes=snapshot;wait=7')
+  t.equal(server.requests[0]?.headers['prefer'], 'modes=snapshot,delta')
+  t.equal(server.requests[1]?.headers['prefer'], 'modes=snapshot,delta;wait=7')
   waiting[0]?.writeHead(200, { ...type, etag: '"2"' }).end(second)
   await inForce(opened.policy, 'two')
   await eventually('the state that was waited for', () => waiting.length === 2)
@@ -196,19 +220,19 @@ t.test('the last good bundle is kept, and starts an agent whose server is gone',
       bundle(Buffer.from('junk')),
       status(500),
     )
-    using opened = await open(server.url, { persist })
+    await using opened = await open(server.url, { persist })
     await eventually('the state that was waited for', () =>
       opened.loads.some(({ problem }) => /gzip archive/.test(problem ?? '')),
     )
     t.same(readFileSync(persist), first, 'what was refused is not kept')
   }
-  const gone = 'http://127.0.0.1:9/none'
-  using restarted = await open(gone, { persist })
+  const gone = 'http://127.0.0.1:9'
+  await using restarted = await open(gone, { persist })
   t.equal(restarted.policy.status().revision, 'one')
   await eventually('the state that was waited for', () => restarted.loads.length > 1)
   t.ok(restarted.policy.isReady())
   writeFileSync(persist, 'torn')
-  using torn = await open(gone, { persist })
+  await using torn = await open(gone, { persist })
   t.notOk(torn.policy.isReady())
   t.match(torn.loads[0]?.problem, /expected a gzip archive/)
 })
@@ -217,29 +241,68 @@ t.test('a bundle that is kept is verified again', async (t) => {
   using folder = temporaryFolder()
   const persist = join(folder.path, 'bundle.tar.gz')
   writeFileSync(persist, first)
-  const loads: Load[] = []
-  using policy = await openPolicy({
-    source: {
-      download: {
-        url: 'http://127.0.0.1:9/',
-        minDelayMs: 1,
-        maxDelayMs: 1,
-        sizeLimitBytes: 1 << 22,
-        persist,
-      },
-    },
-    decision,
-    verification: () => ({ keys: new Map([['k', { key: 's', algorithm: 'HS256' }]]), excludeFiles: [] }),
-    onLoad: (load) => loads.push(load),
+  const keys = new Map([['k', { key: 's', algorithm: 'HS256' as const }]])
+  await using opened = await open('http://127.0.0.1:9', {
+    persist,
+    verification: () => ({ keys, excludeFiles: [] }),
   })
-  t.notOk(policy.isReady())
-  t.match(loads[0]?.problem, /expected a signature: keys are configured/)
+  t.notOk(opened.policy.isReady())
+  t.match(opened.loads[0]?.problem, /expected a signature: keys are configured/)
 })
 
 t.test('a server that sends us in a circle is given up after ten steps', async (t) => {
   await using server = await startServer(status(302, { location: '/bundles/authz' }))
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   await eventually('a problem', () => opened.loads.length > 0)
   t.match(opened.loads[0]?.problem, /redirects more than 10 times/)
   t.notOk(opened.policy.isReady())
+})
+
+t.test('what no server confirms for too long is told, and refuses where that is asked for', async (t) => {
+  let nowMs = 1_000_000
+  await using server = await startServer(bundle(first, { etag: '"1"' }), status(304), status(500))
+  const source = (resource: string): DownloadSource => ({
+    kind: 'download',
+    name: 'authz',
+    client: createServiceClient('server', { url: server.url }),
+    resource,
+    minDelayMs: 1,
+    maxDelayMs: 2,
+  })
+  using policy = await openPolicy({
+    source: { bundles: [source('bundles/authz')] },
+    decision,
+    clock: { nowMs: () => nowMs, monotonicUs: () => 0 },
+    stale: { afterSeconds: 60, isRefused: true },
+    onLoad: () => {},
+  })
+  await inForce(policy, 'one')
+  await eventually('the first failure', () => policy.status().lastError !== undefined)
+  const ask = () => policy.stage.request?.(validExchange())
+  nowMs += 60_000
+  t.equal(policy.staleForSeconds(), undefined)
+  t.match(ask(), { kind: 'allow' })
+  nowMs += 1
+  t.equal(policy.staleForSeconds(), 60.001)
+  t.match(ask(), { kind: 'error', reason: 'policy_stale', cause: /the server answered 500/ })
+})
+
+t.test('a problem is over when the server confirms what is in force', async (t) => {
+  await using server = await startServer(bundle(first, { etag: '"1"' }), status(500), status(304))
+  using opened = await open(server.url)
+  await eventually('all three', () => opened.loads.length >= 3)
+  t.match(opened.loads.slice(0, 3), [
+    { revision: 'one' },
+    { revision: 'one', problem: /the server answered 500/ },
+    { revision: 'one' },
+  ])
+  t.notOk('problem' in (opened.loads[2] as Load))
+  t.same(
+    server.requests.slice(0, 3).map(({ headers }) => headers['if-none-match']),
+    [undefined, '"1"', '"1"'],
+    'what is in force is not sent again for a failure between',
+  )
+  t.match(opened.policy.bundles(), [
+    { name: 'authz', activeRevision: 'one', type: 'snapshot', sizeBytes: first.length },
+  ])
 })

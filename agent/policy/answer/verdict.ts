@@ -1,0 +1,64 @@
+import { z } from 'zod'
+import type { JsonValue } from '#base/json.ts'
+import { allowWith, deny, failure, type Mutations, type Verdict } from '#decision/verdict.ts'
+import { envoyStatus, headerNames, headers } from '../result-schema.ts'
+import type { Answer } from './answer.ts'
+import { parsePointer, redacted } from './redact.ts'
+
+/** What a policy may say about an answer; other keys are ignored, as those about the request are. */
+const resultSchema = z.object({
+  allowed: z.boolean(),
+  response_headers_to_add: headers.optional(),
+  response_headers_to_remove: headerNames.optional(),
+  redact: z
+    .array(
+      z.string().transform((text, context) => {
+        const pointer = parsePointer(text)
+        if (pointer !== undefined) return pointer
+        context.addIssue({ code: 'custom', message: `expected a JSON pointer below the root, not ${text}` })
+        return z.NEVER
+      }),
+    )
+    .optional(),
+  http_status: envoyStatus.optional(),
+  headers: headers.optional(),
+  body: z.string().optional(),
+  dynamic_metadata: z.record(z.string(), z.json()).optional(),
+})
+
+/** What Rego said about an answer, as a verdict. What should be redacted and cannot be is not shown at all. */
+export function answerVerdictOf(result: JsonValue | undefined, answer: Answer, decisionId: string): Verdict {
+  if (result === undefined) return deny('policy_undefined')
+  if (result === true) return allowWith({})
+  if (result === false) return deny('policy_answer_denied')
+  const parsed = resultSchema.safeParse(result)
+  if (!parsed.success) return failure('policy_result_invalid', new Error(z.prettifyError(parsed.error)))
+  const { allowed, redact = [], dynamic_metadata, ...rest } = parsed.data
+  const dynamicMetadata = dynamic_metadata && { ...dynamic_metadata, decision_id: decisionId }
+  if (!allowed) {
+    return {
+      kind: 'deny',
+      reason: 'policy_answer_denied',
+      own: {
+        ...(dynamicMetadata && { dynamicMetadata }),
+        ...(rest.http_status !== undefined && { httpStatus: rest.http_status }),
+        ...(rest.headers !== undefined && { headers: rest.headers }),
+        ...(rest.body !== undefined && { body: rest.body }),
+      },
+    }
+  }
+  if (redact.length > 0 && answer.json === undefined)
+    return deny('redaction_impossible', 'the whole answer is not there as JSON')
+  const mutations: Mutations = {
+    ...(dynamicMetadata && { dynamicMetadata }),
+    ...(rest.response_headers_to_add !== undefined && { addResponseHeaders: rest.response_headers_to_add }),
+    ...(rest.response_headers_to_remove !== undefined && {
+      removeResponseHeaders: rest.response_headers_to_remove,
+    }),
+    ...(redact.length > 0 &&
+      answer.json !== undefined && {
+        responseBody: Buffer.from(JSON.stringify(redacted(answer.json, redact))),
+      }),
+  }
+  return allowWith(mutations)
+}

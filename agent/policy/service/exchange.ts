@@ -1,0 +1,128 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { promisify } from 'node:util'
+import { gunzip } from 'node:zlib'
+import { request, tlsRequest } from '#base/http.ts'
+import type { TlsSettings } from './tls.ts'
+
+/** A request that may be redirected. */
+interface ExchangeOptions {
+  readonly method: 'GET' | 'POST'
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  /** These and `tls` are for the origin of `url` only, never for where it redirects. */
+  readonly ownHeaders: Readonly<Record<string, string>>
+  readonly tls: TlsSettings | undefined
+  readonly body?: Buffer | string
+  /** Of the body, as it is after transport encoding. */
+  readonly maxBytes: number
+  readonly headerTimeoutMs?: number
+  readonly signal: AbortSignal
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+  /** As it came over the wire. */
+  readonly wireBytes: number
+}
+
+const maxRedirects = 10
+/** Without a byte of the body for this long it is given up, */
+const idleTimeoutMs = 30_000
+/** and so is one that trickles. */
+const bodyTimeoutMs = 600_000
+const unpack = promisify(gunzip)
+
+/** @throws Error that says at which address what went wrong. */
+export async function exchange(options: ExchangeOptions): Promise<Answer> {
+  let { url } = options
+  for (let hop = 0; hop <= maxRedirects; hop++) {
+    const answer = await once(options, url)
+    const { location } = answer.headers
+    if (!isRedirect(answer.status, options.method) || location === undefined) return answer
+    if (!URL.canParse(location, url)) throw new Error(`${url.origin} redirects to what is no URL`)
+    const next = new URL(location, url)
+    if (next.protocol !== 'https:' && !(next.protocol === 'http:' && url.protocol === 'http:'))
+      throw new Error(`${url.origin} redirects to ${next.protocol}//, which is less safe`)
+    url = next
+  }
+  throw new Error(`${options.url.href} redirects more than ${maxRedirects} times`)
+}
+
+/** What is posted is sent on only where the server says that the method stays (RFC 9110, §15.4). */
+function isRedirect(status: number, method: string): boolean {
+  return method === 'GET' ? status >= 300 && status < 400 && status !== 304 : status === 307 || status === 308
+}
+
+async function once(options: ExchangeOptions, url: URL): Promise<Answer> {
+  const { status, headers, body } = await receive(options, url)
+  const isPacked = headers['content-encoding'] === 'gzip' && body.length > 0
+  const content = isPacked ? await unpack(body, { maxOutputLength: options.maxBytes }) : body
+  return { status, headers, body: content, wireBytes: body.length }
+}
+
+function receive(options: ExchangeOptions, url: URL): Promise<Omit<Answer, 'wireBytes'>> {
+  const isOwn = url.origin === options.url.origin
+  const { body = '' } = options
+  const at = `${url.origin}${url.pathname}`
+  return new Promise((resolve, reject) => {
+    let late: NodeJS.Timeout | undefined
+    const fail = (why: string) => outgoing.destroy(new Error(`${at}: ${why}`))
+    const failAfter = (timeoutMs: number, why: string) => {
+      clearTimeout(late)
+      late = setTimeout(() => fail(why), timeoutMs).unref()
+    }
+    const end = (act: () => void) => {
+      clearTimeout(late)
+      act()
+    }
+    const send = url.protocol === 'https:' ? tlsRequest : request
+    const outgoing = send(url, {
+      method: options.method,
+      headers: {
+        ...options.headers,
+        ...(isOwn && options.ownHeaders),
+        ...(options.method === 'POST' && { 'content-length': String(Buffer.byteLength(body)) }),
+      },
+      agent: false,
+      signal: options.signal,
+      ...(url.protocol === 'https:' && isOwn && options.tls),
+    })
+    if (options.headerTimeoutMs !== undefined) failAfter(options.headerTimeoutMs, 'no answer in time')
+    outgoing.on('error', (cause: Error) =>
+      end(() =>
+        reject(cause.message.startsWith(at) ? cause : new Error(`${at}: ${cause.message}`, { cause })),
+      ),
+    )
+    outgoing.on('response', (incoming: IncomingMessage) => {
+      failAfter(bodyTimeoutMs, 'the answer takes too long')
+      const pieces: Buffer[] = []
+      let size = 0
+      incoming.setTimeout(idleTimeoutMs, () => fail('the answer stopped half-way'))
+      incoming.on('data', (piece: Buffer) => {
+        size += piece.length
+        if (size > options.maxBytes) fail(`more than ${options.maxBytes} bytes`)
+        else pieces.push(piece)
+      })
+      incoming.on('error', (cause) => end(() => reject(cause)))
+      incoming.on('end', () =>
+        end(() => {
+          // A small answer has ended before its connection is torn down for being too large.
+          if (size > options.maxBytes || !incoming.complete)
+            return reject(
+              new Error(
+                `${at}: ${incoming.complete ? `more than ${options.maxBytes} bytes` : 'the answer was cut off'}`,
+              ),
+            )
+          resolve({
+            status: incoming.statusCode ?? 0,
+            headers: incoming.headers,
+            body: Buffer.concat(pieces),
+          })
+        }),
+      )
+    })
+    outgoing.end(options.body)
+  })
+}

@@ -1,11 +1,10 @@
 import type { Clock } from '#base/clock.ts'
 import { openBundles } from './bundle/bundles.ts'
-import type { Compile } from './bundle/compile.ts'
+import type { Compiler, Target } from './bundle/compile.ts'
 import type { Rigour } from './bundle/freshness.ts'
 import type { BundleSource } from './bundle/source/source.ts'
 import type { BundleStatus } from './bundle/status.ts'
-import type { Engine } from './engine/engine.ts'
-import type { StartEngine } from './engine/starting.ts'
+import type { Engine, StartEngine } from './engine/engine.ts'
 
 /** What decides at one moment; a request keeps to the one it began with. */
 export interface Active {
@@ -23,7 +22,9 @@ export interface ActiveOptions {
   /** Entrypoints that the bundles must have to take effect. */
   readonly decisions: readonly string[]
   readonly rigour: Rigour
-  readonly compile: Compile
+  /** What the bundles must have been built for; `wasm` if absent. */
+  readonly target?: Target
+  readonly compiler: Compiler
   readonly start: StartEngine
   readonly clock: Clock
   readonly watchIntervalMs?: number | undefined
@@ -53,7 +54,7 @@ const systemDecisions = ['system/log/mask', 'system/log/drop']
  * without a server has been looked at.
  */
 export async function openActive(options: ActiveOptions): Promise<ActiveSource> {
-  const { decisions, clock, onLoad, ...rest } = options
+  const { decisions, target, clock, onLoad, ...rest } = options
   let active: Active | undefined
   const tell = (problem: string | undefined) =>
     onLoad({ ...(active && { revision: revisionOf(active) }), ...(problem !== undefined && { problem }) })
@@ -69,7 +70,7 @@ export async function openActive(options: ActiveOptions): Promise<ActiveSource> 
   const bundles = await openBundles({
     ...rest,
     clock,
-    wanted: { decisions, optional: systemDecisions },
+    wanted: { decisions, optional: systemDecisions, ...(target && { target }) },
     onSet: ({ engine, revisions }, problem) => {
       const before = active
       active = { engine, revisions, activatedAtMs: clock.nowMs() }

@@ -3,14 +3,15 @@ import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { failure, type Verdict } from '#decision/verdict.ts'
 import { type Active, type OnLoad, openActive, revisionOf } from './active.ts'
-import { type Compile, createCompiler } from './bundle/compile.ts'
+import { type Compiler, createCompiler } from './bundle/compile.ts'
 import type { Rigour } from './bundle/freshness.ts'
 import type { Verification } from './bundle/signature/signature.ts'
 import type { BundleSource } from './bundle/source/source.ts'
 import type { BundleStatus } from './bundle/status.ts'
 import { type AnswerOptions, decideAnswer, decideRequest } from './decide.ts'
 import type { DecisionSink } from './decided.ts'
-import { type EngineChoice, starterFor } from './engine/starting.ts'
+import { type StartEngine, startEngine } from './engine/engine.ts'
+import { startIsolatedEngine } from './engine/isolated/isolated.ts'
 import { type CandidateOutcome, createCandidate } from './shadow/candidate.ts'
 import { createShadowQueue } from './shadow/queue.ts'
 
@@ -20,8 +21,10 @@ export type { BundleSource } from './bundle/source/source.ts'
 export type { BundleStatus } from './bundle/status.ts'
 export { createTenantCeiling } from './ceiling.ts'
 export { dryRun } from './dry-run.ts'
-export type { EngineChoice } from './engine/starting.ts'
 export { createServiceClient, type ServiceClient } from './service/service.ts'
+
+/** What evaluates: the module of a bundle, or its plan as JavaScript. */
+export type EngineChoice = 'wasm' | 'compiled'
 
 export interface PolicyStatus {
   readonly engine: EngineChoice
@@ -68,7 +71,7 @@ export interface PolicyOptions {
   readonly rigour?: Rigour
   /** How long bundles may go without a word from their servers, and whether requests are refused from then on. */
   readonly stale?: { readonly afterSeconds: number; readonly isRefused: boolean }
-  readonly compile?: Compile
+  readonly compiler?: Compiler
   /** Evaluate in a thread of its own, which is ended with an evaluation that takes longer than this. */
   readonly isolation?: { readonly deadlineMs: number; readonly onEnded: (why: string) => void } | undefined
   readonly clock?: Clock
@@ -93,14 +96,15 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
     candidate,
   } = options
   await using opening = new AsyncDisposableStack()
-  const compile = options.compile ?? createCompiler()
+  const compiler = options.compiler ?? createCompiler()
   const open = (source: PolicySource, onLoad: OnLoad) =>
     openActive({
       sources: 'file' in source ? [fileSource(source.file, options.verification)] : source.bundles,
       decisions: [...new Set([decision, ...(answer ? [answer.decision] : [])])],
       rigour: options.rigour ?? { isProduction: false },
-      compile,
-      start: starterFor(engine, options.isolation),
+      target: engine === 'compiled' ? 'plan' : 'wasm',
+      compiler,
+      start: starter(options.isolation),
       clock,
       watchIntervalMs: options.watchIntervalMs,
       onLoad,
@@ -159,6 +163,10 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
     staleForSeconds,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+function starter(isolation: PolicyOptions['isolation']): StartEngine {
+  return isolation === undefined ? startEngine : (prepared) => startIsolatedEngine(prepared, isolation)
 }
 
 /** The only bundle, where OPA would have names for several. */

@@ -1,16 +1,27 @@
 import { regoText } from '../values/rego-text.ts'
 import type { RegoValue } from '../values/value.ts'
+import { awsBuiltins } from './aws.ts'
 import type { Builtin, EvaluationContext } from './builtin.ts'
+import { collectionBuiltins } from './collections.ts'
 import { encodingBuiltins } from './encoding.ts'
+import { globBuiltins } from './globs.ts'
+import { graphBuiltins } from './graph.ts'
 import { hashBuiltins } from './hash.ts'
+import { jsonBuiltins } from './json.ts'
+import { jsonPatchBuiltins } from './json-patch.ts'
+import { jsonSchemaBuiltins } from './json-schema/json-schema.ts'
 import { jwtBuiltins } from './jwt.ts'
 import { networkBuiltins } from './network.ts'
 import { numberBuiltins } from './numbers.ts'
 import { regexBuiltins } from './regex.ts'
 import { stringBuiltins } from './strings.ts'
+import { templateBuiltins } from './template/template.ts'
 import { timeBuiltins } from './time.ts'
+import { uriBuiltins } from './uri.ts'
 import { uuidBuiltins } from './uuid.ts'
 import { versionBuiltins } from './versions.ts'
+import { x509Builtins } from './x509.ts'
+import { yamlBuiltins } from './yaml/yaml.ts'
 
 /** Everything the host gives a policy beyond what is compiled into the wasm module. */
 export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
@@ -24,6 +35,17 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
   ...Object.entries(regexBuiltins),
   ...Object.entries(hashBuiltins),
   ...Object.entries(encodingBuiltins),
+  ...Object.entries(x509Builtins),
+  ...Object.entries(awsBuiltins),
+  ...Object.entries(collectionBuiltins),
+  ...Object.entries(globBuiltins),
+  ...Object.entries(graphBuiltins),
+  ...Object.entries(jsonBuiltins),
+  ...Object.entries(jsonPatchBuiltins),
+  ...Object.entries(jsonSchemaBuiltins),
+  ...Object.entries(templateBuiltins),
+  ...Object.entries(uriBuiltins),
+  ...Object.entries(yamlBuiltins),
 ])
 
 /** What will never run on the request's way, and what to do instead. */
@@ -37,6 +59,9 @@ export const nondeterministicBuiltins: ReadonlySet<string> = new Set([
   'io.jwt.decode_verify',
   'io.jwt.encode_sign',
   'io.jwt.encode_sign_raw',
+  // Marked so by OPA, whose schemas may lead to the network.
+  'json.match_schema',
+  'json.verify_schema',
   'opa.runtime',
   'rand.intn',
   'time.now_ns',

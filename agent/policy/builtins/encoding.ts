@@ -1,5 +1,8 @@
+import { compareStrings, entriesOf } from '../values/compare.ts'
+import { toJson } from '../values/json.ts'
 import type { Family } from './builtin.ts'
-import { collection, OperandError, object, text } from './operands.ts'
+import { escapePercent, textOfBytes, unescapePercent } from './go-text.ts'
+import { anyObject, collection, OperandError, text } from './operands.ts'
 
 /** `base64url.encode_no_pad`, `hex.*`, `urlquery.*`. */
 export const encodingBuiltins: Family = {
@@ -7,24 +10,29 @@ export const encodingBuiltins: Family = {
   'hex.encode': (_, value) => Buffer.from(text(value)).toString('hex'),
   'hex.decode': (_, value) => {
     if (!/^([0-9a-fA-F]{2})*$/.test(text(value))) throw new OperandError('not hexadecimal')
-    return Buffer.from(text(value), 'hex').toString()
+    return textOfBytes(Buffer.from(text(value), 'hex'))
   },
   'urlquery.encode': (_, value) => queryEscape(text(value)),
   'urlquery.decode': (_, value) => queryUnescape(text(value)),
   'urlquery.encode_object': (_, value) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw new OperandError('not an object')
-    const pairs: string[] = []
-    for (const key of Object.keys(value).sort()) {
-      const item = object(value)[key]
-      for (const each of typeof item === 'string' ? [item] : collection(item))
-        pairs.push(`${queryEscape(key)}=${queryEscape(text(each))}`)
-    }
-    return pairs.join('&')
+    // A key that is no string is the JSON of it.
+    const named = entriesOf(anyObject(value)).map(
+      ([key, item]) => [typeof key === 'string' ? key : JSON.stringify(toJson(key)), item] as const,
+    )
+    return named
+      .sort(([a], [b]) => compareStrings(a, b))
+      .flatMap(([key, item]) =>
+        (typeof item === 'string' ? [item] : collection(item)).map(
+          (each) => `${queryEscape(key)}=${queryEscape(text(each))}`,
+        ),
+      )
+      .join('&')
   },
   'urlquery.decode_object': (_, value) => {
     const found: Record<string, string[]> = Object.create(null)
-    for (const part of text(value).split('&')) {
+    const parts = text(value).split('&')
+    if (parts.length > maxParameters) throw new OperandError('too many parameters')
+    for (const part of parts) {
       if (part === '') continue
       if (part.includes(';')) throw new OperandError('a semicolon separates nothing')
       const equals = part.indexOf('=')
@@ -36,13 +44,14 @@ export const encodingBuiltins: Family = {
   },
 }
 
+/** As many as Go takes: more are there to exhaust memory. */
+const maxParameters = 10_000
+
 /** Go's `url.QueryEscape`: letters, digits and `-_.~` stay, a space becomes `+`. */
 function queryEscape(plain: string): string {
-  return encodeURIComponent(plain)
-    .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
-    .replaceAll('%20', '+')
+  return escapePercent(plain, /[A-Za-z0-9\-_.~ ]/).replaceAll(' ', '+')
 }
 
 function queryUnescape(escaped: string): string {
-  return decodeURIComponent(escaped.replaceAll('+', ' '))
+  return textOfBytes(unescapePercent(escaped.replaceAll('+', ' ')))
 }

@@ -88,7 +88,7 @@ export function blocksIntersect(a: string, b: string): boolean {
 }
 
 /** As Go writes an address (RFC 5952). */
-function shown(width: Width, value: bigint): string {
+export function shown(width: Width, value: bigint): string {
   if (width === 32) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 0xffn).join('.')
   const parts = Array.from({ length: 8 }, (_, index) => Number((value >> BigInt(112 - 16 * index)) & 0xffffn))
   let [best, bestLength] = [-1, 1]

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { RE2JS } from 're2js'
 import type { Family } from './builtin.ts'
-import { integer, text } from './operands.ts'
+import { integer, OperandError, text } from './operands.ts'
 
 // A linear-time engine: the strings come from clients, and Go's syntax is what policies are written in.
 const compiled = new LRUCache<string, RE2JS>({ max: 256 })
@@ -21,6 +21,37 @@ function matches(pattern: string, value: string): { readonly start: number; read
   const found: { start: number; end: number }[] = []
   while (matcher.find()) found.push({ start: matcher.start(), end: matcher.end() })
   return found
+}
+
+/**
+ * Of a template with regular expressions between delimiters, the one expression that it is.
+ *
+ * @throws OperandError where the delimiters do not pair.
+ */
+function templatePattern(template: string, open: string, close: string): string {
+  let pattern = '^'
+  let [depth, from] = [0, 0]
+  for (let at = 0; at < template.length; at++) {
+    // Two equal delimiters only ever open, as in OPA.
+    if (template[at] === open) {
+      if (depth++ > 0) continue
+      pattern += RE2JS.quote(template.slice(from, at))
+      from = at + 1
+    } else if (template[at] === close && --depth <= 0) {
+      if (depth < 0) throw new OperandError('delimiters that do not pair')
+      const inner = template.slice(from, at)
+      compiledRegex(`^${inner}$`)
+      pattern += `(${inner})`
+      from = at + 1
+    }
+  }
+  if (depth !== 0) throw new OperandError('delimiters that do not pair')
+  return `${pattern}${RE2JS.quote(template.slice(from))}$`
+}
+
+function delimiter(value: string): string {
+  if (Buffer.byteLength(value) !== 1) throw new OperandError('a delimiter is one byte')
+  return value
 }
 
 /** The regular expressions that are not compiled into the module. */
@@ -46,4 +77,8 @@ export const regexBuiltins: Family = {
   },
   'regex.replace': (_, value, pattern, replacement) =>
     compiledRegex(text(pattern)).matcher(text(value)).replaceAll(text(replacement)),
+  'regex.template_match': (_, template, value, open, close) => {
+    const pattern = templatePattern(text(template), delimiter(text(open)), delimiter(text(close)))
+    return compiledRegex(pattern).matcher(text(value)).find()
+  },
 }

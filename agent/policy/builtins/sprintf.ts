@@ -2,8 +2,17 @@ import { numberText } from '../values/number.ts'
 import { regoText } from '../values/rego-text.ts'
 import { Decimal, type RegoValue } from '../values/value.ts'
 
-/** What Go's `fmt` gets to see: an integer, a float or a string; every other value is the string of its Rego text. */
-type Operand = bigint | { readonly float: number } | string
+/**
+ * What Go's `fmt` gets to see. Of OPA it is an integer, a float or a string, every other value being the string of its Rego
+ * text; templates have truth, nothing, and numbers that are the text that JSON has of them besides.
+ */
+export type Operand =
+  | bigint
+  | { readonly float: number }
+  | string
+  | boolean
+  | null
+  | { readonly jsonNumber: string }
 
 function operandOf(value: RegoValue): Operand {
   if (typeof value === 'string') return value
@@ -32,6 +41,7 @@ interface Verb {
   readonly width: number | undefined
   readonly precision: number | undefined
   readonly verb: string
+  readonly integerType: string
 }
 
 const directive = /%([-+ 0#]*)(?:\[(\d+)\])?(\d+|\*)?(?:\.(\d+|\*)?)?(?:\[(\d+)\])?(.)?/gsu
@@ -43,7 +53,11 @@ const maxWidth = 1_000_000
  * @see https://pkg.go.dev/fmt
  */
 export function sprintf(format: string, values: readonly RegoValue[]): string {
-  const operands = values.map(operandOf)
+  return goSprintf(format, values.map(operandOf))
+}
+
+/** Go's `fmt.Sprintf`. @param integerType what an integer of 64 bits is called where the verb does not fit it */
+export function goSprintf(format: string, operands: readonly Operand[], integerType = 'int64'): string {
   let next = 0
   let isReordered = false
   const star = (shown: string | undefined): number | undefined | 'bad' => {
@@ -94,35 +108,47 @@ export function sprintf(format: string, values: readonly RegoValue[]): string {
           width: typeof width === 'number' ? Math.abs(width) : undefined,
           precision: typeof precision === 'number' && precision >= 0 ? precision : undefined,
           verb,
+          integerType,
         })
       )
     },
   )
   if (isReordered || next >= operands.length) return written
-  const extra = operands.slice(next).map((operand) => `${typeOf(operand)}=${plain(operand)}`)
+  const extra = operands
+    .slice(next)
+    .map((operand) => (operand === null ? '<nil>' : `${typeOf(operand, integerType)}=${plain(operand)}`))
   return `${written}%!(EXTRA ${extra.join(', ')})`
 }
 
-function typeOf(operand: Operand): string {
+function typeOf(operand: Operand, integerType: string): string {
   if (typeof operand === 'string') return 'string'
-  if (typeof operand === 'bigint') return operand >= -(2n ** 63n) && operand < 2n ** 63n ? 'int64' : 'big.Int'
+  if (typeof operand === 'boolean') return 'bool'
+  if (typeof operand === 'object' && operand !== null && 'jsonNumber' in operand) return 'json.Number'
+  if (typeof operand === 'bigint')
+    return operand >= -(2n ** 63n) && operand < 2n ** 63n ? integerType : 'big.Int'
   return 'float64'
 }
 
 function plain(operand: Operand): string {
   if (typeof operand === 'string') return operand
+  if (typeof operand === 'boolean') return String(operand)
+  if (operand === null) return '<nil>'
+  if (typeof operand === 'object' && 'jsonNumber' in operand) return operand.jsonNumber
   return typeof operand === 'bigint' ? operand.toString() : general(operand.float, undefined)
 }
 
 function one(operand: Operand, how: Verb): string {
   if (typeof operand === 'string') return ofString(operand, how)
+  if (typeof operand === 'boolean') return ofBoolean(operand, how)
+  if (operand === null) return how.verb === 'v' ? padded('<nil>', how) : `%!${how.verb}(<nil>)`
+  if (typeof operand === 'object' && 'jsonNumber' in operand) return ofJsonNumber(operand, how)
   if (typeof operand === 'bigint') return ofInteger(operand, how)
   return ofFloat(operand.float, how)
 }
 
 /** What Go says of a verb that does not fit: the value under the same flags. */
 function wrong(operand: Operand, how: Verb): string {
-  return `%!${how.verb}(${typeOf(operand)}=${one(operand, { ...how, flags: how.flags.replaceAll('#', ''), verb: 'v' })})`
+  return `%!${how.verb}(${typeOf(operand, how.integerType)}=${one(operand, { ...how, flags: how.flags.replaceAll('#', ''), verb: 'v' })})`
 }
 
 function ofString(value: string, how: Verb): string {
@@ -152,6 +178,15 @@ function ofString(value: string, how: Verb): string {
     default:
       return wrong(value, how)
   }
+}
+
+function ofBoolean(value: boolean, how: Verb): string {
+  return how.verb === 't' || how.verb === 'v' ? padded(String(value), how) : wrong(value, how)
+}
+
+/** A string to every verb that takes one. */
+function ofJsonNumber(operand: { readonly jsonNumber: string }, how: Verb): string {
+  return /[vsqxX]/.test(how.verb) ? ofString(operand.jsonNumber, how) : wrong(operand, how)
 }
 
 /** Go's `strconv.Quote`, or with `+` its ASCII form. */
@@ -184,7 +219,8 @@ function quoted(value: string, isAscii: boolean): string {
 function ofInteger(value: bigint, how: Verb): string {
   const { flags, verb } = how
   // An integer beyond 64 bits formats itself, and knows `%s`.
-  if (verb === 's' && typeOf(value) === 'big.Int') return ofInteger(value, { ...how, verb: 'd' })
+  if (verb === 's' && typeOf(value, how.integerType) === 'big.Int')
+    return ofInteger(value, { ...how, verb: 'd' })
   const base = { d: 10, v: 10, b: 2, o: 8, O: 8, x: 16, X: 16 }[verb]
   if (base !== undefined) {
     const magnitude = value < 0n ? -value : value
@@ -214,7 +250,7 @@ function ofInteger(value: bigint, how: Verb): string {
     case 'U':
       return padded(`U+${value.toString(16).toUpperCase().padStart(4, '0')}`, how)
     case 'T':
-      return padded(typeOf(value), how)
+      return padded(typeOf(value, how.integerType), how)
     default:
       return wrong(value, how)
   }

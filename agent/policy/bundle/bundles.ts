@@ -1,13 +1,12 @@
 import type { Clock } from '#base/clock.ts'
 import { messageOf } from '#base/errors.ts'
-import type { Engine } from '../engine/engine.ts'
-import type { StartEngine } from '../engine/starting.ts'
-import { combine, type Wanted } from './combine.ts'
-import type { Compile } from './compile.ts'
-import type { Delta, Manifest, Snapshot } from './contents.ts'
-import { checkFreshness, type Rigour } from './freshness.ts'
-import { patched } from './patch.ts'
-import { refuse } from './refuse.ts'
+import type { Engine, StartEngine } from '../engine/engine.ts'
+import type { Wanted } from './assembly/assemble.ts'
+import { createAssembler } from './assembly/assembler.ts'
+import { startAssembly } from './assembly/start.ts'
+import type { Compiler } from './compile.ts'
+import { type Claims, checkFreshness, type Rigour } from './freshness.ts'
+import { type Part, partAfter } from './part.ts'
 import { type BundleSource, type Offer, startSource } from './source/source.ts'
 import { type BundleStatus, StatusBook } from './status.ts'
 
@@ -35,7 +34,7 @@ export async function openBundles(options: {
   readonly sources: readonly BundleSource[]
   readonly wanted: Wanted
   readonly rigour: Rigour
-  readonly compile: Compile
+  readonly compiler: Compiler
   readonly start: StartEngine
   readonly clock: Clock
   readonly watchIntervalMs?: number | undefined
@@ -49,7 +48,9 @@ export async function openBundles(options: {
     sources.map(({ name }) => name),
     clock.nowMs,
   )
-  let parts: ReadonlyMap<string, Snapshot> = new Map()
+  const assembler = createAssembler(options.compiler)
+  let parts: ReadonlyMap<string, Part> = new Map()
+  let claims: ReadonlyMap<string, Claims> = new Map()
   let isClosed = false
   /** One at a time: what a bundle is checked against must not change meanwhile. */
   let queue: Promise<unknown> = Promise.resolve()
@@ -57,27 +58,29 @@ export async function openBundles(options: {
   async function take(name: string, { read, place, sizeBytes }: Offer): Promise<boolean> {
     if (isClosed) return false
     try {
-      const contents = await read()
       const current = parts.get(name)
-      const next = contents.kind === 'delta' ? changed(current, contents, place) : contents
-      checkFreshness(next, current, options.rigour, place)
-      const candidate = new Map<string, Snapshot>()
+      const raw = await read()
+      const part = partAfter(current, raw)
+      const candidate = new Map<string, Part>()
       for (const source of sources) {
-        const part = source.name === name ? next : parts.get(source.name)
-        if (part !== undefined) candidate.set(source.name, part)
+        const each = source.name === name ? part : parts.get(source.name)
+        if (each !== undefined) candidate.set(source.name, each)
       }
       const isWhole = candidate.size === sources.length
-      const engine = isWhole
-        ? await combine(candidate, options.wanted, options.compile, options.start)
-        : undefined
+      const assembly = await assembler({ parts: candidate, isWhole, wanted: options.wanted })
+      const next = assembly.claims.get(name) as Claims
+      checkFreshness(next, claims.get(name), options.rigour, place)
+      const engine = isWhole ? await startAssembly(assembly, options.start) : undefined
       if (isClosed) {
         await engine?.[Symbol.asyncDispose]?.()
         return false
       }
       parts = candidate
-      book.taken(name, { type: contents.kind, revision: next.manifest.revision, sizeBytes })
+      claims = assembly.claims
+      const type = part.deltas.length > 0 ? 'delta' : 'snapshot'
+      book.taken(name, { type, revision: next.manifest.revision, sizeBytes })
       if (engine !== undefined) {
-        const revisions = [...candidate].map(([each, { manifest }]) => [each, manifest.revision] as const)
+        const revisions = [...claims].map(([each, { manifest }]) => [each, manifest.revision] as const)
         book.activated()
         options.onSet({ engine, revisions: Object.fromEntries(revisions) }, book.problem())
       }
@@ -125,22 +128,4 @@ export async function openBundles(options: {
     confirmedAtMs: () => book.confirmedAtMs(),
     [Symbol.dispose]: () => running[Symbol.dispose](),
   }
-}
-
-/** @throws SluiceError where the change is not one to what there is. */
-function changed(current: Snapshot | undefined, delta: Delta, place: string): Snapshot {
-  if (current === undefined) return refuse(place, 'patch.json', 'a delta bundle', 'a snapshot to begin with')
-  if (shape(delta.manifest) !== shape(current.manifest))
-    refuse(place, '.manifest', 'other roots or modules than the snapshot has', 'the same ones')
-  const { signedBy: _, ...rest } = current
-  return {
-    ...rest,
-    manifest: { ...current.manifest, revision: delta.manifest.revision },
-    data: patched(current.data, delta.patch, place),
-  }
-}
-
-/** What a delta bundle must have in common with its snapshot. */
-function shape({ roots, wasm }: Manifest): string {
-  return JSON.stringify([[...roots].sort(), wasm.map(({ entrypoint, module }) => [entrypoint, module])])
 }

@@ -8,17 +8,31 @@ import { SluiceError } from '#base/errors.ts'
 import { type Members, readArchive } from './archive.ts'
 import type { Snapshot } from './contents.ts'
 
-/** Makes one module, or one plan, of the Rego of bundles that bring none. */
-export type Compile = (
-  bundles: ReadonlyMap<string, Snapshot>,
-  entrypoints: {
-    readonly required: readonly string[]
-    /** Compiled where the bundles have them. */
-    readonly optional: readonly string[]
-    /** `wasm` if absent. */
-    readonly target?: 'wasm' | 'plan'
-  },
-) => Promise<Buffer>
+/** What `opa build -t` makes: a wasm module, or a plan. */
+export type Target = 'wasm' | 'plan'
+
+/** Makes modules or plans of the Rego of bundles that bring none. */
+export interface Compiler {
+  compile(
+    bundles: ReadonlyMap<string, Snapshot>,
+    entrypoints: {
+      readonly required: readonly string[]
+      /** Compiled where the bundles have them. */
+      readonly optional: readonly string[]
+      /** `wasm` if absent. */
+      readonly target?: Target
+    },
+  ): Promise<Uint8Array>
+  readonly settings: CompilerSettings
+  /** What was compiled lately, oldest first. */
+  readonly known: Map<string, Uint8Array>
+}
+
+export interface CompilerSettings {
+  /** The program, looked for on the PATH. */
+  readonly opa: string
+  readonly timeoutMs: number
+}
 
 const capabilities = fileURLToPath(new URL('../../../policies/capabilities.json', import.meta.url))
 /** A poll brings new data far oftener than new Rego. */
@@ -28,23 +42,28 @@ const keptModules = 4
  * Compiles with the `opa` CLI, in a process of its own and a folder that is removed whatever happens. What was compiled
  * lately is not compiled again. Data has no part in it: it is not copied, and a new value costs no compilation.
  *
- * @param options.opa the program, looked for on the PATH.
+ * @param known what was compiled before, perhaps by another thread.
  */
 export function createCompiler(
-  options: { readonly opa?: string; readonly timeoutMs?: number } = {},
-): Compile {
-  const { opa = 'opa', timeoutMs = 60_000 } = options
-  const known = new Map<string, Buffer>()
-  return async (bundles, { required, optional, target = 'wasm' }) => {
-    const key = digest(bundles, [target, ...required, '', ...optional])
-    let artefact = known.get(key)
-    known.delete(key)
-    artefact ??= await inFolder(bundles, (folder) =>
-      build({ opa, timeoutMs, folder, names: [...bundles.keys()], required, optional, target }),
-    )
-    known.set(key, artefact)
-    for (const oldest of [...known.keys()].slice(0, -keptModules)) known.delete(oldest)
-    return artefact
+  options: Partial<CompilerSettings> = {},
+  known: ReadonlyMap<string, Uint8Array> = new Map(),
+): Compiler {
+  const settings = { opa: 'opa', timeoutMs: 60_000, ...options }
+  const kept = new Map(known)
+  return {
+    settings,
+    known: kept,
+    compile: async (bundles, { required, optional, target = 'wasm' }) => {
+      const key = digest(bundles, [target, ...required, '', ...optional])
+      let artefact = kept.get(key)
+      kept.delete(key)
+      artefact ??= await inFolder(bundles, (folder) =>
+        build({ ...settings, folder, names: [...bundles.keys()], required, optional, target }),
+      )
+      kept.set(key, artefact)
+      for (const oldest of [...kept.keys()].slice(0, -keptModules)) kept.delete(oldest)
+      return artefact
+    },
   }
 }
 
@@ -55,7 +74,7 @@ interface Build {
   readonly names: readonly string[]
   readonly required: readonly string[]
   readonly optional: readonly string[]
-  readonly target: 'wasm' | 'plan'
+  readonly target: Target
 }
 
 async function build(task: Build): Promise<Buffer> {

@@ -58,7 +58,7 @@ export function readContents(members: Members, place: string, verification?: Ver
   const isSigned = members.has(signaturesMember)
   if (isSigned && verification === undefined)
     refuse(place, signaturesMember, 'a signature', 'an unsigned bundle: no key to verify with is configured')
-  const patch = [...members.keys()].find((path) => /(^|\/)patch\.json$/.test(path))
+  const patch = patchIn(members)
   if (patch !== undefined) {
     if (patch !== 'patch.json') refuse(place, patch, 'a patch in a folder', 'patch.json at the top')
     // OPA signs no delta bundle, and takes none where it demands signatures.
@@ -85,6 +85,15 @@ export function readContents(members: Members, place: string, verification?: Ver
     rego: new Map([...members].filter(([path]) => path.endsWith('.rego'))),
     ...(signedBy && { signedBy }),
   }
+}
+
+/** Whether it is a change to a bundle, by what it has. */
+export function isDelta(members: Members): boolean {
+  return patchIn(members) !== undefined
+}
+
+function patchIn(members: Members): string | undefined {
+  return [...members.keys()].find((path) => /(^|\/)patch\.json$/.test(path))
 }
 
 function readDelta(members: Members, place: string): Delta {
@@ -137,16 +146,22 @@ const planSchema = z.looseObject({
   plans: z.looseObject({ plans: z.array(z.looseObject({ name: z.string() })) }),
 })
 
-function readPlan(members: Members, { roots }: Manifest, place: string): Map<string, Buffer> {
+/** Which decisions a plan answers. @throws SluiceError */
+export function entrypointsOfPlan(content: Buffer, place: string): readonly string[] {
   const name = 'plan.json'
-  const content = members.get(name)
-  if (content === undefined) return new Map()
   const parsed = planSchema.safeParse(readJson(content, place, name))
-  if (!parsed.success) return refuse(place, name, z.prettifyError(parsed.error), 'a plan (opa build -t plan)')
-  const entrypoints = parsed.data.plans.plans.map((plan) => plan.name)
+  return parsed.success
+    ? parsed.data.plans.plans.map((plan) => plan.name)
+    : refuse(place, name, z.prettifyError(parsed.error), 'a plan (opa build -t plan)')
+}
+
+function readPlan(members: Members, { roots }: Manifest, place: string): Map<string, Buffer> {
+  const content = members.get('plan.json')
+  if (content === undefined) return new Map()
+  const entrypoints = entrypointsOfPlan(content, place)
   const foreign = entrypoints.find((entrypoint) => !isUnder(roots, entrypoint))
   if (foreign !== undefined)
-    refuse(place, name, `the entrypoint ${foreign}`, `one under the roots ${roots.join(', ')}`)
+    refuse(place, 'plan.json', `the entrypoint ${foreign}`, `one under the roots ${roots.join(', ')}`)
   return new Map(entrypoints.map((entrypoint) => [entrypoint, content]))
 }
 

@@ -1,6 +1,7 @@
 import { isNode, isScalar, parseDocument, visit } from 'yaml'
 import { messageOf } from '#base/errors.ts'
 import type { JsonValue } from '#base/json.ts'
+import { parseExactJson } from '../input/json-text.ts'
 import { refuse } from './refuse.ts'
 
 /** Whether a bundle's file is data; OPA reads no other name. */
@@ -8,9 +9,14 @@ export function isDataFile(path: string): boolean {
   return /(^|\/)data\.(json|ya?ml)$/.test(path)
 }
 
-/** Reads JSON or YAML by the file's name. @throws SluiceError */
+/** Reads JSON, every digit of a number kept, or YAML by the file's name. @throws SluiceError */
 export function readDataFile(content: Buffer, place: string, path: string): JsonValue {
-  return path.endsWith('.json') ? readJson(content, place, path) : readYaml(content, place, path)
+  if (!path.endsWith('.json')) return readYaml(content, place, path)
+  try {
+    return parseExactJson(content.toString())
+  } catch (cause) {
+    return refuse(place, path, messageOf(cause), 'JSON', cause)
+  }
 }
 
 export function readJson(content: Buffer, place: string, path: string): JsonValue {

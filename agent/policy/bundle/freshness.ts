@@ -12,14 +12,17 @@ export interface Rigour {
   readonly revisionOrder?: RevisionOrder | undefined
 }
 
+/** What a bundle says of its age, and who vouches for it. */
+export type Claims = Pick<Snapshot, 'manifest' | 'signedBy'>
+
 /**
  * Holds a new bundle against the one in force, where that is asked for.
  *
  * @throws SluiceError for one that is not signed, older, or whose age nobody can tell.
  */
 export function checkFreshness(
-  next: Snapshot,
-  current: Snapshot | undefined,
+  next: Claims,
+  current: Claims | undefined,
   { isProduction, revisionOrder }: Rigour,
   place: string,
 ): void {

@@ -58,6 +58,9 @@ export function createEngine(options: {
   return engineOn(prepared, startLive(prepared))
 }
 
+/** How an engine is started on what was prepared. */
+export type StartEngine = (prepared: Prepared) => Promise<Engine>
+
 /** An engine on what was prepared, perhaps by another thread. Its data is copied in slices: nobody has to wait. */
 export async function startEngine(prepared: Prepared): Promise<SyncEngine> {
   return engineOn(prepared, await startLiveInSlices(prepared))

@@ -1,7 +1,6 @@
 import type { JsonObject, JsonValue } from '#base/json.ts'
 import { entriesOf } from './compare.ts'
 import { numberText, parseNumber } from './number.ts'
-import { regoText } from './rego-text.ts'
 import { Decimal, type RegoMap, RegoSet, type RegoValue } from './value.ts'
 
 const { parse, rawJSON, isRawJSON } = JSON as unknown as {
@@ -38,7 +37,7 @@ export function wellFormedEscapes(json: string): string {
 }
 
 /**
- * As OPA shows a value in JSON: a set is an array, a key that is no string stands as its own text. Numbers that a double
+ * As OPA shows a value in JSON: a set is an array, and so in a key; a key that is no string is the JSON of it. Numbers that a double
  * cannot hold are raw literals that `JSON.stringify` writes as they are.
  */
 export function toJson(value: RegoValue): JsonValue {
@@ -49,7 +48,7 @@ export function toJson(value: RegoValue): JsonValue {
   if (value instanceof RegoSet) return value.members.map(toJson)
   return Object.fromEntries(
     entriesOf(value as RegoMap).map(([key, item]) => [
-      typeof key === 'string' ? key : regoText(key),
+      typeof key === 'string' ? key : JSON.stringify(toJson(key)),
       toJson(item),
     ]),
   )

@@ -9,6 +9,7 @@ import { createCompiler } from '#policy/bundle/compile.ts'
 import type { Rigour } from '#policy/bundle/freshness.ts'
 import type { SourceBase } from '#policy/bundle/source/source.ts'
 import { readTar } from '#policy/bundle/tar.ts'
+import { startEngine } from '#policy/engine/engine.ts'
 import { InputDocument } from '#policy/engine/input-document.ts'
 import { createServiceClient } from '#policy/service/service.ts'
 import { type BundleServer, startBundleServer } from '../../harness/bundle-server.ts'
@@ -49,7 +50,8 @@ async function open(
     })),
     wanted: { decisions: [decision], optional: ['system/log/mask'] },
     rigour: change.rigour ?? { isProduction: false },
-    compile: createCompiler({ opa: change.opa ?? opa }),
+    compiler: createCompiler({ opa: change.opa ?? opa }),
+    start: startEngine,
     clock: { nowMs: Date.now, monotonicUs: () => 0 },
     onSet: (set) => sets.push(set),
     onProblem: (problem) => problem !== undefined && problems.push(problem),

@@ -1,7 +1,7 @@
 import { messageOf } from '#base/errors.ts'
 import type { ServiceClient } from '../../service/service.ts'
 import { maxBundleBytes, readArchive } from '../archive.ts'
-import { readContents } from '../contents.ts'
+import { isDelta } from '../contents.ts'
 import { keep, readKept } from '../persist.ts'
 import type { Listener, SourceBase } from './source.ts'
 
@@ -59,11 +59,11 @@ export async function startDownload(
       place,
       read: async () => {
         const verification = source.verification?.()
-        const contents = readContents(await readArchive(bytes, place, sizeLimitBytes), place, verification)
+        const members = await readArchive(bytes, place, sizeLimitBytes)
         // The changes could not be kept, and what is kept must be what is in force.
-        if (contents.kind === 'delta' && persist !== undefined)
+        if (isDelta(members) && persist !== undefined)
           throw new Error(`${place}: a delta bundle; expected a snapshot, because bundles are kept (persist)`)
-        return contents
+        return { kind: 'members', members, place, verification }
       },
     })
 

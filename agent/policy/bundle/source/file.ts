@@ -1,7 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { fingerprint, watchPath } from '#base/watch.ts'
 import { type Members, maxBundleBytes, readArchive } from '../archive.ts'
-import { readContents } from '../contents.ts'
 import { isDataFile } from '../data-file.ts'
 import { readFolder } from './folder.ts'
 import type { Listener, SourceBase } from './source.ts'
@@ -28,8 +27,9 @@ export async function startFile(
   const { path, sizeLimitBytes = maxBundleBytes } = source
   const load = () =>
     offerStable(path, listener, async () => {
+      const verification = source.verification?.()
       const members = await membersAt(path, sizeLimitBytes)
-      return readContents(members, path, source.verification?.())
+      return { kind: 'members', members, place: path, verification }
     })
   // Before the first look, so that no change falls between the two.
   const watch = watching(source.isWatched ? [path] : [], () => void load(), intervalMs)

@@ -28,7 +28,8 @@ export async function startLoose(
   intervalMs?: number,
 ): Promise<Disposable> {
   const paths = source.paths.map((each) => prefixed(each).path)
-  const load = () => offerStable(paths, listener, () => readLoose(source))
+  const load = () =>
+    offerStable(paths, listener, async () => ({ kind: 'ready', snapshot: await readLoose(source) }))
   const watch = watching(source.isWatched ? paths : [], () => void load(), intervalMs)
   await load()
   return watch

@@ -1,4 +1,4 @@
-import type { Delta, Snapshot } from '../contents.ts'
+import type { Raw } from '../part.ts'
 import type { Verification } from '../signature/signature.ts'
 import { type DownloadSource, startDownload } from './download.ts'
 import { type FileSource, startFile } from './file.ts'
@@ -21,8 +21,8 @@ export type BundleSource = DownloadSource | FileSource | LooseSource
 export interface Offer {
   readonly place: string
   readonly sizeBytes?: number
-  /** @throws SluiceError for what cannot be used. */
-  read(): Promise<Snapshot | Delta>
+  /** @throws SluiceError for what is no archive. */
+  read(): Promise<Raw>
 }
 
 /** Who a source tells of what it finds. */

@@ -269,7 +269,7 @@ t.test('what no server confirms for too long is told, and refuses where that is 
     minDelayMs: 1,
     maxDelayMs: 2,
   })
-  using policy = await openPolicy({
+  await using policy = await openPolicy({
     source: { bundles: [source('bundles/authz')] },
     decision,
     clock: { nowMs: () => nowMs, monotonicUs: () => 0 },
@@ -289,7 +289,7 @@ t.test('what no server confirms for too long is told, and refuses where that is 
 
 t.test('a problem is over when the server confirms what is in force', async (t) => {
   await using server = await startServer(bundle(first, { etag: '"1"' }), status(500), status(304))
-  using opened = await open(server.url)
+  await using opened = await open(server.url)
   await eventually('all three', () => opened.loads.length >= 3)
   t.match(opened.loads.slice(0, 3), [
     { revision: 'one' },

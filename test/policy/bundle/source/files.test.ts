@@ -14,7 +14,7 @@ import { validExchange } from '../../exchange.ts'
 import { archive } from '../archive.ts'
 
 const opa = await goTool('opa')
-const compile = createCompiler({ opa })
+const compiler = createCompiler({ opa })
 const decision = 'envoy/authz/allow'
 
 function put(folder: string, files: Readonly<Record<string, string>>): void {
@@ -123,12 +123,12 @@ async function open(source: { readonly file: string } | { readonly bundles: read
   const policy = await openPolicy({
     source,
     decision,
-    compile,
+    compiler,
     watchIntervalMs: 5,
     onLoad: (load) => loads.push(load),
   })
   const verdict = (path = '/') => policy.stage.request?.(validExchange({ path }) as Exchange)
-  return { loads, policy, verdict, [Symbol.dispose]: () => policy[Symbol.dispose]() }
+  return { loads, policy, verdict, [Symbol.asyncDispose]: () => policy[Symbol.asyncDispose]() }
 }
 const rego = 'package envoy.authz\n\nallow if data.deep.er.open\n'
 
@@ -139,7 +139,7 @@ t.test('changes in nested folders take effect, what is half written does not', a
     'deep/er/data.json': '{"open": false}',
     '.manifest': '{"revision": "1"}',
   })
-  using opened = await open({ file: folder.path })
+  await using opened = await open({ file: folder.path })
   t.match(opened.verdict(), { kind: 'deny', reason: 'policy_undefined' })
   put(folder.path, { 'deep/er/data.json': '{"open": tr' })
   await eventually('the refusal', () =>
@@ -168,7 +168,7 @@ t.test('a ConfigMap is read once, and the next version of it as a whole', async 
   }
   version('..2026_1', true)
   for (const name of ['p.rego', 'data.json']) symlinkSync(`..data/${name}`, at(name))
-  using opened = await open({ file: folder.path })
+  await using opened = await open({ file: folder.path })
   t.match(opened.verdict(), { kind: 'allow' })
   version('..2026_2', false)
   await eventually('the new version', () => (opened.verdict() as { kind?: string }).kind === 'deny')
@@ -178,8 +178,8 @@ t.test('loose files are looked at again where that is asked for', async (t) => {
   using folder = temporaryFolder()
   put(folder.path, { 'p.rego': 'package envoy.authz\n\nallow := false\n' })
   const source = (isWatched: boolean): BundleSource => loose([folder.path], { isWatched })
-  using watched = await open({ bundles: [source(true)] })
-  using still = await open({ bundles: [source(false)] })
+  await using watched = await open({ bundles: [source(true)] })
+  await using still = await open({ bundles: [source(false)] })
   put(folder.path, { 'p.rego': 'package envoy.authz\n\nallow := true\n' })
   await eventually('the change', () => (watched.verdict() as { kind?: string }).kind === 'allow')
   t.match(still.verdict(), { kind: 'deny' })
@@ -196,7 +196,7 @@ t.test('files and a packed bundle make one policy, whose parts must not overlap'
     { kind: 'file', name: 'b', path: at('b.tar.gz'), isWatched: true },
     loose([at('p.rego')], { isAlone: false }),
   ]
-  using opened = await open({ bundles: sources })
+  await using opened = await open({ bundles: sources })
   t.match(opened.verdict(), { kind: 'allow' })
   t.match(opened.policy.bundles(), [{ name: 'b', activeRevision: 'b', type: 'snapshot' }, { name: 'files' }])
   writeFileSync(at('b.tar.gz'), bundle(['people', 'envoy']))

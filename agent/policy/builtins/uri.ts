@@ -1,0 +1,30 @@
+import type { Family } from './builtin.ts'
+import { parseUrl, splitHost } from './go-url.ts'
+import { text } from './operands.ts'
+
+/** `uri.*`: references as Go's `net/url` reads them. */
+export const uriBuiltins: Family = {
+  'uri.parse': (_, value) => {
+    const url = parseUrl(text(value))
+    const { hostname, port } = splitHost(url.host)
+    const parts = {
+      scheme: url.scheme,
+      hostname,
+      port,
+      path: url.path,
+      raw_path: url.path === '' ? '' : url.rawPath || url.path,
+      raw_query: url.rawQuery,
+      fragment: url.fragment,
+    }
+    return Object.fromEntries(Object.entries(parts).filter(([, part]) => part !== ''))
+  },
+  'uri.is_valid': (_, value) => {
+    if (typeof value !== 'string' || value === '') return false
+    try {
+      parseUrl(value)
+      return true
+    } catch {
+      return false
+    }
+  },
+}

@@ -1,0 +1,86 @@
+import { integerOf } from '../../values/value.ts'
+import { type Moment, parseTime } from '../go-time.ts'
+import { OperandError } from '../operands.ts'
+
+/** What a plain scalar says, by the rules of go-yaml v3: YAML 1.2, and what of 1.1 it still takes. */
+export type Resolved =
+  | { readonly kind: 'null' | 'string' }
+  | { readonly kind: 'timestamp'; readonly moment: Moment }
+  | { readonly kind: 'boolean'; readonly value: boolean }
+  | { readonly kind: 'integer'; readonly value: number | bigint }
+  | { readonly kind: 'float'; readonly value: number }
+
+const words: ReadonlyMap<string, Resolved> = new Map<string, Resolved>([
+  ...['true', 'True', 'TRUE'].map((word) => [word, { kind: 'boolean', value: true }] as const),
+  ...['false', 'False', 'FALSE'].map((word) => [word, { kind: 'boolean', value: false }] as const),
+  ...['', '~', 'null', 'Null', 'NULL'].map((word) => [word, { kind: 'null' }] as const),
+  ...['.nan', '.NaN', '.NAN'].map((word) => [word, { kind: 'float', value: Number.NaN }] as const),
+  ...['.inf', '.Inf', '.INF'].flatMap((word) => [
+    [word, { kind: 'float', value: Number.POSITIVE_INFINITY }] as const,
+    [`+${word}`, { kind: 'float', value: Number.POSITIVE_INFINITY }] as const,
+    [`-${word}`, { kind: 'float', value: Number.NEGATIVE_INFINITY }] as const,
+  ]),
+])
+
+const text: Resolved = { kind: 'string' }
+
+/** @see https://github.com/yaml/go-yaml, `resolve.go` */
+export function resolveScalar(written: string): Resolved {
+  const word = words.get(written)
+  if (word !== undefined) return word
+  const first = written[0] as string
+  if (first === '.') return floatOf(/^\.\d+(?:[eE][-+]?\d+)?$/, written) ?? text
+  if (!/[-+\d]/.test(first)) return text
+  const moment = timestampOf(written)
+  if (moment !== undefined) return { kind: 'timestamp', moment }
+  const digits = written.replaceAll('_', '')
+  const value = integerOfText(digits)
+  if (value !== undefined) return { kind: 'integer', value }
+  return floatOf(/^[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?$/, digits) ?? text
+}
+
+function floatOf(form: RegExp, written: string): Resolved | undefined {
+  if (!form.test(written)) return undefined
+  const value = Number(written)
+  // Beyond a double it stays a string.
+  return Number.isFinite(value) ? { kind: 'float', value } : undefined
+}
+
+/** Hexadecimal, octal (also with a bare zero in front) and binary too; of 64 bits, with or without a sign. */
+function integerOfText(digits: string): number | bigint | undefined {
+  const [, sign = '', prefix = '', rest = ''] =
+    /^([-+]?)(0[xX](?=[\da-fA-F]+$)|0[bB](?=[01]+$)|0[oO]?(?=[0-7]+$)|(?=[1-9]\d*$|0$))([\da-fA-F]+)$/.exec(
+      digits,
+    ) ?? []
+  if (rest === '' || rest.length > 64) return undefined
+  const magnitude = BigInt(`${prefix === '0' ? '0o' : prefix.toLowerCase()}${rest}`)
+  const value = sign === '-' ? -magnitude : magnitude
+  const isInRange = value >= -(2n ** 63n) && value < (sign === '' ? 2n ** 64n : 2n ** 63n)
+  return isInRange ? integerOf(value) : undefined
+}
+
+/** What of YAML 1.1's forms go-yaml knows. */
+const timestampLayouts = [
+  '2006-1-2T15:4:5.999999999Z07:00',
+  '2006-1-2t15:4:5.999999999Z07:00',
+  '2006-1-2 15:4:5.999999999',
+  '2006-1-2',
+]
+
+function timestampOf(written: string): Moment | undefined {
+  if (!/^\d{4}-/.test(written)) return undefined
+  for (const layout of timestampLayouts) {
+    try {
+      return parseTime(layout, written)
+    } catch {}
+  }
+  return undefined
+}
+
+/** Text of `!!binary`. @throws OperandError */
+export function bytesOf(written: string): Buffer {
+  const bare = written.replace(/[\r\n]/g, '')
+  if (!/^(?:[A-Za-z\d+/]{4})*(?:[A-Za-z\d+/]{2}==|[A-Za-z\d+/]{3}=)?$/.test(bare))
+    throw new OperandError('not base64')
+  return Buffer.from(bare, 'base64')
+}

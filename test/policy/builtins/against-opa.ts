@@ -1,0 +1,78 @@
+import type { Test } from 'tap'
+import { readBundle } from '#policy/bundle/bundle.ts'
+import { createEngine } from '#policy/engine/engine.ts'
+import { InputDocument } from '#policy/engine/input-document.ts'
+import { buildBundle, opaEval } from '../../harness/opa.ts'
+
+/**
+ * Rego's text of a JSON value. Characters that OPA refuses in a source are escaped, and so are line breaks beyond ASCII: a
+ * TAP line that holds one is dropped without a word.
+ */
+export const rego = (value: unknown): string =>
+  JSON.stringify(value).replace(
+    /[\u007f-\u00a0\u2028\u2029\ufeff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+
+/** A JSON value as an expression of which the compiler knows no type. */
+export const untyped = (value: unknown): string => `json.unmarshal(${rego(JSON.stringify(value))})`
+
+/**
+ * Checks that each Rego expression has the value through our engine that the real `opa eval` gives it, undefined included.
+ *
+ * @param options.unordered expressions whose arrays are compared without their order: sets come out of the module in an
+ *   order of its own, and of what OPA lists while it walks a Go map the order is another one each time.
+ */
+export async function sameAsOpa(
+  t: Test,
+  expressions: readonly string[],
+  options: { readonly unordered?: boolean } = {},
+): Promise<void> {
+  const unordered = options.unordered ?? false
+  const rules = expressions.map((expression, index) => `results["${index}"] := ${expression}`).join('\n')
+  const source = `package case\n\n${rules}\n`
+  const bundle = readBundle(
+    await buildBundle({ files: { 'case.rego': source }, entrypoint: 'case/results' }),
+    'test',
+    'case/results',
+  )
+  const engine = createEngine({ ...bundle, place: 'test' })
+  const ours = engine.evaluate('case/results', new InputDocument({}), {
+    nowNs: BigInt(Date.now()) * 1_000_000n,
+  }) as Record<string, unknown>
+  const theirs = await valuesInOpa(expressions)
+  for (const [index, expression] of expressions.entries()) {
+    const [mine, right] = [ours[String(index)], theirs[index]]
+    t.same(unordered ? withoutOrder(mine) : mine, unordered ? withoutOrder(right) : right, expression)
+  }
+}
+
+/** The query is one argument of a process, of which Linux takes 128 KiB. */
+const maxQueryLength = 100_000
+
+async function valuesInOpa(expressions: readonly string[]): Promise<unknown[]> {
+  const values: unknown[] = []
+  for (let from = 0; from < expressions.length; ) {
+    let [to, length] = [from, 0]
+    while (to < expressions.length && length < maxQueryLength)
+      length += Buffer.byteLength(`${expressions[to++]}[x | x := ],`)
+    const list = expressions.slice(from, to).map((expression) => `[x | x := ${expression}]`)
+    const answer = (await opaEval(`[${list.join(',\n')}]`)) as unknown[][]
+    values.push(...answer.map(([value]) => value))
+    from = to
+  }
+  return values
+}
+
+function withoutOrder(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    return value
+      .map(withoutOrder)
+      .map((item) => JSON.stringify(item))
+      .sort()
+  }
+  if (typeof value !== 'object' || value === null) return value
+  return Object.entries(value)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, item]) => [key, withoutOrder(item)])
+}

@@ -11,7 +11,7 @@ export async function buildBundle(options: {
   readonly files: Readonly<Record<string, string>>
   readonly entrypoint?: string
   readonly revision?: string
-  readonly target?: 'wasm' | 'plan'
+  readonly target?: 'wasm' | 'plan' | 'rego'
 }): Promise<Buffer> {
   using folder = temporaryFolder()
   for (const [name, text] of Object.entries(options.files)) {

@@ -65,9 +65,10 @@ export function refuseModules(
   entrypoint: string,
   target: 'wasm' | 'plan' = 'wasm',
 ): never {
-  const what = target === 'wasm' ? 'wasm module' : 'plan'
+  const what = target === 'wasm' ? 'module' : 'plan'
   const entrypoints = bundles.flatMap((bundle) => [...bundle[target].keys()])
-  const found = entrypoints.length === 0 ? `no ${what}` : `${what}s for ${entrypoints.join(', ')}`
+  const none = target === 'wasm' ? 'no wasm module' : 'no plan'
+  const found = entrypoints.length === 0 ? none : `${what}s for ${entrypoints.join(', ')}`
   const member = target === 'wasm' ? '.manifest' : 'plan.json'
   return refuse(place, member, found, `a ${what} for ${entrypoint} (opa build -t ${target} -e ${entrypoint})`)
 }

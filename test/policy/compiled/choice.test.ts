@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Verdict } from '#decision/verdict.ts'
+import { createCompiler } from '#policy/bundle/compile.ts'
 import type { Decided } from '#policy/decided.ts'
 import { type EngineChoice, openPolicy } from '#policy/policy.ts'
+import { goTool } from '../../harness/go-tools.ts'
 import { buildBundle } from '../../harness/opa.ts'
-import { temporaryFolder } from '../../harness/temp.ts'
+import { eventually, temporaryFolder } from '../../harness/temp.ts'
 import { validExchange } from '../exchange.ts'
 
 const files = {
@@ -27,9 +29,10 @@ const body = (amount: string): Partial<Parameters<typeof validExchange>[0]> => (
 })
 
 async function opened(
-  target: 'wasm' | 'plan',
+  target: 'wasm' | 'plan' | 'rego',
   engine: EngineChoice,
   use: (ask: (x: Exchange) => Verdict, status: () => object, decided: readonly Decided[]) => void,
+  opa = 'no-such-opa',
 ) {
   using folder = temporaryFolder()
   const path = join(folder.path, 'bundle.tar.gz')
@@ -39,10 +42,12 @@ async function opened(
     source: { file: path },
     decision: 'envoy/authz/allow',
     engine,
+    compiler: createCompiler({ opa }),
     clock,
     onLoad: () => {},
     sink: (each) => decided.push(each),
   })
+  await eventually('a load', () => policy.isReady() || policy.status().lastError)
   use((x) => policy.stage.request?.(x) as Verdict, policy.status, decided)
 }
 
@@ -88,14 +93,22 @@ t.test('a bundle without what the chosen engine runs is refused, and says how to
   await opened('wasm', 'compiled', (ask, status) => {
     t.match(status(), {
       engine: 'compiled',
-      lastError: /plan\.json: no such member; expected a plan .*build -t plan/,
+      lastError: /plan\.json: no plan; expected a plan .*build -t plan -e/,
     })
     t.match(ask(validExchange()), { kind: 'error', reason: 'policy_not_loaded' })
   })
   await opened('plan', 'wasm', (ask, status) => {
-    t.match(status(), { engine: 'wasm', lastError: /no wasm module; expected a module .*build -t wasm/ })
+    t.match(status(), { engine: 'wasm', lastError: /no wasm module; expected a module .*build -t wasm -e/ })
     t.match(ask(validExchange()), { kind: 'error', reason: 'policy_not_loaded' })
   })
+})
+
+t.test('the compiled engine has Rego compiled where a bundle has nothing else', async (t) => {
+  const use: Parameters<typeof opened>[2] = (ask, status) => {
+    t.match(status(), { engine: 'compiled', revision: 'r1' })
+    t.match(ask(validExchange(body('12345678901234567891'))), { kind: 'allow' })
+  }
+  await opened('rego', 'compiled', use, await goTool('opa'))
 })
 
 t.test('lone surrogates of a body are U+FFFD to the policy, pairs stay', async (t) => {

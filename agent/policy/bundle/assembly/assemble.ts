@@ -104,7 +104,10 @@ async function artefactsOf(
   target: Target,
 ): Promise<ReadonlyMap<string, Uint8Array>> {
   const built = [...bundles].filter(([, bundle]) => bundle[target].size > 0)
-  const loose = [...bundles].filter(([, bundle]) => bundle[target].size === 0 && bundle.rego.size > 0)
+  // What was built for the other engine is not compiled again: its Rego is no longer whole.
+  const loose = [...bundles].filter(
+    ([, { wasm, plan, rego }]) => wasm.size === 0 && plan.size === 0 && rego.size > 0,
+  )
   if (loose.length === 0) {
     const artefacts = new Map(built.flatMap(([, bundle]) => [...bundle[target]]))
     for (const decision of decisions)

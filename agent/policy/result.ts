@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { JsonValue } from '#base/json.ts'
 import { allowWith, deny, failure, type Header, type Mutations, type Verdict } from '#decision/verdict.ts'
 import { envoyStatus, headerNames, headers } from './result-schema.ts'
+import { withDoubles } from './values/json.ts'
 
 const query = z
   .record(z.string(), z.union([z.string(), z.array(z.string())]))
@@ -31,7 +32,7 @@ export function verdictOf(result: JsonValue | undefined, decisionId: string): Ve
   if (result === false) {
     return { kind: 'deny', reason: 'policy_denied', own: { dynamicMetadata: { decision_id: decisionId } } }
   }
-  const parsed = resultSchema.safeParse(result)
+  const parsed = resultSchema.safeParse(withDoubles(result))
   if (!parsed.success) return failure('policy_result_invalid', new Error(z.prettifyError(parsed.error)))
   const {
     allowed,

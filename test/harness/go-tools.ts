@@ -10,6 +10,7 @@ const peers = join(import.meta.dirname, '..', 'peers')
 const packages = {
   opa: 'github.com/open-policy-agent/opa',
   'opa-envoy-plugin': 'github.com/open-policy-agent/opa-envoy-plugin/cmd/opa-envoy-plugin',
+  conformance: '.',
   descriptors: '.',
   grpc: '.',
   hpack: '.',

@@ -1,8 +1,13 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { parseExactJson } from '#policy/input/json-text.ts'
 import { goTool } from './go-tools.ts'
 import { run } from './run.ts'
 import { temporaryFolder } from './temp.ts'
+
+interface EvalResult {
+  readonly expressions: readonly { readonly value: unknown }[]
+}
 
 const capabilities = join(import.meta.dirname, '..', '..', 'policies', 'capabilities.json')
 
@@ -39,11 +44,12 @@ export async function buildBundle(options: {
   return readFileSync(out)
 }
 
-/** `opa eval` of a query against an input; `undefined` where Rego says undefined. */
+/** `opa eval` of a query against an input, its numbers exact; `undefined` where Rego says undefined. */
 export async function opaEval(query: string, input?: unknown): Promise<unknown> {
   using folder = temporaryFolder()
   const path = join(folder.path, 'input.json')
   writeFileSync(path, JSON.stringify(input ?? {}))
   const answer = await run(await goTool('opa'), ['eval', '--format', 'json', '--input', path, query])
-  return JSON.parse(answer.toString()).result?.[0]?.expressions[0].value
+  const { result } = parseExactJson(answer.toString()) as { readonly result?: readonly EvalResult[] }
+  return result?.[0]?.expressions[0]?.value
 }

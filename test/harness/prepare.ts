@@ -1,4 +1,5 @@
 import { envoyBinary, hasTriton, type Progress, tritonInstall } from './components.ts'
+import { conformanceArchive } from './conformance.ts'
 import { goTool, goTools } from './go-tools.ts'
 
 /** Brings every downloaded and built component into the cache, so that no test waits for one. */
@@ -8,4 +9,6 @@ export async function prepare(progress: Progress): Promise<void> {
   progress('Building the Go peers (once; minutes on a fresh machine) …')
   // One after the other: each build uses every core.
   for (const name of goTools) await goTool(name)
+  progress("Compiling OPA's own cases (once for each list of builtins) …")
+  await conformanceArchive()
 }

@@ -1,10 +1,10 @@
 import { createHash, createHmac } from 'node:crypto'
 import { compareStrings } from '../values/compare.ts'
-import { isObject, type RegoObject, type RegoValue } from '../values/value.ts'
+import { Decimal, isObject, type RegoObject, type RegoValue } from '../values/value.ts'
 import type { Family } from './builtin.ts'
 import { escapedPath, parseUrl, shownBytes } from './crypto/url.ts'
 import { goJson } from './go-json.ts'
-import { bigInteger, boolean, number, OperandError, object, text } from './operands.ts'
+import { bigInteger, boolean, OperandError, object, text } from './operands.ts'
 
 /** What a request may say, as `http.send` would take it. */
 const requestNames: ReadonlySet<string> = new Set(
@@ -110,7 +110,9 @@ function floorDiv(value: bigint, by: bigint): bigint {
 }
 
 function int64(value: RegoValue | undefined): bigint {
-  const found = bigInteger(number(value))
+  // Go reads its text, which may have no point and no exponent.
+  if (value instanceof Decimal) throw new OperandError('not an integer')
+  const found = bigInteger(value)
   if (BigInt.asIntN(64, found) !== found) throw new OperandError('not an integer of 64 bits')
   return found
 }

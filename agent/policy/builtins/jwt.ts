@@ -2,6 +2,7 @@ import { compare } from '../values/compare.ts'
 import { parseNumber } from '../values/number.ts'
 import { Decimal, isArray, type RegoObject, type RegoValue } from '../values/value.ts'
 import type { Builtin, Family } from './builtin.ts'
+import { trimmed } from './crypto/trim.ts'
 import { goJson } from './go-json.ts'
 import { parseJwks } from './jwt/jwk.ts'
 import { joseAlgorithms, keySetOf } from './jwt/keys.ts'
@@ -27,7 +28,7 @@ function decode(value: string): RegoValue {
   const payload = decodePart(token.payload)
   const contentType = Object.hasOwn(header, 'cty') ? text(header['cty']) : ''
   // Each layer is shorter than the one around it, so that this ends. Some encoders put the inner one into quotes.
-  if (contentType === 'JWT') return decode(payload.toString().replace(/^["']+|["']+$/g, ''))
+  if (contentType === 'JWT') return decode(trimmed(payload.toString(), `"'`))
   return [header, decodeObject(payload), decodePart(token.signature).toString('hex')]
 }
 

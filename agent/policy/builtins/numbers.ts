@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
-import { partsOf } from '../values/number.ts'
-import { Decimal, integerOf, type RegoValue } from '../values/value.ts'
+import { parseNumber, partsOf } from '../values/number.ts'
+import { integerOf, type RegoValue } from '../values/value.ts'
 import type { Family } from './builtin.ts'
 import { bigInteger, OperandError, text } from './operands.ts'
 
@@ -33,7 +33,7 @@ function amountOf(value: string): {
   return { ...partsOf(sign + plain), unit }
 }
 
-/** The fraction `digits × size × 10^exponent` as a Rego number of at most ten decimals. */
+/** The fraction `digits × size × 10^exponent` as a Rego number, with ten decimals where it is no integer. */
 function scaled(digits: bigint, exponent: number, size: bigint): RegoValue {
   const product = digits * size
   if (exponent >= 0) return integerOf(product * 10n ** BigInt(exponent))
@@ -43,11 +43,7 @@ function scaled(digits: bigint, exponent: number, size: bigint): RegoValue {
   const magnitude = product < 0n ? -product : product
   // Half away from zero, as Go rounds a rational.
   const rounded = (magnitude * ten * 2n + divisor) / (divisor * 2n)
-  const shown = `${product < 0n ? '-' : ''}${rounded / ten}.${String(rounded % ten).padStart(10, '0')}`
-  const short = Number(shown)
-  const { digits: a, exponent: b } = partsOf(String(short))
-  const exact = partsOf(shown)
-  return a === exact.digits && b === exact.exponent ? short : new Decimal(shown)
+  return parseNumber(`${product < 0n ? '-' : ''}${rounded / ten}.${String(rounded % ten).padStart(10, '0')}`)
 }
 
 /** `units.*`, `numbers.range_step`, `rand.intn`. */

@@ -1,3 +1,4 @@
+import { partsOf } from '../values/number.ts'
 import {
   Decimal,
   isArray,
@@ -21,15 +22,20 @@ export function boolean(value: RegoValue | undefined): boolean {
   return value
 }
 
-/** An integer that a double holds exactly. */
+/** An integer that a double holds exactly; zeros may stand after its point, an exponent may not. */
 export function integer(value: RegoValue | undefined): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw new OperandError('not an integer')
-  return value
+  const plain = value instanceof Decimal && /^-?\d+\.0*$/.test(value.text) ? Number(value.text) : value
+  if (typeof plain !== 'number' || !Number.isSafeInteger(plain)) throw new OperandError('not an integer')
+  return plain
 }
 
-/** An integer of any size. */
+/** An integer of any size, however it is written. */
 export function bigInteger(value: RegoValue | undefined): bigint {
   if (typeof value === 'bigint') return value
+  if (value instanceof Decimal) {
+    const { digits, exponent } = partsOf(value.text)
+    if (exponent >= 0) return digits * 10n ** BigInt(exponent)
+  }
   if (typeof value === 'number' && Number.isInteger(value)) return BigInt(value)
   throw new OperandError('not an integer')
 }

@@ -16,13 +16,6 @@ export function compiledRegex(pattern: string): RE2JS {
   return known
 }
 
-function matches(pattern: string, value: string): { readonly start: number; readonly end: number }[] {
-  const matcher = compiledRegex(pattern).matcher(value)
-  const found: { start: number; end: number }[] = []
-  while (matcher.find()) found.push({ start: matcher.start(), end: matcher.end() })
-  return found
-}
-
 /**
  * Of a template with regular expressions between delimiters, the one expression that it is.
  *
@@ -54,6 +47,37 @@ function delimiter(value: string): string {
   return value
 }
 
+interface Match {
+  readonly start: number
+  readonly end: number
+  /** What a group matched; empty where it did not or there is none. */
+  group(name: string): string
+}
+
+/** As Go finds all: an empty match right behind another match is none. */
+function* matches(pattern: string, value: string): Generator<Match> {
+  const expression = compiledRegex(pattern)
+  const matcher = expression.matcher(value)
+  let before = -1
+  while (matcher.find()) {
+    const [start, end] = [matcher.start(), matcher.end()]
+    if (start === end && start === before) continue
+    before = end
+    yield {
+      start,
+      end,
+      group: (name) => {
+        const isNumber = /^(?:0|[1-9]\d{0,7})$/.test(name)
+        if (isNumber) return Number(name) <= matcher.groupCount() ? (matcher.group(Number(name)) ?? '') : ''
+        return Object.hasOwn(expression.namedGroups(), name) ? (matcher.group(name) ?? '') : ''
+      },
+    }
+  }
+}
+
+/** `$1`, `$name`, `${name}` and `$$` as Go expands them: a name is as long as it can be. */
+const reference = /\$(?:(\$)|\{([\p{L}\p{Nd}_]+)\}|([\p{L}\p{Nd}_]+))/gu
+
 /** The regular expressions that are not compiled into the module. */
 export const regexBuiltins: Family = {
   'regex.split': (_, pattern, value) => {
@@ -72,11 +96,20 @@ export const regexBuiltins: Family = {
   'regex.find_n': (_, pattern, value, count) => {
     const limit = integer(count)
     const whole = text(value)
-    const found = matches(text(pattern), whole).map(({ start, end }) => whole.slice(start, end))
+    const found = [...matches(text(pattern), whole)].map(({ start, end }) => whole.slice(start, end))
     return limit < 0 ? found : found.slice(0, limit)
   },
-  'regex.replace': (_, value, pattern, replacement) =>
-    compiledRegex(text(pattern)).matcher(text(value)).replaceAll(text(replacement)),
+  'regex.replace': (_, value, pattern, replacement) => {
+    const [whole, by] = [text(value), text(replacement)]
+    let replaced = ''
+    let from = 0
+    for (const { start, end, group } of matches(text(pattern), whole)) {
+      replaced += whole.slice(from, start)
+      replaced += by.replace(reference, (_found, dollar, braced, bare) => dollar ?? group(braced ?? bare))
+      from = end
+    }
+    return replaced + whole.slice(from)
+  },
   'regex.template_match': (_, template, value, open, close) => {
     const pattern = templatePattern(text(template), delimiter(text(open)), delimiter(text(close)))
     return compiledRegex(pattern).matcher(text(value)).find()

@@ -1,6 +1,6 @@
 import { numberText } from '../values/number.ts'
-import { regoText } from '../values/rego-text.ts'
 import { Decimal, type RegoValue } from '../values/value.ts'
+import { quoted, shownAlone } from './go-quote.ts'
 
 /**
  * What Go's `fmt` gets to see. Of OPA it is an integer, a float or a string, every other value being the string of its Rego
@@ -23,17 +23,6 @@ function operandOf(value: RegoValue): Operand {
     return Number.isFinite(float) ? { float } : value.text
   }
   return shownAlone(value)
-}
-
-/** A value as OPA writes it in text: Rego, with a space after commas and colons. */
-export function shownAlone(value: RegoValue): string {
-  return typeof value === 'string' ? value : spaced(regoText(value))
-}
-
-function spaced(text: string): string {
-  return text.replace(/"(?:[^"\\]|\\.)*"|[,:]/g, (found) =>
-    found.length === 1 && found !== '"' ? `${found} ` : found,
-  )
 }
 
 interface Verb {
@@ -189,33 +178,6 @@ function ofJsonNumber(operand: { readonly jsonNumber: string }, how: Verb): stri
   return /[vsqxX]/.test(how.verb) ? ofString(operand.jsonNumber, how) : wrong(operand, how)
 }
 
-/** Go's `strconv.Quote`, or with `+` its ASCII form. */
-function quoted(value: string, isAscii: boolean): string {
-  const named: Readonly<Record<string, string>> = {
-    '"': '\\"',
-    '\\': '\\\\',
-    '\u0007': '\\a',
-    '\b': '\\b',
-    '\f': '\\f',
-    '\n': '\\n',
-    '\r': '\\r',
-    '\t': '\\t',
-    '\v': '\\v',
-  }
-  let shown = '"'
-  for (const character of value) {
-    const code = character.codePointAt(0) as number
-    const isPlain = code >= 0x20 && code < 0x7f
-    if (Object.hasOwn(named, character)) shown += named[character]
-    else if (isPlain || (!isAscii && code > 0xa0 && /[\p{L}\p{M}\p{N}\p{P}\p{S}]/u.test(character)))
-      shown += character
-    else if (code < 0x80) shown += `\\x${code.toString(16).padStart(2, '0')}`
-    else if (code < 0x10000) shown += `\\u${code.toString(16).padStart(4, '0')}`
-    else shown += `\\U${code.toString(16).padStart(8, '0')}`
-  }
-  return `${shown}"`
-}
-
 function ofInteger(value: bigint, how: Verb): string {
   const { flags, verb } = how
   // An integer beyond 64 bits formats itself, and knows `%s`.
@@ -248,7 +210,7 @@ function ofInteger(value: bigint, how: Verb): string {
         how,
       )
     case 'U':
-      return padded(`U+${value.toString(16).toUpperCase().padStart(4, '0')}`, how)
+      return padded(`U+${BigInt.asUintN(64, value).toString(16).toUpperCase().padStart(4, '0')}`, how)
     case 'T':
       return padded(typeOf(value, how.integerType), how)
     default:

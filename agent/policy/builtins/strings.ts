@@ -1,7 +1,8 @@
 import { RegoSet, type RegoValue } from '../values/value.ts'
 import type { Family } from './builtin.ts'
+import { shownAlone } from './go-quote.ts'
 import { integer, list, OperandError, text, texts } from './operands.ts'
-import { shownAlone, sprintf } from './sprintf.ts'
+import { sprintf } from './sprintf.ts'
 
 const many = (value: RegoValue | undefined): readonly string[] =>
   typeof value === 'string' ? [value] : texts(value)

@@ -1,4 +1,4 @@
-import { Decimal, integerOf, type RegoValue } from '../values/value.ts'
+import { integerOf, type RegoValue } from '../values/value.ts'
 import type { Family } from './builtin.ts'
 import {
   civilOf,
@@ -19,7 +19,6 @@ const [minNs, maxNs] = [-(2n ** 63n), 2n ** 63n - 1n]
 /** `ns`, `[ns]`, `[ns, zone]` or `[ns, zone, layout]`, as every `time.*` function takes it. */
 function momentOf(value: RegoValue | undefined): Moment & { readonly layout: string } {
   const [ns, zone, layout] = Array.isArray(value) ? value : [value]
-  if (ns instanceof Decimal) throw new OperandError('a time in nanoseconds is an integer')
   const exact = bigInteger(ns)
   if (exact < minNs || exact > maxNs) throw new OperandError('the timestamp is too big')
   return {

@@ -4,9 +4,9 @@ import { integerOf, type RegoValue } from '../values/value.ts'
 import type { Family } from './builtin.ts'
 import { text } from './operands.ts'
 
-/** The sixteen bytes of a UUID in any of its usual spellings, `undefined` when it is none. */
+/** The sixteen bytes of a UUID in any of its usual spellings, `undefined` when it is none. Braces may be any character. */
 function bytesOf(value: string): Buffer | undefined {
-  const bare = value.replace(/^urn:uuid:(?=.{36}$)/i, '').replace(/^\{(.{36})\}$/, '$1')
+  const bare = value.replace(/^urn:uuid:(?=.{36}$)/i, '').replace(/^\p{ASCII}(.{36})\p{ASCII}$/su, '$1')
   const isDashed = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(bare)
   if (!isDashed && !/^[0-9a-f]{32}$/i.test(value)) return undefined
   return Buffer.from(bare.replaceAll('-', ''), 'hex')

@@ -17,6 +17,7 @@ import {
   publicDocument,
 } from './crypto/private-key.ts'
 import { requestDocument } from './crypto/request.ts'
+import { trimmed } from './crypto/trim.ts'
 import { anyObject, bigInteger, OperandError, text } from './operands.ts'
 
 const dashes = '-----BEGIN'
@@ -99,7 +100,7 @@ function readOptions(nowNs: bigint, operand: RegoValue | undefined): ChainOption
 }
 
 function unquoted(value: string): string {
-  return value.replace(/^"+|"+$/g, '')
+  return trimmed(value, '"')
 }
 
 function usagesOf(value: RegoValue): number[] {

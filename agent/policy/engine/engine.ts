@@ -1,6 +1,7 @@
 import { messageOf } from '#base/errors.ts'
 import type { JsonObject, JsonValue } from '#base/json.ts'
 import type { EvaluationContext } from '../builtins/builtin.ts'
+import { jsonOfRegoText } from '../values/json.ts'
 import type { PolicyInput } from './input-document.ts'
 import { keptFor, type Live, restartLive, startLive, startLiveInSlices } from './live.ts'
 import { type Prepared, preparePolicy } from './prepared.ts'
@@ -43,6 +44,9 @@ export class EvaluationError extends Error {
 /** What most evaluations end in. */
 const allowed = '[{"result":true}]'
 
+// As JSON the module writes sets in an order of its own; OPA writes them in Rego's.
+const asRego = 1
+
 /**
  * Loads a module built by `opa build -t wasm` with its data, at once.
  *
@@ -82,9 +86,9 @@ function engineOn(prepared: Prepared, first: Live): SyncEngine {
         const length = input === undefined ? 0 : memory.write(input.text, heapAddress)
         const heap = (heapAddress + length + 7) & ~7
         const inputAddress = input === undefined ? 0 : heapAddress
-        const result = memory.textAt(exports.opa_eval(0, id, dataAddress, inputAddress, length, heap, 0))
+        const result = memory.textAt(exports.opa_eval(0, id, dataAddress, inputAddress, length, heap, asRego))
         if (result === allowed) return true
-        const [answer] = JSON.parse(result) as { readonly result: JsonValue }[]
+        const [answer] = jsonOfRegoText(result) as { readonly result: JsonValue }[]
         return answer?.result
       } catch (thrown) {
         live = restartLive(kept, live)

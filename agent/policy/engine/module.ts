@@ -1,6 +1,7 @@
 import { messageOf, SluiceError } from '#base/errors.ts'
 import { builtins, refusedBuiltins } from '../builtins/builtins.ts'
 import type { BridgeExports } from './bridge.ts'
+import { declaredPages } from './declared-memory.ts'
 import { ModuleMemory } from './memory.ts'
 
 /** What the runtime in a module offers. @see https://www.openpolicyagent.org/docs/wasm */
@@ -25,6 +26,8 @@ export interface PolicyExports extends BridgeExports {
 export interface PolicyModule {
   readonly module: WebAssembly.Module
   readonly minorVersion: number
+  /** Pages that an instance needs before there is any data. */
+  readonly pages: number
   /** Entrypoints by name, `envoy/authz/allow`. */
   readonly entrypoints: ReadonlyMap<string, number>
   /** Names of the host functions it calls, by their number. */
@@ -65,8 +68,9 @@ export function compilePolicyModule(wasm: Uint8Array, place: string): PolicyModu
   let names: Readonly<Record<string, number>>
   let entrypoints: Readonly<Record<string, number>>
   let minorVersion: number
+  const pages = declaredPages(wasm) + initialPages
   try {
-    const { exports, memory } = instantiate(module, host, { maximum: initialPages })
+    const { exports, memory } = instantiate(module, host, { initial: pages, maximum: maxDataPages })
     const major = exports.opa_wasm_abi_version?.value
     minorVersion = exports.opa_wasm_abi_minor_version?.value
     if (major !== 1 || !(minorVersion >= 2))
@@ -86,7 +90,7 @@ export function compilePolicyModule(wasm: Uint8Array, place: string): PolicyModu
     )
     throw refuse(`needs ${hints.join(', ')}`, 'only builtins of policies/capabilities.json')
   }
-  return { module, minorVersion, entrypoints: new Map(Object.entries(entrypoints)), builtins: needed }
+  return { module, minorVersion, pages, entrypoints: new Map(Object.entries(entrypoints)), builtins: needed }
 }
 
 /** 1 GiB: about 50 MB of JSON data, as the runtime lays it out. */
@@ -98,11 +102,11 @@ export function instantiate(
   module: WebAssembly.Module,
   host: HostFunctions,
   {
-    initial = initialPages,
+    initial,
     maximum,
     memory: given,
   }: {
-    readonly initial?: number
+    readonly initial: number
     readonly maximum: number
     readonly memory?: WebAssembly.Memory | undefined
   },

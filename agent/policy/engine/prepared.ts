@@ -68,7 +68,8 @@ export function preparePolicy(options: {
   try {
     const text = new TextEncoder().encode(JSON.stringify(options.data)).buffer
     // Enough at once: each time a memory grows, the collector looks at everything, and pages never touched cost nothing.
-    const initial = Math.min(maxPages, Math.ceil((text.byteLength * bytesPerJsonByte) / pageBytes) + 16)
+    const room = Math.ceil((text.byteLength * bytesPerJsonByte) / pageBytes)
+    const initial = Math.min(maxPages, policy.pages + room)
     const { instance, memory } = instantiate(policy.module, host, { initial, maximum: maxPages })
     const loaded = new LoadedPolicy(instance, memory.memory, policy.minorVersion)
     loaded.setData(text)

@@ -1,5 +1,6 @@
 import type { JsonValue } from '#base/json.ts'
 import { wellFormedEscapes } from '../values/json.ts'
+import { mayHoldInexactNumber } from '../values/number.ts'
 
 type Reviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown
 
@@ -10,8 +11,6 @@ const { parse, rawJSON } = JSON as unknown as {
 }
 
 const maxNumberCharacters = 64
-/** Where a double may not hold what is written; everything else takes the quick way. */
-const mayHoldInexactNumber = /[\d.]{16}|\d[eE]/
 
 /**
  * `JSON.parse` that keeps a number as it was written: a policy must not compare a rounded amount while the model gets

@@ -3,6 +3,12 @@ import { Decimal, integerOf } from './value.ts'
 /** Digits beyond which arithmetic on a number would be an attack. */
 const maxExponent = 10_000
 
+/**
+ * Where JSON or Rego text may hold a number that a double would not give back as it is written: digits beyond it, an exponent,
+ * zeros after the point. Everything else takes the quick way.
+ */
+export const mayHoldInexactNumber = /[\d.]{16}|\d[eE]|(?:^|[[{(,:\s])-?\d+\.\d*0(?!\d)/
+
 export interface Parts {
   /** Value is `digits × 10^exponent`; `digits` has no trailing zero unless it is 0. */
   readonly digits: bigint
@@ -17,17 +23,11 @@ export interface Parts {
 export function parseNumber(text: string): number | bigint | Decimal {
   const quick = Number(text)
   if (Number.isSafeInteger(quick) && /^-?\d{1,16}$/.test(text)) return quick === 0 ? 0 : quick
+  // Also a fault where the exponent is absurd.
   const { digits, exponent } = partsOf(text)
-  if (exponent >= 0) {
-    const integer = integerOf(integerOfParts({ digits, exponent }))
-    // Written as a float it stays one, as `sprintf` can tell.
-    return typeof integer === 'bigint' && /[.eE]/.test(text) ? new Decimal(text) : integer
-  }
-  if (Number.isFinite(quick)) {
-    const shown = partsOf(String(quick))
-    if (shown.digits === digits && shown.exponent === exponent) return quick
-  }
-  return new Decimal(text)
+  // Written as a float it stays one, as `sprintf` can tell.
+  if (/[.eE]/.test(text)) return String(quick) === text ? quick : new Decimal(text)
+  return integerOf(integerOfParts({ digits, exponent }))
 }
 
 /** Of a number without a fraction: its exponent is not negative. */
@@ -72,7 +72,10 @@ export function partsOf(text: string): Parts {
   const [, sign = '', whole = '0', fraction = '', power = '0'] = match
   let digits = (whole + fraction).replace(/^0+/, '')
   let exponent = Number(power) - fraction.length
-  const significant = digits.replace(/0+$/, '')
+  // A loop, where a regular expression would take the square of the length of zeros that are not at the end.
+  let end = digits.length
+  while (digits[end - 1] === '0') end--
+  const significant = digits.slice(0, end)
   exponent += digits.length - significant.length
   digits = significant
   if (digits === '') return { digits: 0n, exponent: 0 }

@@ -1,12 +1,9 @@
 import { entriesOf, objectOf, setOf } from './compare.ts'
-import { numberText, parseNumber } from './number.ts'
+import { mayHoldInexactNumber, numberText, parseNumber } from './number.ts'
 import { Decimal, type RegoMap, RegoSet, type RegoValue } from './value.ts'
 
 /** Deeper values are refused: what nests so deep was made to overflow a stack. */
 const maxDepth = 1000
-
-/** Where a double may not hold what is written. */
-const mayHoldInexactNumber = /[\d.]{16}|\d[eE]/
 
 /**
  * Reads a ground Rego term as `opa_value_dump` writes it: JSON, and beside it `{1, 2}`, `set()` and objects with keys of
@@ -114,12 +111,13 @@ class Reader {
   }
 
   #number(): RegoValue {
-    const number = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y
+    // A policy may write `.5`, and so does the module then.
+    const number = /-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?/y
     number.lastIndex = this.#at
     const match = number.exec(this.#text)
     if (match === null) throw this.#fault('a value')
     this.#at = number.lastIndex
-    return parseNumber(match[0])
+    return parseNumber(match[0].replace(/^-?(?=\.)/, '$&0'))
   }
 
   #word(word: string): void {

@@ -5,8 +5,9 @@ import { ValueIndex } from './value-index.ts'
 /**
  * A Rego value as host functions see it.
  *
- * Numbers have no bounds in Rego: an integer a double cannot hold is a `bigint`, any other such number a `Decimal`;
- * whatever a `number` can hold is one, so that `===` works for what is common. An object whose keys are all strings is a
+ * Numbers have no bounds in Rego and keep their digits: an integer a double cannot hold is a `bigint`, any other number that a
+ * double would not give back as it is written a `Decimal`; everything else is a `number`, so that `===` works for what is
+ * common. An object whose keys are all strings is a
  * plain object, every other one a `RegoMap`.
  */
 export type RegoValue =
@@ -25,7 +26,7 @@ export interface RegoObject {
   readonly [key: string]: RegoValue
 }
 
-/** A number as it was written: no double is equal to it, or it is an integer too large for one and written as a float. */
+/** A number as it was written, where a double would be written otherwise: `100.0`, `1e2`, a third with twenty digits. */
 export class Decimal {
   readonly text: string
 

@@ -37,10 +37,15 @@ export async function sameAsOpa(
     'case/results',
   )
   const engine = createEngine({ ...bundle, place: 'test' })
-  const ours = engine.evaluate('case/results', new InputDocument({}), {
+  const result = engine.evaluate('case/results', new InputDocument({}), {
     nowNs: BigInt(Date.now()) * 1_000_000n,
-  }) as Record<string, unknown>
-  const theirs = await valuesInOpa(expressions)
+  })
+  // What no double holds is a literal of its own: compared as doubles, once every digit was compared as text elsewhere.
+  const doubles = (value: unknown) => JSON.parse(JSON.stringify(value))
+  const ours = doubles(result) as Record<string, unknown>
+  const theirs = (await valuesInOpa(expressions)).map((value) =>
+    value === undefined ? value : doubles(value),
+  )
   for (const [index, expression] of expressions.entries()) {
     const [mine, right] = [ours[String(index)], theirs[index]]
     t.same(unordered ? withoutOrder(mine) : mine, unordered ? withoutOrder(right) : right, expression)

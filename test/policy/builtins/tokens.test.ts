@@ -204,6 +204,21 @@ t.test(`${expressions.length} calls with tokens answer as opa's`, async (t) => {
   for (const { expression, ours, theirs } of await answersTo(expressions)) t.equal(ours, theirs, expression)
 })
 
+t.test(
+  'an algorithm that only the library of opa has a name for is refused, where opa takes it',
+  async (t) => {
+    const named = (alg: string, by: Signer) => q(token({ header: { alg }, payload: {}, by }))
+    const answers = await answersTo([
+      `io.jwt.decode_verify(${named('HMAC_WITH_SHA256', 'secret')}, {"secret": "secret"})`,
+      `io.jwt.decode_verify(${named('ECDSA_WITH_P256_AND_SHA256', 'ec')}, {"cert": ${ecPem}})`,
+    ])
+    for (const { expression, ours, theirs } of answers) {
+      t.equal(ours, '[false,{},{}]', expression)
+      t.match(theirs, /^\[true/, 'opa takes it')
+    }
+  },
+)
+
 t.test('what makes opa panic is undefined', async (t) => {
   const call = (name: string, ...operands: unknown[]) =>
     builtins.get(name)?.({ nowNs: 0n }, ...(operands as string[]))
@@ -230,6 +245,31 @@ t.test(
     }
   },
 )
+
+t.test('long nonsense in a token ends soon', async (t) => {
+  const decode = builtins.get('io.jwt.decode') as Builtin
+  const header = encoded({ alg: 'HS256', cty: 'JWT' })
+  for (const payload of [
+    `${'"'.repeat(300_000)}x`,
+    '.'.repeat(300_000),
+    '['.repeat(300_000),
+    '9'.repeat(300_000),
+  ]) {
+    for (const text of [
+      `${header}.${encoded(payload)}.`,
+      `${encoded({ alg: 'x' })}.${encoded(payload)}.`,
+      payload,
+    ])
+      t.throws(() => decode({ nowNs: 0n }, text), `${payload.slice(0, 5)}… in ${text.length} characters`)
+  }
+})
+
+t.test('a claim of a great many digits is read, and soon', async (t) => {
+  const verify = builtins.get('io.jwt.decode_verify') as Builtin
+  const text = claiming(`{"exp": 1${'0'.repeat(300_000)}1}`)
+  const [isValid] = verify({ nowNs: 0n }, text, { secret: 'secret' }) as readonly unknown[]
+  t.equal(isValid, true)
+})
 
 t.test('no damage to a token leaves it valid', async (t) => {
   const key = pemOf(pairs.ec.publicKey)

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { readBundle } from '#policy/bundle/bundle.ts'
+import { declaredPages } from '#policy/engine/declared-memory.ts'
 import { createEngine, startEngine } from '#policy/engine/engine.ts'
 import { InputDocument } from '#policy/engine/input-document.ts'
 import { preparePolicy } from '#policy/engine/prepared.ts'
@@ -83,4 +84,22 @@ t.test('data that does not fit is refused with the place', async (t) => {
     place: 'huge.tar.gz',
     expected: "data that fits into 2 MiB of the module's memory",
   })
+})
+
+t.test('a policy with much text in its rules is given the memory that it declares', async (t) => {
+  const texts = Array.from({ length: 3000 }, (_, index) => `"k${index}": "${`${index} `.repeat(60)}"`)
+  const source = `package envoy.authz\n\ntexts := {${texts.join(', ')}}\n\nallow := texts[input.key]\n`
+  const large = readBundle(await buildBundle({ files: { 'p.rego': source } }), 'p', decision).wasm
+  t.ok(declaredPages(large) > 8, `${declaredPages(large)} pages`)
+  const engine = createEngine({ wasm: large, data: {}, place: 'p' })
+  t.equal(engine.evaluate(decision, new InputDocument({ key: 'k7' }), context), '7 '.repeat(60))
+})
+
+t.test('what is no module declares no memory', async (t) => {
+  for (const bytes of [
+    Buffer.alloc(0),
+    Buffer.alloc(9),
+    Buffer.from('\0asm\x01\0\0\0\x02\xff\xff\xff\xff\x0f\x01', 'latin1'),
+  ])
+    t.equal(declaredPages(bytes), 0)
 })

@@ -22,7 +22,7 @@ export function exhausted(): never {
 
 /** Two rules, or two parts of one, gave different values where there can be only one. */
 export function conflict(): never {
-  throw new EvaluationError('rules must not give different values for the same thing')
+  throw new EvaluationError('var assignment conflict: rules give different values for the same thing')
 }
 
 /** An empty set, to be filled by `add`. */
@@ -78,7 +78,8 @@ export function insertOnce(
 ): RegoValue | undefined {
   const known = lookup(object, key)
   if (known === undefined) return insert(object, key, value)
-  return isEqual(known, value) ? object : conflict()
+  if (isEqual(known, value)) return object
+  throw new EvaluationError('object insert conflict: different values for the same key')
 }
 
 /** What two definitions of one document give together: objects are merged, of anything else the first counts. */

@@ -257,7 +257,10 @@ t.test('data cannot be changed by what runs, and `with` does not change it', asy
 t.test('a rule that gives two values refuses', async (t) => {
   const ask = await engineOf('answer := x if some x in input.v')
   t.equal(ask({ v: [1, 1] }), 1)
-  t.throws(() => ask({ v: [1, 2] }), { name: 'EvaluationError', message: /different values/ })
+  t.throws(() => ask({ v: [1, 2] }), {
+    name: 'EvaluationError',
+    message: /var assignment conflict: rules give different values/,
+  })
 })
 
 t.test('without input, and with one, `input` is what it is', async (t) => {

@@ -42,7 +42,7 @@ export class EvaluationError extends Error {
 }
 
 /** What most evaluations end in. */
-const allowed = '[{"result":true}]'
+const allowed = '{{"result":true}}'
 
 // As JSON the module writes sets in an order of its own; OPA writes them in Rego's.
 const asRego = 1
@@ -88,12 +88,20 @@ function engineOn(prepared: Prepared, first: Live): SyncEngine {
         const inputAddress = input === undefined ? 0 : heapAddress
         const result = memory.textAt(exports.opa_eval(0, id, dataAddress, inputAddress, length, heap, asRego))
         if (result === allowed) return true
-        const [answer] = jsonOfRegoText(result) as { readonly result: JsonValue }[]
-        return answer?.result
+        return answerOf(result)
       } catch (thrown) {
         live = restartLive(kept, live)
         throw new EvaluationError(`policy evaluation failed: ${messageOf(thrown)}`, { cause: thrown })
       }
     },
   }
+}
+
+/** Of a set of rows, of which there is one at most. Alone a row is JSON unless it holds a set, and nothing need be thrown. */
+function answerOf(rows: string): JsonValue | undefined {
+  if (rows === 'set()') return undefined
+  const isRow = rows.startsWith('{{"result":') && rows.endsWith('}}')
+  const row = jsonOfRegoText(isRow ? rows.slice(1, -1) : rows)
+  const [only] = (Array.isArray(row) ? row : [row]) as readonly { readonly result: JsonValue }[]
+  return only?.result
 }

@@ -94,7 +94,7 @@ function titleOf(answer: HttpAnswer): string {
   try {
     return JSON.parse(answer.body).title
   } catch {
-    return answer.body.trim()
+    return answer.body.trim() || 'an empty body'
   }
 }
 

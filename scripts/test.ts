@@ -41,7 +41,10 @@ process.exit(isGood ? 0 : 1)
 /** Whether a test file starts real components: it imports the harness, itself or through a neighbour. */
 function needsComponents(file: string): boolean {
   const text = readFileSync(join(root, file), 'utf8')
-  return /from '(\.\.?\/)+(harness\/|scripted-server)/.test(text) || file.startsWith('test/harness/')
+  return (
+    /from '((\.\.?\/)+(harness\/|scripted-server)|\.\/(pair|in-process)\.ts)/.test(text) ||
+    file.startsWith('test/harness/')
+  )
 }
 
 function count(path: string): { readonly passed: number; readonly failed: number } {

@@ -12,15 +12,12 @@ import { messageOf } from './errors.ts'
 export function watchPath(
   path: string,
   onChange: () => void,
-  {
-    intervalMs = 200,
-    isDeep = false,
-  }: { readonly intervalMs?: number /** Also of the folders in it. */; readonly isDeep?: boolean } = {},
+  { intervalMs = 200, ...look }: Look & { readonly intervalMs?: number } = {},
 ): Disposable {
-  let reported = fingerprint(path, isDeep)
+  let reported = fingerprint(path, look)
   let last = reported
   const timer = setInterval(() => {
-    const now = fingerprint(path, isDeep)
+    const now = fingerprint(path, look)
     if (now === last && now !== reported) {
       reported = now
       onChange()
@@ -31,17 +28,26 @@ export function watchPath(
   return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 
-/** What changes when a file does, or a file in a directory; `isDeep` for those in its folders too. */
-export function fingerprint(path: string, isDeep: boolean): string {
+/** What of a directory is looked at. */
+export interface Look {
+  /** The folders in it too. Links to folders are not followed: they may lead in a circle. */
+  readonly isDeep?: boolean
+  /** Which files, by name; without it all. */
+  isWanted?(name: string): boolean
+}
+
+/** A text that is another one after a file was changed, or one that is looked at in a directory. */
+export function fingerprint(path: string, look: Look = {}): string {
   try {
     const stats = statSync(path, { bigint: true })
     if (!stats.isDirectory()) return print(stats)
     return readdirSync(path, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() || look.isWanted?.(entry.name) !== false)
       .sort((a, b) => (a.name < b.name ? -1 : 1))
       .map((entry) => {
         const at = join(path, entry.name)
-        // Links to folders are not followed: they may lead in a circle.
-        return `${entry.name} ${isDeep && entry.isDirectory() ? fingerprint(at, true) : fingerprintOfEntry(at)}`
+        const found = look.isDeep && entry.isDirectory() ? fingerprint(at, look) : fingerprintOfEntry(at)
+        return `${entry.name} ${found}`
       })
       .join('\n')
   } catch (thrown) {

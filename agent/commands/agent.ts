@@ -8,10 +8,10 @@ import { createPipeline } from '#decision/pipeline.ts'
 import type { Stage } from '#decision/stage.ts'
 import { startEnvoyServer } from '#envoy/envoy.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
-import { createInferenceStage, tensorFacts } from '#inference/inference.ts'
+import { createInferenceStage, tensorSummaries } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import { openRateLimits } from '#limits/rls/rls.ts'
-import { createTenantCeiling, dryRun, openPolicy } from '#policy/policy.ts'
+import { createTenantCeiling, openPolicy } from '#policy/policy.ts'
 import { createResidencyStage } from '#residency/residency.ts'
 import { noResources, openResources } from '#resources/resources.ts'
 import { type ReadinessCheck, startProbes } from '#telemetry/probes.ts'
@@ -19,7 +19,7 @@ import { createLogger, createMetrics, type Logger } from '#telemetry/telemetry.t
 import { createTrafficStage } from '#traffic/traffic.ts'
 import { orFail } from './fail.ts'
 import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa-start.ts'
-import { policyOptions, warnWhenStale } from './policy-options.ts'
+import { policyOptions, switchesOf, warnWhenStale } from './policy-options.ts'
 
 export function agentCommand(): Command {
   return new Command('agent')
@@ -91,7 +91,7 @@ function chosenStart(paths: readonly string[], options: AgentOptions): Start {
 async function startAgent(
   config: Config,
   log: Logger,
-  { loose, isDryRun = false }: OpaExtras = {},
+  { loose }: OpaExtras = {},
 ): Promise<AsyncDisposable & { readonly probesPort: number }> {
   await using opening = new AsyncDisposableStack()
   const metrics = createMetrics()
@@ -120,7 +120,7 @@ async function startAgent(
           answer: {
             decision: config.policy.response.decision ?? config.policy.decision,
             body: config.policy.response.body,
-            tensorsOf: tensorFacts,
+            tensorsOf: tensorSummaries,
           },
         }),
         ...(config.policy.candidate && {
@@ -137,6 +137,7 @@ async function startAgent(
             onEnded: (why: string) => log.error({ why }, 'the thread of the policy was ended'),
           },
         }),
+        switches: await switchesOf(config.policy),
         onShadow: metrics.shadowed,
         onLoad: loaded('policy'),
       }),
@@ -171,7 +172,7 @@ async function startAgent(
     config.residency && createResidencyStage(config.residency),
     config.traffic && createTrafficStage(),
     createTenantCeiling(),
-    policy && (isDryRun ? dryRun(policy.stage) : policy.stage),
+    policy?.stage,
     config.limits && createLimitsStage(),
   ].filter((stage) => stage !== undefined)
 

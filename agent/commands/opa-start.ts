@@ -21,7 +21,6 @@ export interface OpaOptions {
 export interface OpaExtras {
   /** What was named on the command line. */
   readonly loose?: readonly BundleSource[]
-  readonly isDryRun?: boolean
 }
 
 export function isOpaStart(paths: readonly string[], options: OpaOptions): boolean {
@@ -43,18 +42,26 @@ export function startFromOpa(
   const { opaConfig: path, set = [], setFile = [] } = options
   const { plugins, ...opa } = loadOpaFile({ path, set, setFile, env })
   const plugin = plugins.envoy_ext_authz_grpc
-  const loose = sourcesOf(paths, options, Object.keys(opa.bundles).length > 0)
-  if (loose.length === 0 && Object.keys(opa.bundles).length === 0)
+  const hasBundles = Object.keys(opa.bundles).length > 0
+  const loose = sourcesOf(paths, options, hasBundles)
+  if (loose.length === 0 && !hasBundles)
     throw new SluiceError({
       code: 'config_invalid',
       place: path ?? 'sluice agent',
       found: 'neither bundles nor paths',
       expected: 'bundles in the configuration, or Rego files behind the options',
     })
-  const policy = { opa, decision: decisionOf(plugin) }
+  const protoDescriptor = plugin['proto-descriptor']
+  const policy = {
+    decision: decisionOf(plugin),
+    dryRun: plugin['dry-run'],
+    skipRequestBodyParse: plugin['skip-request-body-parse'],
+    ...(protoDescriptor !== undefined && { protoDescriptor }),
+  }
   const config = ownConfig(path ?? '--set', {
     ...(options.profile !== undefined && { profile: options.profile }),
-    ...(Object.keys(opa.bundles).length > 0 && { policy }),
+    // What is named on the command line stands in no configuration.
+    policy: { ...policy, ...(hasBundles ? { opa } : { bundle: 'command line' }) },
     listen: {
       agent: 'unix:/placeholder',
       ...(options.diagnosticAddr !== undefined && { probes: probesAddress(options.diagnosticAddr) }),
@@ -66,18 +73,10 @@ export function startFromOpa(
   return {
     config: {
       ...config,
-      policy: {
-        engine: 'wasm',
-        onStale: 'warn',
-        isolation: 'none',
-        evaluationDeadlineMs: 100,
-        ...config.policy,
-        ...policy,
-      },
+      ...(config.policy && { policy: { ...withoutBundle(config.policy), opa } }),
       listen: { ...config.listen, agent },
     },
     loose,
-    isDryRun: plugin['dry-run'],
     warnings: [
       ...(isOpenToOthers(agent)
         ? [
@@ -93,6 +92,13 @@ function ownConfig(place: string, value: unknown): Config {
   const parsed = parseDocument({ value, placeOf: () => place, placeOfKey: () => place }, configSchema)
   if (!parsed.ok) throw new SluiceError(...parsed.faults)
   return parsed.value
+}
+
+function withoutBundle({
+  bundle: _,
+  ...policy
+}: NonNullable<Config['policy']>): NonNullable<Config['policy']> {
+  return policy
 }
 
 /** The plugin does not ask for `default_decision`. */

@@ -9,6 +9,7 @@ import {
   type openPolicy,
   type Policy,
   type ServiceClient,
+  type Switches,
   type Verification,
 } from '#policy/policy.ts'
 import type { Logger } from '#telemetry/telemetry.ts'
@@ -113,4 +114,16 @@ export function warnWhenStale(policy: Policy, log: Logger): Disposable {
     wasStale = isStale
   }, staleLookMs).unref()
   return { [Symbol.dispose]: () => clearInterval(timer) }
+}
+
+/** The code that reads gRPC messages by their descriptors is loaded only where they are configured. */
+export async function switchesOf({ protoDescriptor, ...policy }: PolicyConfig): Promise<Partial<Switches>> {
+  const { onUndefined, onError, dryRun, skipRequestBodyParse, requestTime } = policy
+  const { errorDetailToClient, maxInputBytes, maxDepth } = policy
+  const reader = protoDescriptor && (await import('#envoy/message-json/message-json.ts')).openMessageReader
+  return {
+    ...{ onUndefined, onError, dryRun, skipRequestBodyParse, requestTime },
+    ...{ errorDetailToClient, maxInputBytes, maxDepth },
+    ...(reader && { readMessage: reader(protoDescriptor) }),
+  }
 }

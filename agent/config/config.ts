@@ -50,6 +50,8 @@ export function missingFiles(config: Config): Fault[] {
     for (const [domain, path] of Object.entries(envoy.tls.trustBundles))
       named.push([`envoy.tls.trustBundles.${domain}`, path, 'file'])
   }
+  if (config.policy?.protoDescriptor !== undefined)
+    named.push(['policy.protoDescriptor', config.policy.protoDescriptor, 'file'])
   return named.flatMap(([place, path, kind]): Fault[] => {
     const stats = statSync(path, { throwIfNoEntry: false })
     const found = stats?.isFile() ? 'file' : stats?.isDirectory() ? 'directory' : 'nothing'
@@ -71,6 +73,9 @@ function withAbsolutePaths(config: Config, folder: string): Config {
       policy: {
         ...config.policy,
         ...(config.policy.bundle !== undefined && { bundle: file(config.policy.bundle) }),
+        ...(config.policy.protoDescriptor !== undefined && {
+          protoDescriptor: file(config.policy.protoDescriptor),
+        }),
         ...(config.policy.opa && { opa: withAbsoluteOpaPaths(config.policy.opa, file) }),
         ...(config.policy.candidate && {
           candidate: { ...config.policy.candidate, bundle: file(config.policy.candidate.bundle) },

@@ -201,8 +201,8 @@ const envoyPlugin = z
       .optional()
       .describe('Taken for true always, under other names.'),
     'enable-reflection': isFalse('false: there is no reflection'),
-    'skip-request-body-parse': isFalse('false: bodies are parsed'),
-    'proto-descriptor': unserved('no such key: gRPC bodies are not parsed yet'),
+    'skip-request-body-parse': z.boolean().default(false),
+    'proto-descriptor': path.optional().describe('A FileDescriptorSet, by which gRPC bodies are parsed.'),
     'grpc-max-send-msg-size': unserved('no such key: answers are small'),
     'grpc-request-duration-seconds-buckets': unserved('no such key: the buckets of /metrics are fixed'),
   })

@@ -83,6 +83,46 @@ const shape = z.strictObject({
         .describe(
           'A policy that is asked beside the one in force: differences are counted and logged, never enforced.',
         ),
+      onUndefined: z
+        .enum(['deny', 'grpc_error'])
+        .default('deny')
+        .describe(
+          "What an undefined decision is: a denial, or a failed call of which Envoy's failure mode decides.",
+        ),
+      onError: z
+        .enum(['deny', 'grpc_error'])
+        .default('deny')
+        .describe('The same for a policy that fails or whose result cannot be used.'),
+      dryRun: z
+        .boolean()
+        .default(false)
+        .describe('Let requests go on that policy denies; what is decided is logged as it is.'),
+      skipRequestBodyParse: z.boolean().default(false).describe('Leave `parsed_body` out of the input.'),
+      requestTime: z
+        .enum(['object', 'rfc3339'])
+        .default('object')
+        .describe('How `request.time` is written; older plugins wrote text.'),
+      errorDetailToClient: z
+        .boolean()
+        .default(false)
+        .describe('Tell the client why its request could not be judged.'),
+      maxInputBytes: z
+        .number()
+        .int()
+        .min(1024)
+        .max(64 << 20)
+        .default(1 << 20)
+        .describe('A request whose input is larger is refused.'),
+      maxDepth: z
+        .number()
+        .int()
+        .min(1)
+        .max(1000)
+        .default(128)
+        .describe('A request whose JSON body nests deeper is refused.'),
+      protoDescriptor: path
+        .optional()
+        .describe('A FileDescriptorSet (`protoc -o`, `buf build -o`), by which gRPC bodies are parsed.'),
       verification: z
         .strictObject({
           keys: z

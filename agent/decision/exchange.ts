@@ -32,6 +32,8 @@ export interface RequestFacts {
   readonly sourceAddress: string
   /** What was seen of the body: the first bytes or all of it. `undefined` when none was sent to us. */
   readonly body?: Uint8Array | undefined
+  /** True where Envoy sent the body as text, in which octets that are no UTF-8 are lost. */
+  readonly isBodyText?: boolean
   /** False when more of the body exists than `body` holds. */
   readonly isBodyComplete: boolean
   /** The name of Envoy's route; empty when Envoy does not say it. */
@@ -81,6 +83,18 @@ export interface ModelCall {
   readonly model?: string
   /** The version the client asked for; absent when it left the choice to the server. */
   readonly version?: string
+}
+
+/** A tensor without its contents. */
+export interface TensorSummary {
+  readonly name: string
+  /** Of the protocol: FP32, INT64, BYTES. */
+  readonly datatype: string
+  readonly shape: readonly number[]
+  /** What the shape makes of it; absent where that is no number. */
+  readonly elements?: number
+  /** What the contents take; absent where there are none. */
+  readonly bytes?: number
 }
 
 /** Where the exchange's data may be processed: the intersection of every source that spoke. */
@@ -140,6 +154,8 @@ export interface Exchange {
   peer?: Peer
   tenant?: Tenant
   call?: ModelCall
+  /** Reads what the call says of its input tensors, for who wants to know; `undefined` where that was not seen. */
+  inputs?: () => readonly TensorSummary[] | undefined
   modelRoute?: ModelRoute
   label?: ResidencyLabel
   policy?: PolicyResult

@@ -37,8 +37,17 @@ export type Verdict =
       readonly detail?: string
       readonly retryAfterSeconds?: number
       readonly own?: OwnDenial
+      /** For the client, where whoever runs this chose to tell it more than the reason's text. */
+      readonly clientDetail?: string
     }
-  | { readonly kind: 'error'; readonly reason: ReasonCode; readonly cause: unknown }
+  | {
+      readonly kind: 'error'
+      readonly reason: ReasonCode
+      readonly cause: unknown
+      readonly clientDetail?: string
+      /** Told to Envoy as a failed call, so that its own failure mode decides. */
+      readonly failsCall?: boolean
+    }
 
 export type Refusal = Exclude<Verdict, { kind: 'allow' }>
 

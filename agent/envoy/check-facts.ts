@@ -27,9 +27,11 @@ export type AddressFacts =
       namedPort: string | undefined
       resolverName: string
       ipv4Compat: boolean
+      networkNamespaceFilepath: string
     }
   | { readonly kind: 'pipe'; path: string; mode: number }
-  | { readonly kind: 'other' }
+  | { readonly kind: 'envoyInternalAddress'; serverListenerName: string | undefined; endpointId: string }
+  | { readonly kind: 'none' }
 
 /** envoy.config.core.v3.HeaderValue, with its octets where they were sent raw. */
 export interface RawHeader {
@@ -71,6 +73,7 @@ export class CheckFacts implements RequestFacts {
   client: ClientKind = 'http'
   certificate: PeerCertificate | undefined
   body: Buffer | undefined
+  isBodyText = false
   isBodyComplete = false
 
   /** Envoy does not say it here; the route's own extension may. */
@@ -96,8 +99,11 @@ export class CheckFacts implements RequestFacts {
         headers.add(headerKeys[i] as string, headerValues[i] as string)
     }
     this.client = clientKind(headers)
-    if (this.rawBody !== undefined && this.rawBody.length > 0) this.body = this.rawBody
-    else if (this.textBody !== '') this.body = Buffer.from(this.textBody)
+    const hasRaw = this.rawBody !== undefined && this.rawBody.length > 0
+    // A message of gRPC is only whole in `raw_body`; of anything else `body` comes first, as in the plugin.
+    this.isBodyText = this.textBody !== '' && !(hasRaw && this.client === 'grpc')
+    if (this.isBodyText) this.body = Buffer.from(this.textBody)
+    else if (hasRaw) this.body = this.rawBody
     this.isBodyComplete = isWholeBody(headers, this.body?.length ?? 0)
     const pem = this.source?.certificate ?? ''
     if (pem !== '') this.certificate = { pem: decodedPem(pem) }
@@ -143,15 +149,10 @@ export class CheckFacts implements RequestFacts {
     // Envoy sends raw headers in their place; a policy that reads `headers` must not find an empty map for that.
     if (this.headerMap !== undefined && this.headerKeys.length === 0)
       for (const [name, values] of this.headers.entries()) setOwn(headers, name, values.join(','))
-    return populated({
+    const http = populated({
       id: this.id,
       method: this.method,
       headers,
-      headerMap: this.headerMap && {
-        headers: this.headerMap.map(({ key, value, rawValue }) =>
-          populated({ key, value, rawValue: rawValue.toString('base64') }),
-        ),
-      },
       path: this.path,
       host: this.authority,
       scheme: this.scheme,
@@ -162,22 +163,35 @@ export class CheckFacts implements RequestFacts {
       body: this.textBody,
       rawBody: this.rawBody?.toString('base64'),
     })
+    if (this.headerMap === undefined) return http
+    const raw = this.headerMap.map(({ key, value, rawValue }) =>
+      populated({ key, value, rawValue: rawValue.toString('base64') }),
+    )
+    return { ...http, headerMap: raw.length === 0 ? {} : { headers: raw } }
   }
 }
 
 function peerJson({ address, service, labels, principal, certificate }: PeerFacts): JsonObject {
-  return populated({ address: address && addressJson(address), service, labels, principal, certificate })
+  const peer = populated({ service, labels, principal, certificate })
+  return address === undefined ? peer : { address: addressJson(address), ...peer }
 }
 
 function addressJson(address: AddressFacts): JsonObject {
   switch (address.kind) {
     case 'socketAddress': {
-      const { kind: _, ...fields } = address
-      return { socketAddress: populated(fields) }
+      const { kind: _, portValue, namedPort, ...fields } = address
+      const port = portValue !== undefined ? { portValue } : namedPort !== undefined ? { namedPort } : {}
+      return { socketAddress: { ...populated(fields), ...port } }
     }
     case 'pipe':
       return { pipe: populated({ path: address.path, mode: address.mode }) }
-    case 'other':
+    case 'envoyInternalAddress': {
+      const { serverListenerName, endpointId } = address
+      // A member of a oneof is there when it was set, to nothing too.
+      const name = serverListenerName === undefined ? {} : { serverListenerName }
+      return { envoyInternalAddress: { ...name, ...populated({ endpointId }) } }
+    }
+    case 'none':
       return {}
     default:
       return address satisfies never

@@ -87,17 +87,14 @@ function readPeer(reader: Reader, before: PeerFacts | undefined): PeerFacts {
 }
 
 function readAddress(reader: Reader, before: AddressFacts | undefined): AddressFacts {
-  let address: AddressFacts = before ?? { kind: 'other' }
+  let address: AddressFacts = before ?? { kind: 'none' }
   const outer = reader.enter()
   while (reader.at < reader.end) {
     const tag = reader.tag()
     if (tag === 0x0a) address = readSocketAddress(reader, address)
     else if (tag === 0x12) address = readPipe(reader, address)
-    else {
-      // An internal address says nothing that is used, but takes the place of the others.
-      if (tag === 0x1a) address = { kind: 'other' }
-      reader.skip(tag)
-    }
+    else if (tag === 0x1a) address = readInternalAddress(reader, address)
+    else reader.skip(tag)
   }
   reader.leave(outer)
   return address
@@ -115,6 +112,7 @@ function readSocketAddress(reader: Reader, before: AddressFacts): AddressFacts {
           namedPort: undefined,
           resolverName: '',
           ipv4Compat: false,
+          networkNamespaceFilepath: '',
         }
   const outer = reader.enter()
   while (reader.at < reader.end) {
@@ -140,6 +138,9 @@ function readSocketAddress(reader: Reader, before: AddressFacts): AddressFacts {
       case 0x30:
         socket.ipv4Compat = reader.bool()
         break
+      case 0x3a:
+        socket.networkNamespaceFilepath = reader.string()
+        break
       default:
         reader.skip(tag)
     }
@@ -160,6 +161,22 @@ function readPipe(reader: Reader, before: AddressFacts): AddressFacts {
   }
   reader.leave(outer)
   return pipe
+}
+
+function readInternalAddress(reader: Reader, before: AddressFacts): AddressFacts {
+  const internal: Extract<AddressFacts, { kind: 'envoyInternalAddress' }> =
+    before.kind === 'envoyInternalAddress'
+      ? before
+      : { kind: 'envoyInternalAddress', serverListenerName: undefined, endpointId: '' }
+  const outer = reader.enter()
+  while (reader.at < reader.end) {
+    const tag = reader.tag()
+    if (tag === 0x0a) internal.serverListenerName = reader.string()
+    else if (tag === 0x12) internal.endpointId = reader.string()
+    else reader.skip(tag)
+  }
+  reader.leave(outer)
+  return internal
 }
 
 function readRequest(reader: Reader, facts: CheckFacts): void {
@@ -338,7 +355,7 @@ function readTypedMetadata(reader: Reader, into: Record<string, JsonValue>): voi
     }
   }
   reader.leave(outer)
-  setOwn(into, key, { typeUrl, value: value.toString('base64') })
+  setOwn(into, key, populated({ typeUrl, value: value.toString('base64') }))
 }
 
 function readTlsSession(reader: Reader, facts: CheckFacts): void {

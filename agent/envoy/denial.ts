@@ -1,7 +1,10 @@
 import type { ClientKind } from '#decision/exchange.ts'
 import { problemType, reasons } from '#decision/reasons.ts'
-import type { Header, Refusal } from '#decision/verdict.ts'
-import { encodeGrpcMessage } from '#grpc/service.ts'
+import type { Header, Refusal, Verdict } from '#decision/verdict.ts'
+import { encodeGrpcMessage, type Status } from '#grpc/service.ts'
+
+/** What the OPA Envoy plugin fails with. @see google.rpc.Code */
+const unknown = 2
 
 /** A refusal as a client of one kind reads it. */
 export interface Denial {
@@ -31,7 +34,8 @@ export function denialOf(refusal: Refusal, client: ClientKind, decisionId: strin
     const written = new Set(own?.headers?.map(([name]) => name))
     return [...(own?.headers ?? []), ...[...more, ...ours].filter(([name]) => !written.has(name))]
   }
-  const text = own?.body ?? reason.text
+  // What a policy wrote goes out as it wrote it, nothing included.
+  const text = own === undefined ? shown(reason.text, refusal.clientDetail) : (own.body ?? '')
   const httpStatus = own?.httpStatus ?? reason.httpStatus
   const grpcStatus =
     own?.httpStatus === undefined
@@ -52,12 +56,13 @@ export function denialOf(refusal: Refusal, client: ClientKind, decisionId: strin
         body: '',
       }
     case 'json': {
-      if (own?.body !== undefined) return { httpStatus, headers: withOwn(), body: own.body }
+      if (own !== undefined) return { httpStatus, headers: withOwn(), body: text }
       const problem = {
         type: problemType(refusal.reason),
         title: reason.text,
         status: httpStatus,
         instance: `urn:uuid:${decisionId}`,
+        ...(refusal.clientDetail !== undefined && { detail: refusal.clientDetail }),
         // Where V2 clients look.
         error: reason.text,
       }
@@ -68,14 +73,22 @@ export function denialOf(refusal: Refusal, client: ClientKind, decisionId: strin
       }
     }
     case 'http':
-      return {
-        httpStatus,
-        headers: withOwn(['content-type', 'text/plain; charset=utf-8']),
-        body: own?.body ?? `${text}\n`,
-      }
+      return own === undefined
+        ? { httpStatus, headers: withOwn(['content-type', 'text/plain; charset=utf-8']), body: `${text}\n` }
+        : { httpStatus, headers: withOwn(), body: text }
     default:
       return client satisfies never
   }
+}
+
+/** The status of a call that is to fail, where whoever runs this leaves our own failures to Envoy's failure mode. */
+export function callFailure(decision: Verdict): Status | undefined {
+  if (decision.kind !== 'error' || decision.failsCall !== true) return undefined
+  return { code: unknown, message: reasons[decision.reason].text }
+}
+
+function shown(text: string, detail: string | undefined): string {
+  return detail === undefined ? text : `${text} ${detail}`
 }
 
 /** A gRPC client takes an answer of another type for a broken server, whatever a policy says. */

@@ -6,7 +6,7 @@ import type { Header } from '#decision/verdict.ts'
 import { type Denial, denialOf } from './denial.ts'
 import { upstreamHeaders } from './upstream-headers.ts'
 import { upstreamPath } from './upstream-path.ts'
-import { writeHeaderOptions } from './wire/header-options.ts'
+import { writeAddedHeaders, writeHeaderOptions } from './wire/header-options.ts'
 import { Writer } from './wire/writer.ts'
 
 type Permitted = Extract<Decision, { kind: 'allow' }>
@@ -32,7 +32,7 @@ function writeAllowed(x: Exchange, { mutations }: Permitted): void {
   const moved: Header[] = path === x.request.path ? [] : [[':path', path]]
   writeMetadata(mutations.dynamicMetadata)
   const ok = writer.length
-  writeHeaderOptions(writer, 0x32, mutations.addResponseHeaders ?? [], 'value')
+  writeAddedHeaders(writer, 0x32, mutations.addResponseHeaders ?? [], 'value')
   for (let i = remove.length - 1; i >= 0; i--) writer.string(0x2a, remove[i] as string)
   writeHeaderOptions(writer, 0x12, set, 'value')
   writeHeaderOptions(writer, 0x12, moved, 'value')

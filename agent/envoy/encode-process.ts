@@ -6,7 +6,7 @@ import { denialOf } from './denial.ts'
 import type { BodyPiece } from './processing-message.ts'
 import { upstreamHeaders } from './upstream-headers.ts'
 import { upstreamPath } from './upstream-path.ts'
-import { writeHeaderOptions } from './wire/header-options.ts'
+import { writeAddedHeaders, writeHeaderOptions } from './wire/header-options.ts'
 import { Writer } from './wire/writer.ts'
 
 type Permitted = Extract<Decision, { kind: 'allow' }>
@@ -22,7 +22,8 @@ export type BodyChange =
 
 /** What is changed about an answer on its way to the client. */
 export interface AnswerChanges {
-  readonly set: readonly Header[]
+  /** Each stands beside those of its name, once what is removed is gone. */
+  readonly add: readonly Header[]
   readonly remove: readonly string[]
   readonly body?: Uint8Array | undefined
   readonly dynamicMetadata?: JsonObject | undefined
@@ -93,8 +94,8 @@ export function bufferedResponseAnswer(changes: AnswerChanges): Uint8Array {
 }
 
 function answered(to: 'responseHeaders' | 'responseBody', changes: AnswerChanges): Uint8Array {
-  const { set, remove, body, dynamicMetadata } = changes
-  const isUnchanged = set.length === 0 && remove.length === 0 && body === undefined
+  const { add, remove, body, dynamicMetadata } = changes
+  const isUnchanged = add.length === 0 && remove.length === 0 && body === undefined
   if (isUnchanged && dynamicMetadata === undefined) return unchanged[to]
   writer.begin()
   writeMetadata(dynamicMetadata)
@@ -102,7 +103,7 @@ function answered(to: 'responseHeaders' | 'responseBody', changes: AnswerChanges
     if (body !== undefined) writeBodyMutation({ kind: 'replace', body })
     const before = writer.length
     for (let i = remove.length - 1; i >= 0; i--) writer.string(0x12, remove[i] as string)
-    writeHeaderOptions(writer, 0x0a, set, 'raw')
+    writeAddedHeaders(writer, 0x0a, add, 'raw')
     if (body !== undefined) writeHeaderOptions(writer, 0x0a, [['content-length', String(body.length)]], 'raw')
     writer.message(0x12, before)
   })

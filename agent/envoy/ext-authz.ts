@@ -7,6 +7,7 @@ import type { Method, Status } from '#grpc/service.ts'
 import { createFrameGuard } from '#inference/inference.ts'
 import type { Logger } from '#telemetry/telemetry.ts'
 import { decodeCheck } from './decode-check.ts'
+import { callFailure } from './denial.ts'
 import { encodeCheck } from './encode-check.ts'
 
 export const extAuthzService = 'envoy.service.auth.v3.Authorization'
@@ -44,11 +45,11 @@ export function extAuthzMethod(options: {
     },
   }
 
-  function answer(x: Exchange, decision: Decision): Uint8Array {
+  function answer(x: Exchange, decision: Decision): Uint8Array | Status {
     const fault = decision.kind === 'allow' ? unjudgedMessage(x) : undefined
     const final = fault === undefined ? decision : pipeline.refuse(x, deny('request_malformed', fault))
     pipeline.end(x)
-    return encodeCheck(x, final)
+    return callFailure(final) ?? encodeCheck(x, final)
   }
 
   function failed(thrown: unknown): Status {

@@ -1,7 +1,7 @@
 import type { Clock } from '#base/clock.ts'
 import type { Exchange, RequestFacts, ServedFacts } from '#decision/exchange.ts'
 import type { Decision, Pipeline } from '#decision/pipeline.ts'
-import { deny, type Refusal } from '#decision/verdict.ts'
+import { deny, type Header, type Refusal } from '#decision/verdict.ts'
 import type { StreamWriter } from '#grpc/service.ts'
 import {
   createFrameGuard,
@@ -20,6 +20,7 @@ import {
   unspokenMode,
 } from './body-modes.ts'
 import { type HeaderFacts, headerFacts, principalOf, servedFacts, withBody } from './decode-process.ts'
+import { callFailure } from './denial.ts'
 import {
   type AnswerChanges,
   bodyAnswer,
@@ -319,11 +320,13 @@ export class ProcessSession {
     this.#whenDecided(this.#options.pipeline.response(x, served), (final) => {
       if (final.kind !== 'allow') return this.#refuse(x, final)
       const { mutations } = final
-      const set = [...(decision.mutations.addResponseHeaders ?? []), ...(mutations.addResponseHeaders ?? [])]
-      const isSet = new Set(set.map(([name]) => name))
-      const remove = (mutations.removeResponseHeaders ?? []).filter((name) => !isSet.has(name))
-      const { responseBody, dynamicMetadata } = mutations
-      this.#send(answer({ set, remove, body: responseBody, dynamicMetadata }))
+      const { addResponseHeaders: before = [] } = decision.mutations
+      const { addResponseHeaders: now = [], removeResponseHeaders: remove = [] } = mutations
+      // A rule that serves both phases says the same twice.
+      const isNew = ([name, value]: Header) =>
+        !before.some(([known, said]) => known === name && said === value)
+      const { responseBody: body, dynamicMetadata } = mutations
+      this.#send(answer({ add: [...before, ...now.filter(isNew)], remove, body, dynamicMetadata }))
     })
   }
 
@@ -354,7 +357,9 @@ export class ProcessSession {
   #refuse(x: Exchange, decision: Decision): void {
     if (decision.kind === 'allow') throw new Error('an allowed request cannot be refused')
     this.#state = { kind: 'refused' }
-    this.#send(refusal(x, decision))
+    const failure = callFailure(decision)
+    if (failure === undefined) this.#send(refusal(x, decision))
+    else if (!this.#isOver && !this.#isObserving) this.#options.writer.close(failure)
   }
 
   #send(message: Uint8Array): void {

@@ -1,8 +1,6 @@
 import type { Exchange } from '#decision/exchange.ts'
 import type { Header, Mutations } from '#decision/verdict.ts'
-
-/** Headers that only Sluice may speak in. */
-const ownPrefix = 'x-sluice-'
+import { ownHeaderPrefix } from './wire/header-options.ts'
 
 export interface HeaderChanges {
   /** Each overwrites every value the client sent. */
@@ -17,6 +15,6 @@ export function upstreamHeaders(x: Exchange, mutations: Mutations): HeaderChange
   if (x.tenant !== undefined) set.push(['x-sluice-tenant', x.tenant.name])
   const isSet = new Set(set.map(([name]) => name))
   const remove = new Set(mutations.removeHeaders)
-  for (const name of x.request.headers.names()) if (name.startsWith(ownPrefix)) remove.add(name)
+  for (const name of x.request.headers.names()) if (name.startsWith(ownHeaderPrefix)) remove.add(name)
   return { set, remove: [...remove].filter((name) => !isSet.has(name)) }
 }

@@ -11,19 +11,26 @@ export function upstreamPath(x: Exchange, mutations: Mutations): string {
 }
 
 /**
- * Sets and removes query parameters; of one that is set twice the last counts, as in Envoy's ext_authz. A parameter
- * that the client wrote with escapes is the same parameter.
+ * Sets and removes query parameters as Envoy's ext_authz does: of one that is set twice the last counts, and the query is
+ * written anew in the order of the names. Unlike there, a parameter that the client wrote with escapes is the same parameter.
  */
 function withQuery(path: string, set: readonly Header[], remove: readonly string[]): string {
   const mark = path.indexOf('?')
   const bare = mark === -1 ? path : path.slice(0, mark)
   const values = new Map(set)
   const gone = new Set([...values.keys(), ...remove])
-  const kept = (mark === -1 ? '' : path.slice(mark + 1))
-    .split('&')
-    .filter((pair) => pair !== '' && !gone.has(unescaped(pair.split('=', 1)[0] ?? '')))
-  const added = [...values].map(([name, value]) => `${escaped(name)}=${escaped(value)}`)
-  const query = [...kept, ...added].join('&')
+  const pairs: Header[] = []
+  for (const pair of (mark === -1 ? '' : path.slice(mark + 1)).split('&')) {
+    const equals = pair.indexOf('=')
+    const name = equals === -1 ? pair : pair.slice(0, equals)
+    if (pair !== '' && !gone.has(name) && !gone.has(unescaped(name)))
+      pairs.push([name, equals === -1 ? '' : pair.slice(equals + 1)])
+  }
+  for (const [name, value] of values) pairs.push([escaped(name), escaped(value)])
+  const query = pairs
+    .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+    .map(([name, value]) => `${name}=${value}`)
+    .join('&')
   return query === '' ? bare : `${bare}?${query}`
 }
 

@@ -1,5 +1,5 @@
 import type { JsonValue } from '#base/json.ts'
-import type { Exchange, ModelCall, ModelVerb } from '#decision/exchange.ts'
+import type { Exchange, ModelCall, ModelVerb, TensorSummary } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
 import { pathFault, queryFault } from './canonical-path.ts'
@@ -10,7 +10,7 @@ import {
   spliceModelVersion as splice,
 } from './grpc-message.ts'
 import { isModelName, isModelVersion } from './model-name.ts'
-import { type TensorFacts, tensorsOf } from './tensors.ts'
+import { inputSummaries, summariesOf } from './tensors.ts'
 import { grpcMethod, isV2Grpc } from './v2-grpc.ts'
 import { parseV2Http, pinPathVersion as pinPath } from './v2-http.ts'
 
@@ -74,6 +74,7 @@ function grpcCall(x: Exchange, path: string): Verdict {
 function called(x: Exchange, call: ModelCall): Verdict {
   if (forbidden.has(call.verb)) return deny('operation_forbidden', call.verb)
   x.call = call
+  if (call.verb === 'infer' && x.request.body !== undefined) x.inputs = () => inputSummaries(call, x.request)
   const route = call.model === undefined ? undefined : x.resources.routes.get(call.model)
   if (route !== undefined) x.modelRoute = route
   return ALLOW
@@ -105,8 +106,8 @@ export function hasNamedModel(body: Uint8Array, isComplete: boolean): boolean {
 }
 
 /** The tensors of a V2 message in JSON, without their contents. */
-export function tensorFacts(list: JsonValue | undefined): readonly TensorFacts[] | undefined {
-  return tensorsOf(list)
+export function tensorSummaries(list: JsonValue | undefined): readonly TensorSummary[] | undefined {
+  return summariesOf(list)
 }
 
 /** The path with the version put in. */

@@ -1,84 +1,149 @@
-import type { JsonValue } from '#base/json.ts'
-import { isJsonObject } from '#base/json.ts'
+import type { ModelCall, RequestFacts, TensorSummary } from '#decision/exchange.ts'
+import { readField, readVarint, strictText } from './protobuf-field.ts'
 
-/** What is known of a tensor without its contents. */
-export interface TensorFacts {
-  readonly name: string
-  readonly datatype: string
-  readonly shape: readonly number[]
-  /** Product of the shape; absent where it is no whole number that a double holds. */
-  readonly elements?: number
-  /** Of the contents, as the protocol counts them; absent where that cannot be known. */
-  readonly bytes?: number
-}
+/** A request with more inputs than this is not summed up. */
+const maxInputs = 256
+const frameHeaderBytes = 5
 
-/** Bytes of one element; strings (`BYTES`) have no fixed size. @see https://github.com/kserve/open-inference-protocol */
-const elementBytes: ReadonlyMap<string, number> = new Map([
-  ['BOOL', 1],
-  ['UINT8', 1],
-  ['UINT16', 2],
-  ['UINT32', 4],
-  ['UINT64', 8],
-  ['INT8', 1],
-  ['INT16', 2],
-  ['INT32', 4],
-  ['INT64', 8],
-  ['FP16', 2],
-  ['BF16', 2],
-  ['FP32', 4],
-  ['FP64', 8],
+/** Octets of one element, by the names of the protocol. BYTES have none. */
+const widths: ReadonlyMap<string, number> = new Map([
+  ...(['BOOL', 'INT8', 'UINT8'] as const).map((name) => [name, 1] as const),
+  ...(['INT16', 'UINT16', 'FP16', 'BF16'] as const).map((name) => [name, 2] as const),
+  ...(['INT32', 'UINT32', 'FP32'] as const).map((name) => [name, 4] as const),
+  ...(['INT64', 'UINT64', 'FP64'] as const).map((name) => [name, 8] as const),
 ])
 
 /**
- * The `inputs` of a V2 request or the `outputs` of a V2 answer in JSON, without their data.
+ * What an inference request says of its input tensors, without their contents.
  *
- * @returns `undefined` where it is no list of tensors.
+ * @returns `undefined` where the request has no inputs, was not seen whole, or is no such request.
+ * @see the KServe V2 protocol and Triton's binary tensor data extension
  */
-export function tensorsOf(list: JsonValue | undefined): readonly TensorFacts[] | undefined {
-  if (!Array.isArray(list)) return undefined
-  const found: TensorFacts[] = []
-  for (const item of list) {
-    if (!isJsonObject(item)) return undefined
-    const { name, datatype, shape } = item
-    if (typeof name !== 'string' || typeof datatype !== 'string' || !isShape(shape)) return undefined
-    const elements = shape.reduce((product, extent) => product * extent, 1)
-    const bytes = contentBytes(item, datatype, elements)
-    found.push({
-      name,
-      datatype,
-      shape,
-      ...(Number.isSafeInteger(elements) && { elements }),
-      ...(bytes !== undefined && { bytes }),
-    })
-  }
-  return found
+export function inputSummaries(call: ModelCall, request: RequestFacts): readonly TensorSummary[] | undefined {
+  const { body, isBodyComplete, headers } = request
+  if (call.verb !== 'infer' || body === undefined || !isBodyComplete) return undefined
+  const octets = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  if (call.protocol === 'v2-grpc') return ofMessage(octets)
+  const header = headers.single('inference-header-content-length')
+  if (header !== undefined && !/^\d{1,9}$/.test(header)) return undefined
+  return ofJson(octets.toString('utf8', 0, header === undefined ? octets.length : Number(header)))
 }
 
-function isShape(value: JsonValue | undefined): value is readonly number[] {
-  return (
-    Array.isArray(value) && value.every((extent) => Number.isSafeInteger(extent) && (extent as number) >= 0)
+/** `bytes` is what the contents take, `undefined` where nobody can tell. */
+function summary(
+  name: string,
+  datatype: string,
+  shape: readonly number[],
+  bytes: number | undefined,
+): TensorSummary {
+  const elements = shape.reduce((product, size) => product * size, 1)
+  return {
+    name,
+    datatype,
+    shape,
+    ...(shape.every((size) => size >= 0) && Number.isSafeInteger(elements) && { elements }),
+    ...(bytes !== undefined && { bytes }),
+  }
+}
+
+function ofJson(text: string): readonly TensorSummary[] | undefined {
+  let inputs: unknown
+  try {
+    inputs = (JSON.parse(text) as { readonly inputs?: unknown } | null)?.inputs
+  } catch {
+    return undefined
+  }
+  return summariesOf(inputs)
+}
+
+/**
+ * The `inputs` of a request or the `outputs` of an answer in JSON, without their contents.
+ *
+ * @returns `undefined` where it is no list of tensors, or one of too many.
+ */
+export function summariesOf(list: unknown): readonly TensorSummary[] | undefined {
+  if (!Array.isArray(list) || list.length > maxInputs) return undefined
+  const summaries: TensorSummary[] = []
+  for (const input of list as Record<string, unknown>[]) {
+    const { name, datatype, shape, parameters, data } = input ?? {}
+    if (typeof name !== 'string' || typeof datatype !== 'string' || !Array.isArray(shape)) return undefined
+    if (!shape.every((size) => Number.isSafeInteger(size))) return undefined
+    const binary = (parameters as { readonly binary_data_size?: unknown } | undefined)?.binary_data_size
+    summaries.push(
+      summary(name, datatype, shape, typeof binary === 'number' ? binary : bytesOf(data, datatype)),
+    )
+  }
+  return summaries
+}
+
+/** What values written as JSON take as a tensor; the arrays may nest. */
+function bytesOf(data: unknown, datatype: string): number | undefined {
+  if (data === undefined) return undefined
+  let bytes = 0
+  const rest: unknown[] = [data]
+  for (let value = rest.pop(); value !== undefined; value = rest.pop()) {
+    if (Array.isArray(value)) for (const each of value) rest.push(each)
+    else bytes += widths.get(datatype) ?? (typeof value === 'string' ? Buffer.byteLength(value) : 0)
+  }
+  return bytes
+}
+
+/** A ModelInferRequest in its frame. Contents stand beside their inputs, or all of them raw at the end. */
+function ofMessage(body: Buffer): readonly TensorSummary[] | undefined {
+  if (body.length < frameHeaderBytes || body[0] !== 0) return undefined
+  const end = frameHeaderBytes + body.readUInt32BE(1)
+  if (end > body.length) return undefined
+  const inputs: Input[] = []
+  const raw: number[] = []
+  for (let at = frameHeaderBytes; at < end; ) {
+    const field = readField(body, at, end)
+    if (typeof field === 'string' || inputs.length > maxInputs) return undefined
+    if (field.number === 5 && field.wireType === 2) {
+      const input = readInput(body, field.start, field.end)
+      if (input === undefined) return undefined
+      inputs.push(input)
+    } else if (field.number === 7 && field.wireType === 2) raw.push(field.end - field.start)
+    at = field.end
+  }
+  return inputs.map(({ name, datatype, shape, bytes }, index) =>
+    summary(name, datatype, shape, raw[index] ?? bytes),
   )
 }
 
-function contentBytes(
-  tensor: { readonly [key: string]: JsonValue | undefined },
-  datatype: string,
-  elements: number,
-): number | undefined {
-  const { parameters, data } = tensor
-  const binary = isJsonObject(parameters) ? parameters['binary_data_size'] : undefined
-  if (typeof binary === 'number') return binary
-  const size = elementBytes.get(datatype)
-  if (size !== undefined) return Number.isSafeInteger(elements * size) ? elements * size : undefined
-  return datatype === 'BYTES' && Array.isArray(data) ? textBytes(data) : undefined
+interface Input {
+  name: string
+  datatype: string
+  readonly shape: number[]
+  bytes: number | undefined
 }
 
-/** Of all texts in nested lists. */
-function textBytes(data: readonly JsonValue[]): number {
-  let total = 0
-  for (const item of data) {
-    if (typeof item === 'string') total += Buffer.byteLength(item)
-    else if (Array.isArray(item)) total += textBytes(item)
+function readInput(body: Buffer, start: number, end: number): Input | undefined {
+  const input: Input = { name: '', datatype: '', shape: [], bytes: undefined }
+  for (let at = start; at < end; ) {
+    const field = readField(body, at, end)
+    if (typeof field === 'string') return undefined
+    const { number, wireType } = field
+    if (number === 3 && (wireType === 0 || wireType === 2)) {
+      const tag = readVarint(body, at, end)
+      if (typeof tag === 'string') return undefined
+      // Packed, or one by one behind its tag.
+      let value = wireType === 0 ? tag.end : field.start
+      while (value < field.end) {
+        const size = readVarint(body, value, field.end)
+        if (typeof size === 'string') return undefined
+        // A negative size, whichever, is one that nobody knows.
+        input.shape.push(size.value < 2 ** 63 ? size.value : -1)
+        value = size.end
+      }
+    } else if (number < 6 && number !== 4) {
+      if (wireType !== 2) return undefined
+      const text = number === 5 ? undefined : strictText(body.subarray(field.start, field.end))
+      if (number === 5) input.bytes = field.end - field.start
+      else if (text === undefined) return undefined
+      else if (number === 1) input.name = text
+      else input.datatype = text
+    }
+    at = field.end
   }
-  return total
+  return input
 }

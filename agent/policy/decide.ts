@@ -1,7 +1,7 @@
 import type { Clock } from '#base/clock.ts'
 import type { JsonObject, JsonValue } from '#base/json.ts'
 import type { Exchange } from '#decision/exchange.ts'
-import { ALLOW, allowWith, deny, failure, mergeMutations, type Verdict } from '#decision/verdict.ts'
+import { ALLOW, allowWith, failure, mergeMutations, type Verdict } from '#decision/verdict.ts'
 import type { AccessPolicy } from '#resources/resources.ts'
 import { accessPoliciesFor } from './access.ts'
 import { type Active, revisionOf } from './active.ts'
@@ -14,6 +14,8 @@ import { type InputFault, policyInput } from './input/input.ts'
 import { verdictOf } from './result.ts'
 import type { Candidate } from './shadow/candidate.ts'
 import type { ShadowQueue } from './shadow/queue.ts'
+import { judged, malformed } from './strictness.ts'
+import type { Switches } from './switches.ts'
 
 /** What a policy is asked about answers. */
 export interface AnswerOptions {
@@ -32,10 +34,8 @@ export interface DecideOptions {
   readonly candidate?: Candidate | undefined
   /** Told of what a policy in shadow mode would have done: `allow`, `deny` or `error`. */
   readonly onShadow: (policy: string, kind: Verdict['kind']) => void
+  readonly switches: Switches
 }
-
-/** Input of which the text is longer than this is refused: a policy has no business with payloads. */
-const maxInputCharacters = 1 << 20
 
 /** Asks the policy about a request: the base decision, then that of each AccessPolicy for it. All must allow. */
 export function decideRequest(
@@ -43,7 +43,8 @@ export function decideRequest(
   x: Exchange,
   options: DecideOptions,
 ): Verdict | Promise<Verdict> {
-  const input = documentOf(active, policyInput(x))
+  const { switches } = options
+  const input = documentOf(active, policyInput(x, switches), switches)
   if (!(input instanceof InputDocument)) return input
   const judge = (result: JsonValue | undefined) => verdictOf(result, x.id)
   const policies = accessPoliciesFor(x)
@@ -85,18 +86,28 @@ export function decideAnswer(
   if (x.served === undefined) return ALLOW
   const { decision, body, tensorsOf } = options.answer
   const answer = answerOf(x.served, body, tensorsOf)
-  const input = documentOf(active, policyInput(x, answer.document))
+  const { switches } = options
+  const input = documentOf(active, policyInput(x, switches, answer.document), switches)
   if (!(input instanceof InputDocument)) return input
   const judge = (result: JsonValue | undefined) => answerVerdictOf(result, answer, x.id)
   return ask(active, x, { path: decision, input, judge }, options)
 }
 
-function documentOf({ engine }: Active, input: JsonObject | InputFault): InputDocument | Verdict {
-  if ('fault' in input) return deny('request_malformed', String(input.fault))
+/** No character takes more bytes than this, escaped or not. */
+const maxBytesPerCharacter = 6
+
+function documentOf(
+  { engine }: Active,
+  input: JsonObject | InputFault,
+  switches: Switches,
+): InputDocument | Verdict {
+  if ('fault' in input) return malformed(String(input.fault), switches)
   const document = new InputDocument(input)
-  const characters = engine.readsValue ? document.characters : document.text.length
-  return characters > maxInputCharacters
-    ? deny('request_malformed', 'the policy input is too large')
+  const { maxInputBytes } = switches
+  // Where nobody reads the text it is only made if the size is in doubt.
+  if (engine.readsValue && document.characters * maxBytesPerCharacter <= maxInputBytes) return document
+  return isLonger(document.text, maxInputBytes)
+    ? malformed('the policy input is too large', switches)
     : document
 }
 
@@ -140,12 +151,13 @@ function ask(
     const verdict = question.judge(given)
     tell(given, verdict.kind === 'error' ? verdict.cause : undefined)
     if (shadow === undefined) candidate?.compare({ id: x.id, path, input, atMs, result: given })
-    return verdict
+    return shadow === undefined ? judged(verdict, options.switches) : verdict
   }
 
   function failed(thrown: unknown): Verdict {
     tell(undefined, thrown)
-    return failure('policy_failed', thrown)
+    const verdict = failure('policy_failed', thrown)
+    return shadow === undefined ? judged(verdict, options.switches) : verdict
   }
 
   function tell(given: JsonValue | undefined, error: unknown): void {
@@ -163,4 +175,9 @@ function ask(
       traceparent: x.request.headers.single('traceparent'),
     })
   }
+}
+
+/** Counts octets only where characters do not tell. */
+function isLonger(text: string, maxBytes: number): boolean {
+  return text.length > maxBytes || (text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes)
 }

@@ -14,14 +14,15 @@ import { type StartEngine, startEngine } from './engine/engine.ts'
 import { startIsolatedEngine } from './engine/isolated/isolated.ts'
 import { type CandidateOutcome, createCandidate } from './shadow/candidate.ts'
 import { createShadowQueue } from './shadow/queue.ts'
+import { defaultSwitches, type Switches } from './switches.ts'
 
 export type { RevisionOrder } from './bundle/freshness.ts'
 export type { SignatureAlgorithm, Verification } from './bundle/signature/signature.ts'
 export type { BundleSource } from './bundle/source/source.ts'
 export type { BundleStatus } from './bundle/status.ts'
 export { createTenantCeiling } from './ceiling.ts'
-export { dryRun } from './dry-run.ts'
 export { createServiceClient, type ServiceClient } from './service/service.ts'
+export type { Switches } from './switches.ts'
 
 /** What evaluates: the module of a bundle, or its plan as JavaScript. */
 export type EngineChoice = 'wasm' | 'compiled'
@@ -81,6 +82,7 @@ export interface PolicyOptions {
   readonly sink?: DecisionSink
   /** Told of what an AccessPolicy in shadow mode would have done. */
   readonly onShadow?: (policy: string, kind: Verdict['kind']) => void
+  readonly switches?: Partial<Switches>
 }
 
 /** Opens the policy stage. Resolves when what is there at the start without a server has been looked at. */
@@ -118,6 +120,7 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
     sink,
     queue,
     onShadow,
+    switches: { ...defaultSwitches, ...options.switches },
     candidate:
       candidate &&
       createCandidate({

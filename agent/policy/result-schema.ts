@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
 import type { Header } from '#decision/verdict.ts'
 
 /** Codes of `envoy.type.v3.StatusCode`: Envoy rejects an answer with any other. */
@@ -15,24 +16,45 @@ const headerName = /^[a-z0-9!#$%&'*+.^_`|~-]+$/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be in a header.
 const headerValue = /^[^\u0000-\u0008\u000a-\u001f\u007f]*$/
 
+const object = z.custom<JsonObject>(isJsonObject, 'an object')
 const value = z.string().regex(headerValue, 'a header value without control characters')
-const headerObject = z.record(z.string(), z.union([value, z.array(value)]))
+const headerList = namedTexts(value)
 /** `{name: value or [value]}`, or a list of such. */
 export const headers = z
-  .union([headerObject, z.array(headerObject)])
-  .transform((input, context): Header[] => {
-    const pairs: Header[] = []
-    for (const object of Array.isArray(input) ? input : [input]) {
-      for (const [name, values] of Object.entries(object)) {
-        const lower = name.toLowerCase()
-        if (!headerName.test(lower) || reserved.test(lower)) {
-          context.addIssue({ code: 'custom', message: `a policy may not set the header ${name}` })
-        }
-        for (const each of Array.isArray(values) ? values : [values]) pairs.push([lower, each])
-      }
-    }
-    return pairs
-  })
+  .union([headerList, z.array(headerList).transform((lists) => lists.flat())])
+  .transform((pairs, context): Header[] =>
+    pairs.map(([name, text]) => {
+      const lower = name.toLowerCase()
+      if (!headerName.test(lower) || reserved.test(lower))
+        context.addIssue({ code: 'custom', message: `a policy may not set the header ${name}` })
+      return [lower, text]
+    }),
+  )
+/** The same of query parameters. */
+export const query = namedTexts(z.string())
+
+/** `{name: text or [text]}` as pairs. zod's own record would pass over a name like `__proto__`. */
+function namedTexts(text: z.ZodString) {
+  const texts = z.union([text.transform((each) => [each]), z.array(text)])
+  return object.transform((input, context): Header[] =>
+    Object.entries(input).flatMap(([name, each]) => {
+      const parsed = texts.safeParse(each)
+      if (parsed.success) return parsed.data.map((one): Header => [name, one])
+      context.addIssue({ code: 'custom', message: `${name}: ${z.prettifyError(parsed.error)}` })
+      return []
+    }),
+  )
+}
+
+function isHoldable(metadata: JsonValue | undefined): boolean {
+  if (typeof metadata === 'number') return Number.isFinite(metadata)
+  if (typeof metadata !== 'object' || metadata === null) return true
+  return Object.values(metadata).every(isHoldable)
+}
+
+/** Numbers that no double holds could not be told to Envoy. */
+export const dynamicMetadata = object.refine(isHoldable, 'numbers that a double holds')
+
 /** Names of headers, in lower case. */
 export const headerNames = z.array(
   z

@@ -1,29 +1,31 @@
 import { z } from 'zod'
 import type { JsonValue } from '#base/json.ts'
-import { allowWith, deny, failure, type Header, type Mutations, type Verdict } from '#decision/verdict.ts'
-import { envoyStatus, headerNames, headers } from './result-schema.ts'
+import { allowWith, deny, failure, type Header, type Verdict } from '#decision/verdict.ts'
+import { envoyStatus, headerNames, headers, dynamicMetadata as metadata, query } from './result-schema.ts'
 import { withDoubles } from './values/json.ts'
 
-const query = z
-  .record(z.string(), z.union([z.string(), z.array(z.string())]))
-  .transform((input): Header[] =>
-    Object.entries(input).flatMap(([name, values]) =>
-      (Array.isArray(values) ? values : [values]).map((each): Header => [name, each]),
-    ),
-  )
-
-/** The result object of the OPA Envoy plugin; keys it does not know are ignored there, and so here. */
-const resultSchema = z.object({
-  allowed: z.boolean(),
-  headers: headers.optional(),
-  response_headers_to_add: headers.optional(),
-  request_headers_to_remove: headerNames.optional(),
-  query_parameters_to_set: query.optional(),
-  query_parameters_to_remove: z.array(z.string()).optional(),
-  http_status: envoyStatus.optional(),
-  body: z.string().optional(),
-  dynamic_metadata: z.record(z.string(), z.json()).optional(),
-})
+/**
+ * The result object of the OPA Envoy plugin. Keys that only the other outcome has are not looked at, as there: a policy may
+ * carry its denial's status along when it allows.
+ */
+const resultSchema = z.discriminatedUnion('allowed', [
+  z.object({
+    allowed: z.literal(true),
+    headers: headers.optional(),
+    dynamic_metadata: metadata.optional(),
+    response_headers_to_add: headers.optional(),
+    request_headers_to_remove: headerNames.optional(),
+    query_parameters_to_set: query.optional(),
+    query_parameters_to_remove: z.array(z.string()).optional(),
+  }),
+  z.object({
+    allowed: z.literal(false),
+    headers: headers.optional(),
+    dynamic_metadata: metadata.optional(),
+    http_status: envoyStatus.optional(),
+    body: z.string().optional(),
+  }),
+])
 
 /** What Rego said, as a verdict. Anything but the two shapes of the contract refuses. */
 export function verdictOf(result: JsonValue | undefined, decisionId: string): Verdict {
@@ -34,19 +36,10 @@ export function verdictOf(result: JsonValue | undefined, decisionId: string): Ve
   }
   const parsed = resultSchema.safeParse(withDoubles(result))
   if (!parsed.success) return failure('policy_result_invalid', new Error(z.prettifyError(parsed.error)))
-  const {
-    allowed,
-    headers: set,
-    response_headers_to_add,
-    request_headers_to_remove,
-    query_parameters_to_set,
-    query_parameters_to_remove,
-    http_status,
-    body,
-    dynamic_metadata,
-  } = parsed.data
-  const dynamicMetadata = { ...dynamic_metadata, decision_id: decisionId }
-  if (!allowed) {
+  const { data } = parsed
+  const dynamicMetadata = { ...data.dynamic_metadata, decision_id: decisionId }
+  if (!data.allowed) {
+    const { http_status, headers: set, body } = data
     return {
       kind: 'deny',
       reason: 'policy_denied',
@@ -58,15 +51,23 @@ export function verdictOf(result: JsonValue | undefined, decisionId: string): Ve
       },
     }
   }
-  const mutations: Mutations = {
+  const removeHeaders = data.request_headers_to_remove
+  const setHeaders = withoutNames(data.headers, removeHeaders)
+  const setQuery = withoutNames(data.query_parameters_to_set, data.query_parameters_to_remove)
+  return allowWith({
     dynamicMetadata,
-    ...(set !== undefined && { setHeaders: set }),
-    ...(response_headers_to_add !== undefined && { addResponseHeaders: response_headers_to_add }),
-    ...(request_headers_to_remove !== undefined && {
-      removeHeaders: request_headers_to_remove,
-    }),
-    ...(query_parameters_to_set !== undefined && { setQuery: query_parameters_to_set }),
-    ...(query_parameters_to_remove !== undefined && { removeQuery: query_parameters_to_remove }),
-  }
-  return allowWith(mutations)
+    ...(setHeaders !== undefined && { setHeaders }),
+    ...(data.response_headers_to_add !== undefined && { addResponseHeaders: data.response_headers_to_add }),
+    ...(removeHeaders !== undefined && { removeHeaders }),
+    ...(setQuery !== undefined && { setQuery }),
+    ...(data.query_parameters_to_remove !== undefined && { removeQuery: data.query_parameters_to_remove }),
+  })
+}
+
+/** Envoy sets first and removes then: what a policy names in both lists is gone. */
+function withoutNames(
+  set: readonly Header[] | undefined,
+  remove: readonly string[] | undefined,
+): readonly Header[] | undefined {
+  return remove === undefined ? set : set?.filter(([name]) => !remove.includes(name))
 }

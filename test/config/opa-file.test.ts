@@ -134,11 +134,6 @@ const wrong: [text: string, says: RegExp][] = [
     'plugins: {envoy_ext_authz_grpc: {enable-reflection: true}}',
     /enable-reflection: true; expected false: there is no reflection/,
   ],
-  ['plugins: {envoy_ext_authz_grpc: {skip-request-body-parse: true}}', /expected false: bodies are parsed/],
-  [
-    'plugins: {envoy_ext_authz_grpc: {proto-descriptor: x}}',
-    /proto-descriptor: "x"; expected no such key: gRPC bodies/,
-  ],
   ['plugins: {envoy_ext_authz_grpc: {path: a/b, query: data.a.b}}', /expected one of path and query/],
   [
     'plugins: {envoy_ext_authz_grpc: {addr: "unix://@abstract"}}',

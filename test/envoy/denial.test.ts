@@ -4,7 +4,7 @@ import { type ReasonCode, reasons } from '#decision/reasons.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import { deny, failure } from '#decision/verdict.ts'
 import { clientKind } from '#envoy/client-kind.ts'
-import { denialOf } from '#envoy/denial.ts'
+import { callFailure, denialOf } from '#envoy/denial.ts'
 import { StatusCode } from '#gen/envoy/type/v3/http_status_pb.js'
 import { encodeGrpcMessage } from '#grpc/service.ts'
 
@@ -110,5 +110,30 @@ t.test("a policy's own denial replaces status, text and headers", async (t) => {
   t.match(Object.fromEntries(denial('grpc-web').headers), {
     'content-type': 'application/grpc-web+proto',
     'grpc-status': '16',
+  })
+})
+
+t.test('a policy that wrote no body has none sent, and no content type', async (t) => {
+  const denial = (kind: ClientKind) => denialOf({ kind: 'deny', reason: 'policy_denied', own: {} }, kind, id)
+  for (const kind of ['http', 'json', 'grpc'] as const) {
+    t.match(denial(kind), { httpStatus: 403, body: '' }, kind)
+    t.same(denial(kind).headers, [['x-sluice-decision-id', id]], kind)
+  }
+})
+
+t.test('a refusal says more to the client only where it carries more', async (t) => {
+  const refusal = { ...deny('request_malformed', 'SECRET'), clientDetail: 'why' } as const
+  t.equal(denialOf(refusal, 'http', id).body, 'The request could not be read. why\n')
+  t.equal(denialOf(refusal, 'grpc', id).body, 'The request could not be read. why')
+  t.match(JSON.parse(denialOf(refusal, 'json', id).body), { detail: 'why', status: 400 })
+})
+
+t.test('only our own failures fail the call, and only on demand', async (t) => {
+  const error = failure('policy_failed', new Error('SECRET'))
+  t.equal(callFailure(error), undefined)
+  t.equal(callFailure(deny('policy_denied')), undefined)
+  t.same(callFailure({ ...error, kind: 'error', cause: null, failsCall: true }), {
+    code: 2,
+    message: 'A decision could not be made.',
   })
 })

@@ -224,7 +224,7 @@ t.test('query parameters are set and removed, also those that were written with 
     }),
   )
   envoy.say(requestHeaders({ path: '/other?a=0&c=3&%64ebug=1&debug' }))
-  t.equal(sets(envoy.heard()[0])[':path'], '/other?c=3&a=x%26y%3D1&b=2')
+  t.equal(sets(envoy.heard()[0])[':path'], '/other?a=x%26y%3D1&b=2&c=3')
 })
 
 t.test('headers that only Sluice may speak in never come from the client', async (t) => {
@@ -285,6 +285,21 @@ t.test('an answer may be refused, and headers of both verdicts are added to a pe
     { httpStatus: 200, grpcStatus: 14, upstreamAddress: '10.0.0.7:8001', isBodyComplete: false },
   ])
 })
+
+t.test(
+  'a failure that is left to Envoy ends the stream with a status, and an answer says nothing more',
+  async (t) => {
+    const failing = { kind: 'error', reason: 'policy_failed', cause: null, failsCall: true } as const
+    const request = script(kit({ request: () => failing }))
+    request.say(requestHeaders())
+    t.strictSame(request.heardKinds(), [])
+    t.match(request.closed(), { code: 2, message: 'A decision could not be made.' })
+    const response = script(kit({ response: () => failing }))
+    response.say(requestHeaders(), responseHeaders())
+    t.strictSame(response.heardKinds(), ['requestHeaders'])
+    t.match(response.closed(), { code: 2 })
+  },
+)
 
 t.test('what would undo the decision later in the body ends the call', async (t) => {
   const second = framed(Buffer.concat([inferFrame().subarray(5), Buffer.from('\x0a\x05other')]))
@@ -406,7 +421,7 @@ t.test('an answer that Envoy keeps back is judged with its body, and changed tog
   })
   t.same(sets(answer), { 'x-a': '1', 'content-length': '5' })
   t.match(answer, {
-    response: { value: { response: { headerMutation: { removeHeaders: ['x-b'] } } } },
+    response: { value: { response: { headerMutation: { removeHeaders: ['x-a', 'x-b'] } } } },
   })
 })
 

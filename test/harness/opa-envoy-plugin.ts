@@ -5,10 +5,14 @@ import { http } from './http.ts'
 import { freePorts } from './ports.ts'
 import { type RunningProcess, startProcess } from './process.ts'
 
-/** The real OPA Envoy plugin with policy and data files, answering ext_authz on `port`; it asks `envoy/authz/allow`. */
+/**
+ * The real OPA Envoy plugin with policy and data files, answering ext_authz on `port`; it asks `envoy/authz/allow`.
+ * `settings` are more of its own, such as `dry-run=true`.
+ */
 export async function startOpaEnvoyPlugin(
   folder: string,
   files: Readonly<Record<string, string>>,
+  settings: readonly string[] = [],
 ): Promise<RunningProcess & { readonly port: number }> {
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true })
@@ -21,7 +25,9 @@ export async function startOpaEnvoyPlugin(
     args: [
       ...['run', '--server', '--addr', `127.0.0.1:${api}`, '--log-level', 'error', '--disable-telemetry'],
       ...['--set', `plugins.envoy_ext_authz_grpc.addr=127.0.0.1:${port}`],
-      ...['--set', 'plugins.envoy_ext_authz_grpc.path=envoy/authz/allow', folder],
+      ...['--set', 'plugins.envoy_ext_authz_grpc.path=envoy/authz/allow'],
+      ...settings.flatMap((each) => ['--set', `plugins.envoy_ext_authz_grpc.${each}`]),
+      folder,
     ],
     isReady: async () => (await http({ port: api, path: '/health?plugins' })).status === 200,
   })

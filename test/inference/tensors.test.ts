@@ -1,32 +1,146 @@
+import { create, toBinary } from '@bufbuild/protobuf'
+import fc from 'fast-check'
 import t from 'tap'
-import type { JsonValue } from '#base/json.ts'
-import { tensorFacts } from '#inference/inference.ts'
+import type { TensorSummary } from '#decision/exchange.ts'
+import { ModelInferRequestSchema } from '#gen/inference/grpc_service_pb.js'
+import { inputSummaries } from '#inference/tensors.ts'
+import { validExchange } from '../policy/exchange.ts'
 
-t.test('a tensor is known by name, type, shape and size, never by its contents', async (t) => {
-  const tensor = (more: object) => [{ name: 'x', datatype: 'FP32', shape: [2, 3], data: [1, 2], ...more }]
-  const known = { name: 'x', datatype: 'FP32', shape: [2, 3], elements: 6, bytes: 24 }
-  const rows: [JsonValue, unknown][] = [
-    [tensor({}), [known]],
-    [tensor({ shape: [] }), [{ ...known, shape: [], elements: 1, bytes: 4 }]],
-    [tensor({ shape: [0, 5] }), [{ ...known, shape: [0, 5], elements: 0, bytes: 0 }]],
-    [tensor({ datatype: 'INT64' }), [{ ...known, datatype: 'INT64', bytes: 48 }]],
-    [tensor({ parameters: { binary_data_size: 99 } }), [{ ...known, bytes: 99 }]],
-    [tensor({ datatype: 'BYTES', data: [['ab', 'é'], ['c']] }), [{ ...known, datatype: 'BYTES', bytes: 5 }]],
-    [
-      tensor({ datatype: 'BYTES', data: undefined as never }),
-      [{ name: 'x', datatype: 'BYTES', shape: [2, 3], elements: 6 }],
-    ],
-    [tensor({ shape: [2 ** 40, 2 ** 40] }), [{ name: 'x', datatype: 'FP32', shape: [2 ** 40, 2 ** 40] }]],
+const http = { protocol: 'v2-http', verb: 'infer', model: 'fraud' } as const
+const grpc = { ...http, protocol: 'v2-grpc' } as const
+
+function framed(message: Uint8Array, flag = 0): Buffer {
+  const head = Buffer.alloc(5)
+  head.writeUInt8(flag)
+  head.writeUInt32BE(message.length, 1)
+  return Buffer.concat([head, message])
+}
+
+const ofHttp = (body: string | Buffer, headers: readonly (readonly [string, string])[] = []) =>
+  inputSummaries(http, validExchange({ body, headers }).request)
+const ofGrpc = (body: Buffer) => inputSummaries(grpc, validExchange({ body }).request)
+
+t.test('inputs of a JSON request are summed up without their data', async (t) => {
+  const cases: [inputs: unknown, summaries: readonly TensorSummary[] | undefined][] = [
     [[], []],
-    [tensor({ shape: [-1] }), undefined],
-    [tensor({ shape: [1.5] }), undefined],
-    [tensor({ shape: 'x' }), undefined],
-    [tensor({ name: 1 }), undefined],
-    [tensor({ datatype: null }), undefined],
-    [[1], undefined],
-    ['x', undefined],
-    [null, undefined],
+    [
+      [
+        {
+          name: 'a',
+          datatype: 'FP32',
+          shape: [2, 2],
+          data: [
+            [1, 2],
+            [3, 4],
+          ],
+        },
+      ],
+      [{ name: 'a', datatype: 'FP32', shape: [2, 2], elements: 4, bytes: 16 }],
+    ],
+    [
+      [{ name: 'a', datatype: 'BYTES', shape: [2], data: ['é', 'xyz'] }],
+      [{ name: 'a', datatype: 'BYTES', shape: [2], elements: 2, bytes: 5 }],
+    ],
+    // The shape is what the client says, the octets are what it sent.
+    [
+      [{ name: 'a', datatype: 'INT64', shape: [1], data: [1, 2, 3] }],
+      [{ name: 'a', datatype: 'INT64', shape: [1], elements: 1, bytes: 24 }],
+    ],
+    [
+      [{ name: 'a', datatype: 'FP32', shape: [3], parameters: { binary_data_size: 12 } }],
+      [{ name: 'a', datatype: 'FP32', shape: [3], elements: 3, bytes: 12 }],
+    ],
+    [[{ name: 'a', datatype: 'FP32', shape: [-1] }], [{ name: 'a', datatype: 'FP32', shape: [-1] }]],
+    [
+      [{ name: 'a', datatype: 'FP32', shape: [2 ** 40, 2 ** 40] }],
+      [{ name: 'a', datatype: 'FP32', shape: [2 ** 40, 2 ** 40] }],
+    ],
+    [[{ name: 'a', datatype: 'FP32', shape: [1.5] }], undefined],
+    [[{ name: 'a', datatype: 'FP32', shape: 3 }], undefined],
+    [[{ name: 1, datatype: 'FP32', shape: [] }], undefined],
+    [[null], undefined],
+    [{}, undefined],
+    [undefined, undefined],
+    [Array.from({ length: 257 }, () => ({ name: 'a', datatype: 'FP32', shape: [] })), undefined],
   ]
-  for (const [list, wanted] of rows) t.same(tensorFacts(list), wanted, JSON.stringify(list))
-  t.equal(tensorFacts(undefined), undefined)
+  for (const [inputs, summaries] of cases)
+    t.same(ofHttp(JSON.stringify({ inputs })), summaries, JSON.stringify(inputs)?.slice(0, 80))
+  for (const body of ['', '{', 'null', '1', '[]']) t.equal(ofHttp(body), undefined, body)
+})
+
+t.test('a binary request has its JSON up to the length that its header names', async (t) => {
+  const json = JSON.stringify({
+    inputs: [{ name: 'a', datatype: 'FP32', shape: [1], parameters: { binary_data_size: 4 } }],
+  })
+  const body = Buffer.concat([Buffer.from(json), Buffer.from([0, 0, 0x80, 0x3f])])
+  const summaries = [{ name: 'a', datatype: 'FP32', shape: [1], elements: 1, bytes: 4 }]
+  t.same(ofHttp(body, [['inference-header-content-length', String(json.length)]]), summaries)
+  for (const length of ['', 'x', '-1', String(json.length - 1), '99999999999'])
+    t.equal(ofHttp(body, [['inference-header-content-length', length]]), undefined, length)
+})
+
+t.test(
+  'inputs of a gRPC request are those that protobuf-es reads, contents beside them or raw',
+  async (t) => {
+    const tensor = fc.record({
+      name: fc.string({ maxLength: 5 }),
+      datatype: fc.constantFrom('FP32', 'INT64', 'BYTES'),
+      shape: fc.array(fc.constantFrom(0n, 1n, 3n, 200n, -1n), { maxLength: 3 }),
+      contents: fc.option(fc.record({ fp32Contents: fc.array(fc.constant(1), { maxLength: 3 }) }), {
+        nil: undefined,
+      }),
+    })
+    const raws = fc.array(fc.uint8Array({ maxLength: 9 }), { maxLength: 3 })
+    fc.assert(
+      fc.property(fc.array(tensor, { maxLength: 4 }), raws, (inputs, rawInputContents) => {
+        const given = inputs.map(({ contents, ...rest }) => ({ ...rest, ...(contents && { contents }) }))
+        const message = create(ModelInferRequestSchema, {
+          modelName: 'fraud',
+          inputs: given,
+          rawInputContents,
+        })
+        const found = ofGrpc(framed(toBinary(ModelInferRequestSchema, message)))
+        const wanted = inputs.map(({ name, datatype, shape }) => ({
+          name,
+          datatype,
+          shape: shape.map(Number),
+        }))
+        t.same(
+          found?.map(({ name, datatype, shape }) => ({ name, datatype, shape })),
+          wanted,
+        )
+        for (const [index, each] of (found ?? []).entries()) {
+          const raw = rawInputContents[index]
+          if (raw !== undefined) t.equal(each.bytes, raw.length)
+          t.equal('elements' in each, !each.shape.includes(-1))
+        }
+      }),
+      { numRuns: 200 },
+    )
+  },
+)
+
+t.test('what is no whole message is not summed up', async (t) => {
+  const message = toBinary(
+    ModelInferRequestSchema,
+    create(ModelInferRequestSchema, { inputs: [{ name: 'a', shape: [1n] }] }),
+  )
+  t.ok(ofGrpc(framed(message)))
+  const bad = [
+    framed(message, 1),
+    framed(message).subarray(0, -1),
+    Buffer.alloc(4),
+    framed(Buffer.from([0x2a, 9])),
+  ]
+  // A name that is a number, and one that is no UTF-8.
+  bad.push(framed(Buffer.from([0x2a, 2, 0x08, 1])), framed(Buffer.from([0x2a, 3, 0x0a, 1, 0xff])))
+  for (const body of bad) t.equal(ofGrpc(body), undefined, body.toString('hex'))
+  const { request } = validExchange({ body: framed(message), isBodyComplete: false })
+  t.equal(inputSummaries(grpc, request), undefined)
+  t.equal(inputSummaries({ ...grpc, verb: 'metadata' }, { ...request, isBodyComplete: true }), undefined)
+})
+
+t.test('arbitrary bytes never throw', async () => {
+  fc.assert(fc.property(fc.uint8Array(), (bytes) => void ofGrpc(framed(bytes))))
+  fc.assert(fc.property(fc.json(), (text) => void ofHttp(`{"inputs":[${text}]}`)))
 })

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
@@ -12,6 +12,7 @@ import { goTool } from '../harness/go-tools.ts'
 import { http } from '../harness/http.ts'
 import { freePorts } from '../harness/ports.ts'
 import { startProcess } from '../harness/process.ts'
+import { run } from '../harness/run.ts'
 import { eventually, temporaryFolder } from '../harness/temp.ts'
 import { startUpstream } from '../harness/upstream.ts'
 
@@ -41,11 +42,24 @@ const authz = (allowed: string, revision: string) =>
     'authz/policy.rego': policy(allowed),
     '.manifest': JSON.stringify({ roots: ['envoy/authz'], revision }),
   })
-const people = bundleOf({
+const people = (roles: string) => ({
   'library/roles.rego': library,
-  'people/data.yaml': 'roles:\n  ann: admin\n  bob: guest\n',
+  'people/data.yaml': roles,
   '.manifest': '{"roots": ["library", "people"], "revision": "p1"}',
 })
+
+/** As the real `opa build` signs it. */
+async function signed(files: Readonly<Record<string, string>>): Promise<Buffer> {
+  using folder = temporaryFolder()
+  const at = (name: string) => join(folder.path, name)
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(at(`src/${name}`)), { recursive: true })
+    writeFileSync(at(`src/${name}`), text)
+  }
+  const key = ['--signing-key', 'signing secret', '--signing-alg', 'HS256']
+  await run(await goTool('opa'), ['build', ...key, '-o', at('out.tar.gz'), '-b', '.'], { cwd: at('src') })
+  return readFileSync(at('out.tar.gz'))
+}
 
 /** What both programs are given, to the letter; each has an address of its own in its environment. */
 const opaConfig = `
@@ -59,7 +73,11 @@ bundles:
     service: control
     resource: authz.tar.gz
     polling: {min_delay_seconds: 1, max_delay_seconds: 1}
-  people: {polling: {min_delay_seconds: 1, max_delay_seconds: 1}}
+  people:
+    polling: {min_delay_seconds: 1, max_delay_seconds: 1}
+    signing: {keyid: team}
+keys:
+  team: {key: signing secret, algorithm: HS256}
 labels: {region: here}
 plugins:
   envoy_ext_authz_grpc:
@@ -74,7 +92,7 @@ t.test("with OPA's own file and arguments Sluice decides as the plugin, also aft
   writeFileSync(at('tenants.json'), '{"tenants": {"acme": {"first": ["admin"], "second": ["guest"]}}}')
   await using bundles = await startBundleServer({ token: 'secret' })
   bundles.put('/base/authz.tar.gz', authz('first', 'a1'))
-  bundles.put('/base/bundles/people', people)
+  bundles.put('/base/bundles/people', await signed(people('roles: {ann: admin, bob: guest}')))
   const [theirs, ours, api, probes, theirPort, ourPort] = (await freePorts(6)) as [
     ...[number, number, number],
     ...[number, number, number],
@@ -148,6 +166,19 @@ t.test("with OPA's own file and arguments Sluice decides as the plugin, also aft
   )
   t.same(await answers(ourPort), after)
 
+  const offered = bundles.requests.length
+  bundles.put('/base/bundles/people', bundleOf(people('roles: {ann: admin, bob: guest, eve: guest}')))
+  const asked = (agentName: RegExp) =>
+    bundles.requests
+      .slice(offered)
+      .filter(({ url, headers }) => url?.endsWith('/people') && agentName.test(headers['user-agent'] ?? ''))
+  await eventually('both were offered what nobody signed, and asked again', () =>
+    [/^sluice/, /^Open Policy Agent/].every((name) => asked(name).length >= 3),
+  )
+  t.same(await answers(theirPort), after, 'the plugin keeps what was signed')
+  t.same(await answers(ourPort), after)
+
+  t.match(agent.logs(), /people: .signatures.json: no such member; expected a signature/)
   t.match(agent.logs(), /OPA's REST API is not served/)
   t.match(agent.logs(), /"revision":"a1,p1,"/)
   t.ok(bundles.requests.every(({ headers }) => headers['x-from'] === 'e2e'))

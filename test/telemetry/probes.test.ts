@@ -41,6 +41,20 @@ t.test('readiness is every check, and verbose names what is missing', async (t) 
   t.equal((await get(probes.port, '/readyz', 'POST')).status, 405)
 })
 
+t.test("/health answers as OPA's does", async (t) => {
+  let problem: string | undefined = 'waiting for authz'
+  const checks = [{ name: 'policy', problem: () => problem }]
+  await using probes = await startProbes({ address: '127.0.0.1:0', metrics: createMetrics(), checks })
+  const ready = { status: 200, body: '{}\n' }
+  const unready = { status: 500, body: '{"error":"waiting for authz"}\n' }
+  t.same(await get(probes.port, '/health'), ready, 'alive')
+  t.same(await get(probes.port, '/health?bundles=false'), ready)
+  for (const query of ['bundles', 'plugins', 'bundles=true&plugins', 'x&bundle'])
+    t.same(await get(probes.port, `/health?${query}`), unready, query)
+  problem = undefined
+  t.same(await get(probes.port, '/health?bundles&plugins'), ready)
+})
+
 t.test('decisions and reloads are counted', async (t) => {
   const metrics = createMetrics()
   metrics.observe(anExchange(), deny('rate_limited'), 120)

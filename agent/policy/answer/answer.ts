@@ -1,6 +1,9 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
 import type { ServedFacts } from '#decision/exchange.ts'
-import { readJson } from '../input/parsed.ts'
+import { readJson } from '../input/body.ts'
+
+/** Answers nest as deep as the model likes; deeper ones are taken for no JSON. */
+const maxDepth = 128
 
 /** How much of an answer's body a policy is shown. */
 export type AnswerBody = 'none' | 'summary' | 'json'
@@ -47,10 +50,10 @@ function jsonOf(served: ServedFacts): { readonly json: JsonValue; readonly isWho
   if (length !== undefined) {
     const end = /^\d{1,15}$/.test(length) ? Number(length) : -1
     if (end < 0 || end > bytes.length) return undefined
-    const json = readJson(bytes.subarray(0, end))
+    const json = readJson(bytes.subarray(0, end), maxDepth)
     return json === undefined ? undefined : { json, isWhole: end === bytes.length }
   }
   if (!/\bjson\b/i.test(type)) return undefined
-  const json = readJson(bytes)
+  const json = readJson(bytes, maxDepth)
   return json === undefined ? undefined : { json, isWhole: true }
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import type { JsonValue } from '#base/json.ts'
 import { allowWith, deny, failure, type Mutations, type Verdict } from '#decision/verdict.ts'
-import { envoyStatus, headerNames, headers } from '../result-schema.ts'
+import { envoyStatus, headerNames, headers, dynamicMetadata as metadata } from '../result-schema.ts'
+import { withDoubles } from '../values/json.ts'
 import type { Answer } from './answer.ts'
 import { parsePointer, redacted } from './redact.ts'
 
@@ -23,7 +24,7 @@ const resultSchema = z.object({
   http_status: envoyStatus.optional(),
   headers: headers.optional(),
   body: z.string().optional(),
-  dynamic_metadata: z.record(z.string(), z.json()).optional(),
+  dynamic_metadata: metadata.optional(),
 })
 
 /** What Rego said about an answer, as a verdict. What should be redacted and cannot be is not shown at all. */
@@ -31,7 +32,7 @@ export function answerVerdictOf(result: JsonValue | undefined, answer: Answer, d
   if (result === undefined) return deny('policy_undefined')
   if (result === true) return allowWith({})
   if (result === false) return deny('policy_answer_denied')
-  const parsed = resultSchema.safeParse(result)
+  const parsed = resultSchema.safeParse(withDoubles(result))
   if (!parsed.success) return failure('policy_result_invalid', new Error(z.prettifyError(parsed.error)))
   const { allowed, redact = [], dynamic_metadata, ...rest } = parsed.data
   const dynamicMetadata = dynamic_metadata && { ...dynamic_metadata, decision_id: decisionId }

@@ -6,6 +6,7 @@ import { collectionBuiltins } from './collections.ts'
 import { encodingBuiltins } from './encoding.ts'
 import { globBuiltins } from './globs.ts'
 import { graphBuiltins } from './graph.ts'
+import { graphqlBuiltins } from './graphql/graphql.ts'
 import { hashBuiltins } from './hash.ts'
 import { jsonBuiltins } from './json.ts'
 import { jsonPatchBuiltins } from './json-patch.ts'
@@ -40,6 +41,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
   ...Object.entries(collectionBuiltins),
   ...Object.entries(globBuiltins),
   ...Object.entries(graphBuiltins),
+  ...Object.entries(graphqlBuiltins),
   ...Object.entries(jsonBuiltins),
   ...Object.entries(jsonPatchBuiltins),
   ...Object.entries(jsonSchemaBuiltins),
@@ -52,6 +54,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
 export const refusedBuiltins: ReadonlyMap<string, string> = new Map([
   ['http.send', "put what it would fetch into the bundle's data"],
   ['net.lookup_ip_addr', "put the addresses into the bundle's data"],
+  ['rego.parse_module', "parse it before, and put what it says into the bundle's data"],
 ])
 
 /** Whose answer is not a function of their operands alone: a decision can only be repeated with what they said. */

@@ -276,7 +276,7 @@ export function parseTime(layout: string, text: string): Moment {
         yearDay = Number(take(/^[ \d]{2}\d/))
         break
       case '15':
-        at.hour = between(Number(take(/^\d{2}/)), 0, 23)
+        at.hour = between(Number(take(/^\d{1,2}/)), 0, 23)
         break
       case '03':
         at.hour = between(Number(take(/^\d{2}/)), 0, 12)

@@ -82,15 +82,18 @@ const reference = /\$(?:(\$)|\{([\p{L}\p{Nd}_]+)\}|([\p{L}\p{Nd}_]+))/gu
 export const regexBuiltins: Family = {
   'regex.split': (_, pattern, value) => {
     const whole = text(value)
+    const found = matches(text(pattern), whole)
+    if (whole === '' && text(pattern) !== '') return ['']
     const parts: string[] = []
-    let from = 0
-    for (const { start, end } of matches(text(pattern), whole)) {
-      // As Go: an empty match at the very start or end splits nothing off.
-      if (end === 0 || (start === end && start === whole.length)) continue
-      parts.push(whole.slice(from, start))
+    let [from, last] = [0, 0]
+    for (const { start, end } of found) {
+      // As Go: an empty match at the very start splits nothing off.
+      if (end !== 0) parts.push(whole.slice(from, start))
       from = end
+      last = start
     }
-    parts.push(whole.slice(from))
+    // And one at the end leaves nothing behind it.
+    if (last !== whole.length) parts.push(whole.slice(from))
     return parts
   },
   'regex.find_n': (_, pattern, value, count) => {

@@ -68,24 +68,26 @@ export function goSprintf(format: string, operands: readonly Operand[], integerT
       late: string | undefined,
       verb: string | undefined,
     ) => {
-      if (early !== undefined) {
-        next = Number(early) - 1
+      let isIndexGood = true
+      const jump = (index: string | undefined) => {
+        if (index === undefined) return
         isReordered = true
+        isIndexGood = Number(index) > 0 && Number(index) <= operands.length
+        if (isIndexGood) next = Number(index) - 1
       }
+      jump(early)
       const width = star(wide)
       const hasPrecision = /\.(?:\d|\*|\[|.?$)/su.test(whole) && whole.includes('.')
       const precision = hasPrecision ? (star(exact) ?? 0) : undefined
-      if (late !== undefined) {
-        next = Number(late) - 1
-        isReordered = true
-      }
+      jump(late)
       if (verb === undefined) return '%!(NOVERB)'
       if (verb === '%') return '%'
       let prefix = ''
       if (width === 'bad') prefix += '%!(BADWIDTH)'
       if (precision === 'bad') prefix += '%!(BADPREC)'
+      if (!isIndexGood) return `${prefix}%!${verb}(BADINDEX)`
       const operand = operands[next]
-      if (operand === undefined) return `${prefix}%!${verb}(${isReordered ? 'BADINDEX' : 'MISSING'})`
+      if (operand === undefined) return `${prefix}%!${verb}(MISSING)`
       next++
       const isLeft = typeof width === 'number' && width < 0
       // `%+v` asks for the fields of a struct, not for a sign.

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { OperandError } from './operands.ts'
+import { zoneNames } from './zone-names.ts'
 
 /** A place's rules of local time. */
 export interface Zone {
@@ -12,11 +13,24 @@ export interface Zone {
 
 export const utc: Zone = { name: 'UTC', offsetAt: () => 0, abbreviationAt: () => 'UTC' }
 
+/** By zone, by minutes east of UTC. */
+const names: ReadonlyMap<string, ReadonlyMap<number, string>> = new Map(
+  zoneNames.flatMap(([written, zones]) => {
+    const byOffset = new Map(
+      [...written.matchAll(/([A-Za-z]+)([+-]\d+)/g)].map(
+        ([, short = '', offset]) => [Number(offset), short] as const,
+      ),
+    )
+    return zones.split(' ').map((zone) => [zone, byOffset] as const)
+  }),
+)
+
 const known = new LRUCache<string, Zone>({ max: 64 })
 
 /** By its IANA name. @throws OperandError where there is none. */
 export function zoneNamed(name: string): Zone {
   if (name === '' || name === 'UTC') return utc
+  if (name === 'Local') return zoneNamed(new Intl.DateTimeFormat().resolvedOptions().timeZone)
   let zone = known.get(name)
   if (zone === undefined) {
     zone = ianaZone(name)
@@ -29,15 +43,10 @@ function ianaZone(name: string): Zone {
   const options = { year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric' } as const
   const rest = { minute: 'numeric', second: 'numeric', hourCycle: 'h23', era: 'short' } as const
   let format: Intl.DateTimeFormat
-  let short: Intl.DateTimeFormat
   try {
-    const timeZone = name === 'Local' ? undefined : name
     // Offsets such as `+04:00` are names to JavaScript and none to the IANA database.
     if (/^[+-]/.test(name)) throw new RangeError(name)
-    format = new Intl.DateTimeFormat('en-US', { timeZone, ...options, ...rest })
-    // An abbreviation is only known where it is used.
-    const speaker = name.startsWith('Europe/') ? 'en-GB' : 'en-US'
-    short = new Intl.DateTimeFormat(speaker, { timeZone, timeZoneName: 'short' })
+    format = new Intl.DateTimeFormat('en-US', { timeZone: name, ...options, ...rest })
   } catch {
     throw new OperandError(`no zone ${name}`)
   }
@@ -54,10 +63,9 @@ function ianaZone(name: string): Zone {
     name,
     offsetAt,
     abbreviationAt: (epochSeconds) => {
-      const parts = short.formatToParts(epochSeconds * 1000)
-      const shown = parts.find(({ type }) => type === 'timeZoneName')?.value
-      if (shown !== undefined && /^[A-Z]{3,5}$/.test(shown)) return shown
       const offset = offsetAt(epochSeconds)
+      const shown = names.get(name)?.get(offset / 60)
+      if (shown !== undefined) return shown
       const minutes = Math.abs(Math.trunc(offset / 60))
       const hours = String(Math.trunc(minutes / 60)).padStart(2, '0')
       const odd = minutes % 60 === 0 ? '' : String(minutes % 60).padStart(2, '0')

@@ -22,7 +22,10 @@ export interface Bundles extends Disposable {
   status(): readonly BundleStatus[]
   /** Why what was read last is not in force, or what there is not yet; `undefined` when all is well. */
   problem(): string | undefined
-  /** When the bundle that was not confirmed for the longest was last known to be what there is, ms since the epoch. */
+  /**
+   * When the bundle that no server confirmed for the longest was last known to be what there is, ms since the epoch;
+   * infinite where no bundle comes from a server.
+   */
   confirmedAtMs(): number
 }
 
@@ -44,10 +47,7 @@ export async function openBundles(options: {
   readonly onProblem: (problem: string | undefined) => void
 }): Promise<Bundles> {
   const { sources, clock } = options
-  const book = new StatusBook(
-    sources.map(({ name }) => name),
-    clock.nowMs,
-  )
+  const book = new StatusBook(sources, clock.nowMs)
   const assembler = createAssembler(options.compiler)
   let parts: ReadonlyMap<string, Part> = new Map()
   let claims: ReadonlyMap<string, Claims> = new Map()

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SluiceError } from '#base/errors.ts'
+import { refusedBuiltins } from '../builtins/builtins.ts'
 import { type Members, readArchive } from './archive.ts'
 import type { Snapshot } from './contents.ts'
 
@@ -32,6 +33,8 @@ export interface CompilerSettings {
   /** The program, looked for on the PATH. */
   readonly opa: string
   readonly timeoutMs: number
+  /** Where the folders are made. */
+  readonly temporary: string
 }
 
 const capabilities = fileURLToPath(new URL('../../../policies/capabilities.json', import.meta.url))
@@ -48,7 +51,7 @@ export function createCompiler(
   options: Partial<CompilerSettings> = {},
   known: ReadonlyMap<string, Uint8Array> = new Map(),
 ): Compiler {
-  const settings = { opa: 'opa', timeoutMs: 60_000, ...options }
+  const settings = { opa: 'opa', timeoutMs: 60_000, temporary: tmpdir(), ...options }
   const kept = new Map(known)
   return {
     settings,
@@ -57,7 +60,7 @@ export function createCompiler(
       const key = digest(bundles, [target, ...required, '', ...optional])
       let artefact = kept.get(key)
       kept.delete(key)
-      artefact ??= await inFolder(bundles, (folder) =>
+      artefact ??= await inFolder(settings.temporary, bundles, (folder) =>
         build({ ...settings, folder, names: [...bundles.keys()], required, optional, target }),
       )
       kept.set(key, artefact)
@@ -113,8 +116,18 @@ async function build(task: Build): Promise<Buffer> {
     code: 'policy_compilation_failed',
     place: of,
     found: told.trim().slice(0, 4000) || `opa build ended with ${code}`,
-    expected: `Rego that opa build -t ${task.target} compiles within ${task.timeoutMs / 1000} s`,
+    expected: [
+      `Rego that opa build -t ${task.target} compiles within ${task.timeoutMs / 1000} s`,
+      ...hintsFor(said),
+    ].join('; '),
   })
+}
+
+/** What to do instead of calling a builtin that no policy may call. */
+function hintsFor(said: string): string[] {
+  return [...refusedBuiltins].flatMap(([name, hint]) =>
+    said.includes(`undefined function ${name}`) ? [`instead of ${name}, ${hint}`] : [],
+  )
 }
 
 /** Never rejects: what the program says is judged by who asked. `code` is absent when all went well. */
@@ -135,10 +148,11 @@ function run(
 }
 
 async function inFolder(
+  temporary: string,
   bundles: ReadonlyMap<string, Snapshot>,
   work: (folder: string) => Promise<Buffer>,
 ): Promise<Buffer> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-opa-'))
+  const folder = await mkdtemp(join(temporary, 'sluice-opa-'))
   try {
     for (const [index, { manifest, rego }] of [...bundles.values()].entries()) {
       const written = {

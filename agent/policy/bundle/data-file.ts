@@ -30,9 +30,19 @@ export function readJson(content: Buffer, place: string, path: string): JsonValu
 /** Numbers that OPA's reader understands by YAML 1.1: `017` is fifteen to it, `1_000` a thousand. */
 const ambiguousNumber = /^[-+]?(0[0-9_bB]|[0-9][0-9]*_)/
 
+/** Of YAML, which takes a hundred times as long to read as JSON does. */
+const maxYamlBytes = 1 << 20
+
 /** YAML of which there is only one reading: one document, no alias, tag or repeated key, no number that is read otherwise. */
 function readYaml(content: Buffer, place: string, path: string): JsonValue {
   const expected = 'one YAML document without aliases, tags, repeated keys or odd numbers'
+  if (content.length > maxYamlBytes)
+    return refuse(
+      place,
+      path,
+      `${content.length} bytes of YAML`,
+      'at most 1 MiB; opa build writes JSON of it',
+    )
   const document = parseDocument(content.toString(), { uniqueKeys: true, merge: false, prettyErrors: false })
   const [fault] = [...document.errors, ...document.warnings]
   if (fault !== undefined) return refuse(place, path, fault.message, expected, fault)

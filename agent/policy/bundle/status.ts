@@ -32,10 +32,12 @@ export class StatusBook {
   readonly #waiting = new Map<string, Taken>()
   readonly #nowMs: () => number
 
-  constructor(names: readonly string[], nowMs: () => number) {
+  constructor(sources: readonly { readonly name: string; readonly kind: string }[], nowMs: () => number) {
     this.#nowMs = nowMs
-    this.#statuses = new Map(names.map((name) => [name, { name }]))
-    this.#confirmedAtMs = new Map(names.map((name) => [name, nowMs()]))
+    this.#statuses = new Map(sources.map(({ name }) => [name, { name }]))
+    // A file is what it is: it needs nobody's word.
+    const remote = sources.filter(({ kind }) => kind === 'download')
+    this.#confirmedAtMs = new Map(remote.map(({ name }) => [name, nowMs()]))
   }
 
   requested(name: string): void {
@@ -44,7 +46,7 @@ export class StatusBook {
 
   /** @returns whether there was a problem before. */
   confirmed(name: string, atMs: number = this.#nowMs()): boolean {
-    this.#confirmedAtMs.set(name, atMs)
+    if (this.#confirmedAtMs.has(name)) this.#confirmedAtMs.set(name, atMs)
     const { problem, ...rest } = this.#of(name)
     this.#statuses.set(name, { ...rest, lastSuccessfulRequestMs: this.#nowMs() })
     return problem !== undefined

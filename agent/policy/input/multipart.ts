@@ -1,3 +1,5 @@
+import { goText } from './go-text.ts'
+
 /** One field of a form. */
 export interface FormPart {
   readonly name: string
@@ -24,13 +26,15 @@ export function readMultipart(body: Buffer, boundary: string): readonly FormPart
   if (at === 1) return undefined
   at += delimiter.length - 2
   for (;;) {
-    if (body.toString('latin1', at, at + 2) === '--') return parts
+    // Whatever follows the end on its line would make it another delimiter for some servers.
+    if (body.toString('latin1', at, at + 2) === '--')
+      return at + 2 === body.length || body.subarray(at + 2, at + 4).equals(crlf) ? parts : undefined
     if (!body.subarray(at, at + 2).equals(crlf)) return undefined
     // A part without headers starts with the empty line at once; `at` stays on its first CRLF for that.
     const headersEnd = body.indexOf('\r\n\r\n', at)
     const end = body.indexOf(delimiter, at + 2)
     if (headersEnd === -1 || end === -1 || headersEnd + 4 > end) return undefined
-    const headers = readHeaders(body.toString('utf8', at + 2, Math.max(headersEnd, at + 2)))
+    const headers = readHeaders(goText(body.subarray(at + 2, Math.max(headersEnd, at + 2))))
     if (headers === undefined || headers.has('content-transfer-encoding')) return undefined
     const name = fieldName(headers.get('content-disposition') ?? '')
     if (name === undefined) return undefined
@@ -40,10 +44,14 @@ export function readMultipart(body: Buffer, boundary: string): readonly FormPart
   }
 }
 
-/** The `boundary` of a media type: empty when it names none, `undefined` when the type cannot be read. */
-export function boundaryOf(contentType: string): string | undefined {
+/** The `boundary` of a media type; `none` when it names none, `malformed` when the type cannot be read. */
+export function boundaryOf(
+  contentType: string,
+): { readonly kind: 'boundary'; readonly text: string } | { readonly kind: 'none' | 'malformed' } {
   const parameters = readParameters(contentType)
-  return parameters && (parameters.get('boundary') ?? '')
+  const text = parameters?.get('boundary')
+  if (parameters === undefined || text === '') return { kind: 'malformed' }
+  return text === undefined ? { kind: 'none' } : { kind: 'boundary', text }
 }
 
 function readHeaders(text: string): ReadonlyMap<string, string> | undefined {

@@ -47,7 +47,7 @@ export async function exchange(options: ExchangeOptions): Promise<Answer> {
       throw new Error(`${url.origin} redirects to ${next.protocol}//, which is less safe`)
     url = next
   }
-  throw new Error(`${options.url.href} redirects more than ${maxRedirects} times`)
+  throw new Error(`${options.url.origin}${options.url.pathname} redirects more than ${maxRedirects} times`)
 }
 
 /** What is posted is sent on only where the server says that the method stays (RFC 9110, §15.4). */

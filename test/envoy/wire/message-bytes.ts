@@ -72,8 +72,6 @@ const unknown: fc.Arbitrary<Uint8Array> = fc.oneof(
 
 /** Fields that no stage looks at. */
 const unread = new Set([
-  'SocketAddress.network_namespace_filepath',
-  'Address.envoy_internal_address',
   'ProcessingRequest.metadata_context',
   'ProcessingRequest.flow_control_init',
   'ProcessingRequest.client_window_update',

@@ -23,7 +23,9 @@ export function oracleCheck(bytes: Uint8Array, nowMs: number): RequestFacts {
   const http = attributes?.request?.http
   if (attributes === undefined || http === undefined) throw new Error('no attributes.request.http')
   const headers = headersOf(http)
-  const body = bodyOf(http)
+  const client = clientKind(headers)
+  const isBodyText = http.body !== '' && !(http.rawBody.length > 0 && client === 'grpc')
+  const body = isBodyText ? Buffer.from(http.body) : http.rawBody.length > 0 ? http.rawBody : undefined
   const pem = attributes.source?.certificate ?? ''
   return {
     api: 'ext_authz',
@@ -34,11 +36,12 @@ export function oracleCheck(bytes: Uint8Array, nowMs: number): RequestFacts {
     scheme: http.scheme,
     protocol: http.protocol,
     headers,
-    client: clientKind(headers),
+    client,
     ...(pem !== '' && { certificate: { pem: decodeURIComponent(pem) } }),
     ...(attributes.tlsSession !== undefined && { sni: attributes.tlsSession.sni }),
     sourceAddress: addressText(attributes.source?.address),
     ...(body !== undefined && { body }),
+    isBodyText,
     isBodyComplete: isWholeBody(headers, body?.length ?? 0),
     routeName: attributes.contextExtensions['route'] ?? '',
     contextExtensions: attributes.contextExtensions,
@@ -57,11 +60,6 @@ function headersOf(http: AttributeContext_HttpRequest): RequestHeaders {
     if (!headers.has(key.toLowerCase())) headers.add(key, value)
   }
   return headers
-}
-
-function bodyOf(http: AttributeContext_HttpRequest): Uint8Array | undefined {
-  if (http.rawBody.length > 0) return http.rawBody
-  return http.body === '' ? undefined : Buffer.from(http.body)
 }
 
 function addressText(address: Address | undefined): string {
@@ -103,13 +101,11 @@ function attributesJson(context: AttributeContext, all: RequestHeaders): JsonObj
 }
 
 function peerJson(peer: AttributeContext_Peer): JsonObject {
-  return populated({
-    address: peer.address && addressJson(peer.address),
-    service: peer.service,
-    labels: peer.labels,
-    principal: peer.principal,
-    certificate: peer.certificate,
-  })
+  const { service, labels, principal, certificate } = peer
+  return {
+    ...(peer.address && { address: addressJson(peer.address) }),
+    ...populated({ service, labels, principal, certificate }),
+  }
 }
 
 function addressJson(address: Address): JsonObject {
@@ -117,32 +113,38 @@ function addressJson(address: Address): JsonObject {
   if (kind === 'socketAddress') {
     const { portSpecifier } = value
     return {
-      socketAddress: populated({
-        protocol: value.protocol,
-        address: value.address,
-        portValue: portSpecifier.case === 'portValue' ? portSpecifier.value : undefined,
-        namedPort: portSpecifier.case === 'namedPort' ? portSpecifier.value : undefined,
-        resolverName: value.resolverName,
-        ipv4Compat: value.ipv4Compat,
-      }),
+      socketAddress: {
+        ...populated({
+          protocol: value.protocol,
+          address: value.address,
+          resolverName: value.resolverName,
+          ipv4Compat: value.ipv4Compat,
+          networkNamespaceFilepath: value.networkNamespaceFilepath,
+        }),
+        ...(portSpecifier.case !== undefined && { [portSpecifier.case]: portSpecifier.value }),
+      },
     }
   }
   if (kind === 'pipe') return { pipe: populated({ path: value.path, mode: value.mode }) }
+  if (kind === 'envoyInternalAddress') {
+    const { addressNameSpecifier, endpointId } = value
+    const name =
+      addressNameSpecifier.case === undefined ? {} : { serverListenerName: addressNameSpecifier.value }
+    return { envoyInternalAddress: { ...name, ...populated({ endpointId }) } }
+  }
   return {}
 }
 
 function httpJson(http: AttributeContext_HttpRequest, all: RequestHeaders): JsonObject {
   const isRaw = http.headerMap !== undefined && Object.keys(http.headers).length === 0
   const joined = [...all.entries()].map(([name, values]) => [name, values.join(',')])
-  return populated({
+  const raw = http.headerMap?.headers.map(({ key, value, rawValue }) =>
+    populated({ key, value, rawValue: Buffer.from(rawValue).toString('base64') }),
+  )
+  const plain = populated({
     id: http.id,
     method: http.method,
     headers: isRaw ? Object.fromEntries(joined) : http.headers,
-    headerMap: http.headerMap && {
-      headers: http.headerMap.headers.map(({ key, value, rawValue }) =>
-        populated({ key, value, rawValue: Buffer.from(rawValue).toString('base64') }),
-      ),
-    },
     path: http.path,
     host: http.host,
     scheme: http.scheme,
@@ -153,12 +155,13 @@ function httpJson(http: AttributeContext_HttpRequest, all: RequestHeaders): Json
     body: http.body,
     rawBody: Buffer.from(http.rawBody).toString('base64'),
   })
+  return { ...plain, ...(raw && { headerMap: raw.length === 0 ? {} : { headers: raw } }) }
 }
 
 function metadataJson(metadata: Metadata): JsonObject {
   const typed = Object.entries(metadata.typedFilterMetadata).map(([name, { typeUrl, value }]) => [
     name,
-    { typeUrl, value: Buffer.from(value).toString('base64') },
+    populated({ typeUrl, value: Buffer.from(value).toString('base64') }),
   ])
   return populated({
     filterMetadata: metadata.filterMetadata as JsonObject,

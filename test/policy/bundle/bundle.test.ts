@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
+import fc from 'fast-check'
 import t from 'tap'
 import { SluiceError } from '#base/errors.ts'
 import { readBundle, repackBundle } from '#policy/bundle/bundle.ts'
@@ -195,6 +196,42 @@ t.test('a bundle that cannot be used is refused with the place and what was expe
     t.ok(error instanceof SluiceError && error.place.startsWith('policy.tar.gz'), `${name}: names the file`)
   }
   t.notOk('polluted' in {}, 'no bundle changes what every object has')
+})
+
+t.test('whatever is changed in a bundle, it is read or refused', async (t) => {
+  const archive = gunzipSync(shipped)
+  const change = fc.record({
+    at: fc.nat(archive.length - 1),
+    bytes: fc.uint8Array({ minLength: 1, maxLength: 16 }),
+  })
+  fc.assert(
+    fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), fc.nat(archive.length), (changes, cut) => {
+      const bytes = Buffer.from(archive)
+      for (const { at, bytes: put } of changes) bytes.set(put.subarray(0, bytes.length - at), at)
+      for (const each of [bytes, bytes.subarray(0, cut)]) {
+        try {
+          readBundle(gzipSync(each, { level: 1 }), 'p', decision)
+        } catch (thrown) {
+          t.match(thrown, { name: 'SluiceError', code: 'bundle_refused' })
+        }
+      }
+    }),
+    { numRuns: 300 },
+  )
+  t.notOk('polluted' in {})
+})
+
+t.test('values that nest without end, or are called what every object has, hurt nobody', async (t) => {
+  const deep = `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`
+  const keys =
+    '{"constructor":{"prototype":{"polluted":1}},"x":{"__proto__":{"polluted":1},"hasOwnProperty":1}}'
+  for (const text of [deep, keys]) {
+    const files = { 'a/data.json': Buffer.from(text), 'a/b/data.json': Buffer.from('{"c":1}') }
+    const bytes = changed((members) => Object.assign(members, files))
+    const { data } = readBundle(bytes, 'p', decision)
+    t.ok(Object.hasOwn(data, 'a'))
+  }
+  t.notOk('polluted' in {})
 })
 
 t.test('data of several files is one document, whatever the keys', async (t) => {

@@ -1,11 +1,11 @@
 import { createHash, createHmac } from 'node:crypto'
-import { readdirSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
 import type { JsonObject } from '#base/json.ts'
 import { type BundleSet, openBundles } from '#policy/bundle/bundles.ts'
-import { createCompiler } from '#policy/bundle/compile.ts'
+import { type Compiler, createCompiler } from '#policy/bundle/compile.ts'
 import type { Rigour } from '#policy/bundle/freshness.ts'
 import type { SourceBase } from '#policy/bundle/source/source.ts'
 import { readTar } from '#policy/bundle/tar.ts'
@@ -15,7 +15,7 @@ import { createServiceClient } from '#policy/service/service.ts'
 import { type BundleServer, startBundleServer } from '../../harness/bundle-server.ts'
 import { goTool } from '../../harness/go-tools.ts'
 import { buildBundle } from '../../harness/opa.ts'
-import { eventually } from '../../harness/temp.ts'
+import { eventually, temporaryFolder } from '../../harness/temp.ts'
 import { archive } from './archive.ts'
 
 const decision = 'envoy/authz/allow'
@@ -33,7 +33,12 @@ interface Opened extends Disposable {
 async function open(
   server: BundleServer,
   names: readonly string[],
-  change: { readonly base?: Partial<SourceBase>; readonly rigour?: Rigour; readonly opa?: string } = {},
+  change: {
+    readonly base?: Partial<SourceBase>
+    readonly rigour?: Rigour
+    readonly compiler?: Compiler
+    readonly persist?: string
+  } = {},
 ): Promise<Opened> {
   const sets: BundleSet[] = []
   const problems: string[] = []
@@ -46,11 +51,12 @@ async function open(
       resource: `bundles/${name}`,
       minDelayMs: 1,
       maxDelayMs: 5,
+      persist: change.persist,
       ...change.base,
     })),
     wanted: { decisions: [decision], optional: ['system/log/mask'] },
     rigour: change.rigour ?? { isProduction: false },
-    compiler: createCompiler({ opa: change.opa ?? opa }),
+    compiler: change.compiler ?? createCompiler({ opa }),
     start: startEngine,
     clock: { nowMs: Date.now, monotonicUs: () => 0 },
     onSet: (set) => sets.push(set),
@@ -126,7 +132,7 @@ t.test('a bundle that does not go with the others leaves them as they are', asyn
         'q.rego': 'package people.q\n\nx := http.send({"method": "GET", "url": "http://x"})\n',
         '.manifest': { roots: ['people'] },
       }),
-      /undefined function http\.send/,
+      /undefined function http\.send.*instead of http\.send, put what it would fetch into the bundle's data/s,
     ],
     [
       'wasm beside Rego',
@@ -151,6 +157,11 @@ t.test('a bundle that does not go with the others leaves them as they are', asyn
         '.manifest': { roots: ['people'] },
       }),
       /remove people\/x: nothing there/,
+    ],
+    [
+      'Rego that would be written elsewhere',
+      archive({ '../../../tmp/evil.rego': 'package people\n', '.manifest': { roots: ['people'] } }),
+      /leaves the archive/,
     ],
     ['half an archive', good.subarray(0, 60), /unexpected end of file/],
   ]
@@ -218,35 +229,102 @@ t.test('modules of several bundles answer by their entrypoints, over the data of
   t.same([...(opened.sets[0]?.engine.entrypoints ?? [])].sort(), [decision, 'system/log/mask'])
 })
 
-t.test(
-  'Rego is compiled once for the same text, with the masks that it has, and leaves no folder behind',
-  async (t) => {
-    const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('sluice-opa-'))
-    const before = folders().length
+t.test('a module that wants more than policies do, or is none, is refused', async (t) => {
+  const good = await buildBundle({ files: { 'p.rego': 'package envoy.authz\n\nallow := true\n' } })
+  const files = Object.fromEntries(readTar(gunzipSync(good)).map(({ path, content }) => [path, content]))
+  // A module with one import: env.evil, a function without parameters.
+  const evil = Buffer.from('0061736d01000000010401600000020c0103656e76046576696c0000', 'hex')
+  t.ok(WebAssembly.validate(evil), 'it is a module')
+  const bad: [name: string, bytes: Buffer, says: RegExp][] = [
+    [
+      'another import',
+      archive({ ...files, 'policy.wasm': evil }),
+      /imports env\.evil; expected only what `opa build/,
+    ],
+    ['no module', archive({ ...files, 'policy.wasm': 'wasm' }), /expected a WebAssembly module/],
+    [
+      'only another entrypoint',
+      archive({ ...files, '.manifest': { wasm: [{ entrypoint: 'a/b', module: 'policy.wasm' }] } }),
+      /modules for a\/b; expected a module for envoy\/authz\/allow/,
+    ],
+  ]
+  for (const [name, bytes, says] of bad) {
     await using server = await startBundleServer()
-    server.put(
-      '/bundles/a',
+    server.put('/bundles/a', bytes)
+    using opened = await open(server, ['a'])
+    t.match(await eventually(`${name}: ${says}`, () => opened.problems[0]), says, name)
+    t.same(opened.sets, [])
+  }
+})
+
+t.test(
+  'Rego is compiled once for the same text, with the masks that it has, and leaves nothing behind',
+  async (t) => {
+    using folder = temporaryFolder()
+    const calls = join(folder.path, 'calls')
+    const program = join(folder.path, 'opa')
+    writeFileSync(program, `#!/bin/sh\necho call >>${calls}\nexec ${opa} "$@"\n`, { mode: 0o755 })
+    const temporary = join(folder.path, 'temporary')
+    mkdirSync(temporary)
+    const compiled = () => readFileSync(calls, 'utf8').split('\n').length - 1
+    const source = (x: number) =>
       archive({
         'p.rego': 'package envoy.authz\n\nallow if data.x == input.x\n',
         'm.rego': 'package system.log\n\nmask contains "/input/x"\n',
-        'data.json': { x: 1 },
-      }),
-    )
-    using opened = await open(server, ['a'])
-    await eventually('it', () => opened.sets.length === 1)
+        'data.json': { x },
+      })
+    await using server = await startBundleServer()
+    server.put('/bundles/a', source(1))
+    using opened = await open(server, ['a'], { compiler: createCompiler({ opa: program, temporary }) })
+    await eventually('it', () => opened.ask({ x: 1 }) === true)
     t.same(opened.ask({}, 'system/log/mask'), ['/input/x'])
-    t.equal(opened.ask({ x: 1 }), true)
-    t.equal(folders().length, before)
+    const once = compiled()
+    server.put('/bundles/a', source(2))
+    await eventually('other data', () => opened.ask({ x: 2 }) === true)
+    t.equal(compiled(), once, 'other data costs no compilation')
+    t.same(readdirSync(temporary), [])
 
-    using none = await open(server, ['a'], { opa: 'no-such-program' })
-    await eventually('a problem', () => none.problems.length > 0)
-    t.match(
-      none.problems[0],
-      /only Rego, and no program no-such-program on the PATH; expected OPA's CLI installed/,
-    )
-    t.equal(folders().length, before)
+    server.put('/bundles/b', policy('allow := true', '1'))
+    const failing: [compiler: Compiler, says: RegExp][] = [
+      [
+        createCompiler({ opa: 'no-such-program', temporary }),
+        /only Rego, and no program no-such-program on the PATH; expected OPA's CLI installed/,
+      ],
+      [createCompiler({ opa: script(folder.path, 'sleep 600'), timeoutMs: 200, temporary }), /within 0\.2 s/],
+      [createCompiler({ opa: script(folder.path, 'exit 0'), temporary }), /out\.tar\.gz|opa build/],
+    ]
+    for (const [compiler, says] of failing) {
+      using none = await open(server, ['b'], { compiler })
+      t.match(await eventually(`${says}`, () => none.problems[0]), says)
+      t.same(none.sets, [])
+      await eventually('nothing left', () => readdirSync(temporary).length === 0)
+    }
   },
 )
+
+let scripts = 0
+function script(folder: string, text: string): string {
+  const path = join(folder, `script-${++scripts}`)
+  writeFileSync(path, `#!/bin/sh\nexec ${text}\n`, { mode: 0o755 })
+  return path
+}
+
+t.test('a start from a kept bundle remembers how new it was', async (t) => {
+  using folder = temporaryFolder()
+  const persist = join(folder.path, 'bundles', 'a', 'bundle.tar.gz')
+  const rigour: Rigour = { isProduction: true }
+  await using server = await startBundleServer()
+  server.put('/bundles/a', signed(versioned('new', 1), { iat: 100 }))
+  {
+    using opened = await open(server, ['a'], { base, rigour, persist })
+    await eventually('it is kept', () => opened.sets.length === 1 && existsSync(persist))
+  }
+  server.put('/bundles/a', signed(versioned('old', 2), { iat: 99 }))
+  using restarted = await open(server, ['a'], { base, rigour, persist })
+  t.same(restarted.revisions(), { a: 'new' }, 'in force before any server was asked')
+  t.match(await eventually('a refusal', () => restarted.problems[0]), /issued at 99; expected not before 100/)
+  t.same(restarted.revisions(), { a: 'new' })
+})
 
 const secret = 'secret'
 const b64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')

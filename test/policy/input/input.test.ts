@@ -1,7 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { policyInput } from '#policy/input/input.ts'
+import type { Exchange } from '#decision/exchange.ts'
+import { policyInput as inputUnder } from '#policy/input/input.ts'
+import { defaultSwitches } from '#policy/switches.ts'
 import { validExchange } from '../exchange.ts'
+
+const policyInput = (x: Exchange) => inputUnder(x, defaultSwitches)
 
 /** As it goes to the engine; `fault` where the request is refused. */
 const input = (change: Parameters<typeof validExchange>[0]) =>
@@ -202,6 +206,7 @@ t.test("the plugin's keys are kept and ours stand under one of their own", async
       notAfterMs: 1_790_000_000_500,
     },
     label: { zones: ['AE'], sources: ['tenant'] },
+    inputs: () => [{ name: 'a', datatype: 'FP32', shape: [2], elements: 2, bytes: 8 }],
   })
   t.same(found, {
     attributes,
@@ -214,7 +219,13 @@ t.test("the plugin's keys are kept and ours stand under one of their own", async
     serving: {
       phase: 'request',
       protocol: 'v2-grpc',
-      model: { verb: 'infer', name: 'fraud', requested_version: '2', version: '2' },
+      model: {
+        verb: 'infer',
+        name: 'fraud',
+        requested_version: '2',
+        version: '2',
+        inputs: [{ name: 'a', datatype: 'FP32', shape: [2], elements: 2, bytes: 8 }],
+      },
       tenant: { name: 'acme', models: ['fraud', 'ocr-*'] },
       peer: {
         spiffe_id: 'spiffe://demo.sluice.dev/ns/acme',

@@ -1,10 +1,9 @@
 import { integerOf, type RegoValue } from '../../values/value.ts'
 import { goFloat } from '../go-float.ts'
 import { textOfBytes } from '../go-text.ts'
-import { formatTime } from '../go-time.ts'
 import { OperandError } from '../operands.ts'
 import type { YamlNode } from './nodes.ts'
-import { bytesOf, type Resolved, resolveScalar } from './resolve.ts'
+import { bytesOf, type Resolved, resolveScalar, timestampText } from './resolve.ts'
 
 /** Of a mapping and of what is merged into it, by the text of the key. */
 type Entries = Map<string, RegoValue>
@@ -161,9 +160,7 @@ function scalar(node: ScalarNode): RegoValue {
       return Number.isInteger(resolved.value) ? wholeOf(resolved.value) : resolved.value
     case 'timestamp':
       // Only where the tag is written is a date more than the string it looks like.
-      return node.tag === '!!timestamp'
-        ? formatTime(resolved.moment, '2006-01-02T15:04:05.999999999Z07:00')
-        : node.text
+      return node.tag === '!!timestamp' ? timestampText(node.text) : node.text
     default:
       return node.text
   }

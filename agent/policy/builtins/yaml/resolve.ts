@@ -1,11 +1,10 @@
 import { integerOf } from '../../values/value.ts'
-import { type Moment, parseTime } from '../go-time.ts'
+import { parseTime } from '../go-time.ts'
 import { OperandError } from '../operands.ts'
 
 /** What a plain scalar says, by the rules of go-yaml v3: YAML 1.2, and what of 1.1 it still takes. */
 export type Resolved =
-  | { readonly kind: 'null' | 'string' }
-  | { readonly kind: 'timestamp'; readonly moment: Moment }
+  | { readonly kind: 'null' | 'string' | 'timestamp' }
   | { readonly kind: 'boolean'; readonly value: boolean }
   | { readonly kind: 'integer'; readonly value: number | bigint }
   | { readonly kind: 'float'; readonly value: number }
@@ -31,8 +30,7 @@ export function resolveScalar(written: string): Resolved {
   const first = written[0] as string
   if (first === '.') return floatOf(/^\.\d+(?:[eE][-+]?\d+)?$/, written) ?? text
   if (!/[-+\d]/.test(first)) return text
-  const moment = timestampOf(written)
-  if (moment !== undefined) return { kind: 'timestamp', moment }
+  if (isTimestamp(written)) return { kind: 'timestamp' }
   const digits = written.replaceAll('_', '')
   const value = integerOfText(digits)
   if (value !== undefined) return { kind: 'integer', value }
@@ -67,14 +65,27 @@ const timestampLayouts = [
   '2006-1-2',
 ]
 
-function timestampOf(written: string): Moment | undefined {
-  if (!/^\d{4}-/.test(written)) return undefined
-  for (const layout of timestampLayouts) {
+function isTimestamp(written: string): boolean {
+  if (!/^\d{4}-/.test(written)) return false
+  return timestampLayouts.some((layout) => {
     try {
-      return parseTime(layout, written)
-    } catch {}
-  }
-  return undefined
+      parseTime(layout, written)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
+
+/** What Go makes of a timestamp in JSON: each part with all of its digits, and the offset that was written. */
+export function timestampText(written: string): string {
+  const [date = '', time = ''] = written.split(/[Tt]| +/)
+  const pad = (part: string) => part.padStart(2, '0')
+  const [, clock = '0:0:0', fraction = '', zone = ''] = /^([\d:]+)(?:[.,](\d*))?(.*)$/.exec(time) ?? []
+  const digits = fraction.slice(0, 9).replace(/0+$/, '')
+  const offset = zone === '' || /^[-+]00:00$/.test(zone) ? 'Z' : zone
+  const day = date.split('-').map(pad).join('-')
+  return `${day}T${clock.split(':').map(pad).join(':')}${digits === '' ? '' : `.${digits}`}${offset}`
 }
 
 /** Text of `!!binary`. @throws OperandError */

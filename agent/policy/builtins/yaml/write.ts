@@ -16,8 +16,11 @@ const { isRawJSON } = JSON as unknown as { isRawJSON(value: unknown): value is {
  * @throws OperandError for what go-yaml cannot read back from JSON, which is the way that OPA takes.
  */
 export function writeYaml(value: RegoValue): string {
-  return `${node(toJson(value) as Plain, '', 'root')}\n`
+  return `${node(toJson(value) as Plain, '', 'root')}\n`.replaceAll(`${noBreak}\n`, '')
 }
+
+/** Behind a block that ends in one of Unicode's own line breaks: the emitter writes no other. No text holds it. */
+const noBreak = '\0'
 
 /** Where a node stands: what comes before it on its line. */
 type Place = 'root' | 'item' | 'value' | 'key'
@@ -47,10 +50,9 @@ function mapping(entries: { readonly [key: string]: Plain }, indent: string, pla
   const below = inner(indent, place)
   const keys = Object.keys(entries)
   return keys
-    .map((key) => [readBack(key), entries[key] as Plain] as const)
+    .map((key) => [readableKey(key), entries[key] as Plain] as const)
     .sort(([a], [b]) => naturalOrder(a, b))
     .map(([key, item]) => {
-      mustBeReadable(key)
       if (/[\n\r\u0085\u2028\u2029]/.test(key) || Buffer.byteLength(key) > 128)
         return `? ${scalarText(key, below, 'item')}\n${below}: ${node(item, below, 'item')}`
       const shown = node(item, below, 'value')
@@ -61,9 +63,10 @@ function mapping(entries: { readonly [key: string]: Plain }, indent: string, pla
 /** libyaml reads no longer key on one line, and the value is read from its JSON first. */
 const maxKeyLength = 1024
 
-function mustBeReadable(key: string): void {
+function readableKey(key: string): string {
   if (JSON.stringify(key).length > maxKeyLength || key.includes('\u0085'))
     throw new OperandError('a key that YAML cannot read')
+  return readBack(key)
 }
 
 /** What becomes of a string that is read from JSON as YAML: U+0085 breaks lines there, and lines are folded. */
@@ -94,7 +97,10 @@ function scalarText(written: string, indent: string, place: Place): string {
   if (value.includes('\n')) return isBlockFit && place !== 'key' ? literal(value, indent) : double(value)
   if (resolveScalar(value).kind !== 'string' || oldWords.test(value)) return double(value)
   if (isPlainFit) return value
-  return isSingleFit ? `'${value.replaceAll("'", "''")}'` : double(value)
+  if (!isSingleFit) return double(value)
+  // Behind one of Unicode's own line breaks the emitter indents.
+  const broken = value.replace(/[\u2028\u2029](?=[^\u2028\u2029])/g, `$&${indent}  `)
+  return `'${broken.replaceAll("'", "''")}'`
 }
 
 /** Which styles can say a string at all, as libyaml's emitter finds it. */
@@ -114,7 +120,7 @@ function fitness(value: string): {
     !hasSpecial && !doesBreakMeetSpace && !value.includes('\t') && !/[\n\u2028\u2029] /.test(value)
   return {
     isPlainFit: isSingleFit && !hasBreak && !hasIndicator && !hasEdge,
-    isSingleFit: isSingleFit && !hasBreak,
+    isSingleFit,
     isBlockFit: !hasSpecial && !doesBreakMeetSpace && !value.endsWith(' '),
   }
 }
@@ -126,10 +132,10 @@ function literal(value: string, indent: string): string {
     : /[\n\u2028\u2029]$/.test(value)
       ? ''
       : '-'
-  const lines = (value.endsWith('\n') ? value.slice(0, -1) : value)
-    .split('\n')
-    .map((line) => (line === '' ? '' : `${indent}  ${line}`))
-  return `|${hint}${chomp}\n${lines.join('\n')}`
+  const body = value.endsWith('\n') ? value.slice(0, -1) : value
+  // The emitter indents before the first character behind each break, Unicode's own included.
+  const lines = body.replace(/(^|[\n\u2028\u2029])(?=[^\n\u2028\u2029])/g, `$1${indent}  `)
+  return `|${hint}${chomp}\n${lines}${/[\u2028\u2029]$/.test(value) ? noBreak : ''}`
 }
 
 const escapes: ReadonlyMap<string, string> = new Map([

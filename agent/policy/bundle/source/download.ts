@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { messageOf } from '#base/errors.ts'
 import type { ServiceClient } from '../../service/service.ts'
 import { maxBundleBytes, readArchive } from '../archive.ts'
@@ -46,10 +47,14 @@ export async function startDownload(
   random: () => number = Math.random,
 ): Promise<Disposable> {
   const { client, resource, persist, sizeLimitBytes = maxBundleBytes } = source
-  const url = client.urlOf(resource).href
+  const { origin, pathname } = client.urlOf(resource)
+  // Without the query: signed URLs have their secret there, and this stands in the log.
+  const url = `${origin}${pathname}`
   const stopping = new AbortController()
   let timer: NodeJS.Timeout | undefined
   let etag: string | undefined
+  /** Digest of what was taken last. */
+  let taken: string | undefined
   let isLongPolling = false
   let failures = 0
 
@@ -97,11 +102,19 @@ export async function startDownload(
     if (answer.status !== 200) throw new HttpFault(answer.status)
     isLongPolling =
       source.longPollingSeconds !== undefined && answer.headers['content-type'] === longPollingType
+    const digest = createHash('sha256').update(answer.body).digest('hex')
+    // Servers without entity tags send it each time; a change must not be made twice either.
+    if (digest === taken) {
+      etag = answer.headers.etag
+      listener.onConfirmed()
+      return false
+    }
     if (!(await offer(answer.body, url, answer.wireBytes))) {
       // What was refused may be a change to something that we have not got: the next answer must be whole.
       etag = undefined
       return true
     }
+    taken = digest
     etag = answer.headers.etag
     if (persist !== undefined) await keep(persist, answer.body)
     return false
@@ -109,6 +122,7 @@ export async function startDownload(
 
   async function turn(): Promise<void> {
     let hasFailed = true
+    const beganMs = performance.now()
     try {
       hasFailed = await ask()
     } catch (thrown) {
@@ -120,7 +134,9 @@ export async function startDownload(
     }
     if (stopping.signal.aborted) return
     const { minDelayMs, maxDelayMs } = source
-    let delayMs = isLongPolling ? 0 : minDelayMs + random() * (maxDelayMs - minDelayMs)
+    let delayMs = minDelayMs + random() * (maxDelayMs - minDelayMs)
+    // A server that says it holds requests and does not is not asked in a tight circle.
+    if (isLongPolling) delayMs = Math.max(0, minRetryMs - (performance.now() - beganMs))
     if (hasFailed) delayMs = Math.min(maxDelayMs, minRetryMs * 2 ** failures) * (0.8 + 0.4 * random())
     failures = hasFailed ? Math.min(failures + 1, 30) : 0
     timer = setTimeout(() => void turn(), delayMs).unref()

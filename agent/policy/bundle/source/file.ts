@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises'
-import { fingerprint, watchPath } from '#base/watch.ts'
+import { fingerprint, type Look, watchPath } from '#base/watch.ts'
 import { type Members, maxBundleBytes, readArchive } from '../archive.ts'
 import { isDataFile } from '../data-file.ts'
 import { readFolder } from './folder.ts'
@@ -18,6 +18,8 @@ const isBundleFile = (path: string) =>
   isDataFile(path) ||
   /(^|\/)(\.signatures|patch)\.json$/.test(path)
 
+const look: Look = { isDeep: true, isWanted: isBundleFile }
+
 /** Offers the bundle now and after each change. What changes while it is read is read again. */
 export async function startFile(
   source: FileSource,
@@ -26,25 +28,25 @@ export async function startFile(
 ): Promise<Disposable> {
   const { path, sizeLimitBytes = maxBundleBytes } = source
   const load = () =>
-    offerStable(path, listener, async () => {
+    offerStable([path], look, listener, async () => {
       const verification = source.verification?.()
       const members = await membersAt(path, sizeLimitBytes)
       return { kind: 'members', members, place: path, verification }
     })
   // Before the first look, so that no change falls between the two.
-  const watch = watching(source.isWatched ? [path] : [], () => void load(), intervalMs)
+  const watch = watching(source.isWatched ? [path] : [], look, () => void load(), intervalMs)
   await load()
   return watch
 }
 
 /** Offers what `read` finds, unless it changed meanwhile: then there will be another change to tell of it. */
 export async function offerStable(
-  path: string | readonly string[],
+  paths: readonly string[],
+  look: Look,
   listener: Listener,
   read: Parameters<Listener['offer']>[0]['read'],
 ): Promise<void> {
-  const paths = [path].flat()
-  const prints = () => paths.map((each) => fingerprint(each, true)).join('\n')
+  const prints = () => paths.map((path) => fingerprint(path, look)).join('\n')
   listener.onRequest()
   const isTaken = await listener.offer({
     place: paths.join(', '),
@@ -59,10 +61,15 @@ export async function offerStable(
 }
 
 /** Calls back after each change below one of the paths. */
-export function watching(paths: readonly string[], onChange: () => void, intervalMs?: number): Disposable {
+export function watching(
+  paths: readonly string[],
+  look: Look,
+  onChange: () => void,
+  intervalMs?: number,
+): Disposable {
   const watches = new DisposableStack()
   for (const path of paths)
-    watches.use(watchPath(path, onChange, { isDeep: true, ...(intervalMs !== undefined && { intervalMs }) }))
+    watches.use(watchPath(path, onChange, { ...look, ...(intervalMs !== undefined && { intervalMs }) }))
   return watches
 }
 

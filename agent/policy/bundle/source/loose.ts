@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { matchesGlob } from 'node:path'
 import { isJsonObject, type JsonObject } from '#base/json.ts'
+import type { Look } from '#base/watch.ts'
 import { maxBundleBytes } from '../archive.ts'
 import type { Snapshot } from '../contents.ts'
 import { readDataFile } from '../data-file.ts'
@@ -29,14 +30,15 @@ export async function startLoose(
 ): Promise<Disposable> {
   const paths = source.paths.map((each) => prefixed(each).path)
   const load = () =>
-    offerStable(paths, listener, async () => ({ kind: 'ready', snapshot: await readLoose(source) }))
-  const watch = watching(source.isWatched ? paths : [], () => void load(), intervalMs)
+    offerStable(paths, look, listener, async () => ({ kind: 'ready', snapshot: await readLoose(source) }))
+  const watch = watching(source.isWatched ? paths : [], look, () => void load(), intervalMs)
   await load()
   return watch
 }
 
 const isData = (path: string) => /\.(json|ya?ml)$/.test(path)
 const isLoose = (path: string) => isData(path) || path.endsWith('.rego')
+const look: Look = { isDeep: true, isWanted: isLoose }
 
 /** @throws SluiceError naming the file. */
 export async function readLoose(source: LooseSource): Promise<Snapshot> {
@@ -44,8 +46,9 @@ export async function readLoose(source: LooseSource): Promise<Snapshot> {
   const data: Draft = {}
   const take = (at: readonly string[], path: string, place: string, content: Buffer) => {
     if (path.endsWith('.rego')) {
-      // The path tells them apart and stands in what the compiler says; it never leaves the compiler's folder.
-      rego.set(place.replace(/^(\.{0,2}\/)+/, '').replaceAll('/../', '/_/'), content)
+      // A number tells them apart, the rest is for who reads what the compiler says; it never leaves its folder.
+      const parts = place.split('/').filter((part) => !['', '.', '..'].includes(part))
+      rego.set([`file-${rego.size + 1}`, ...parts].join('/'), content)
       return
     }
     const value = readDataFile(content, place, path)

@@ -328,6 +328,82 @@ t.test('space and the order of keys change nothing about canonical JSON, everyth
     }),
     { numRuns: 200 },
   )
+  fc.assert(
+    fc.property(
+      fc.oneof(fc.json(), fc.string(), fc.string({ unit: fc.constantFrom(...'[]{}",:\\ 01.-eE"u\n') })),
+      (text) => {
+        let isJson = true
+        try {
+          JSON.parse(text)
+        } catch {
+          isJson = false
+        }
+        if (!isJson) t.throws(() => canonicalJson(text), SyntaxError, text)
+        else t.same(JSON.parse(canonicalJson(text)), JSON.parse(text), text)
+      },
+    ),
+    { numRuns: 2000 },
+  )
   t.not(canonicalJson('[1.0]'), canonicalJson('[1]'))
-  t.throws(() => canonicalJson('[1'), SyntaxError)
+  for (const text of [
+    '[1',
+    '',
+    ' ',
+    '{',
+    '{"a":1,}',
+    '[1,]',
+    '{a:1}',
+    '{"a" 1}',
+    '01',
+    '1.',
+    '-',
+    '+1',
+    'nul',
+    'nulll',
+  ])
+    t.throws(() => canonicalJson(text), SyntaxError, text)
+  for (const text of [
+    '"',
+    '"a',
+    '"\\"',
+    '"\\x"',
+    '"\n"',
+    '"\\u12"',
+    '[1] 2',
+    "'a'",
+    '\u00a01',
+    '/**/1',
+    '[1}',
+    'Infinity',
+  ])
+    t.throws(() => canonicalJson(text), SyntaxError, text)
+  t.throws(() => canonicalJson('['.repeat(1e6)), RangeError)
+  t.equal(
+    canonicalJson(' {"b" : [ ] ,"a":{ }, "b":[ 1E5,-0.0 ,"\\\\" , "\\"" ]} '),
+    '{"a":{},"b":[1E5,-0.0,"\\\\","\\""]}',
+  )
+  t.equal(canonicalJson('{"\\u0061": 1, "a": 2, "__proto__": 3}'), '{"__proto__":3,"a":2}')
+})
+
+t.test('data in YAML is digested as opa does it', async (t) => {
+  using folder = temporaryFolder()
+  const path = (name: string) => join(folder.path, name)
+  mkdirSync(path('src/a'), { recursive: true })
+  writeFileSync(path('src/a/data.yaml'), 'b: {z: 1, a: [yes, 1.50, 1e3, "<&>", null]}\nc: "\\u2028"\n')
+  writeFileSync(path('src/data.yml'), 'top: [true, -0.5, 12345678]\n')
+  writeFileSync(path('src/policy.rego'), rego)
+  writeFileSync(path('key'), signer.signingKey)
+  const key = ['--signing-key', path('key'), '--signing-alg', signer.algorithm]
+  await run(await goTool('opa'), ['sign', ...key, '-b', '-o', path('src'), '.'], { cwd: path('src') })
+  const members = new Map(
+    ['a/data.yaml', 'data.yml', 'policy.rego', '.signatures.json'].map((name) => [
+      name,
+      readFileSync(path(`src/${name}`)),
+    ]),
+  )
+  const keys = new Map([['k', { key: signer.key, algorithm: signer.algorithm }]])
+  const check = () => verifyBundle(members, { keys, keyId: 'k', excludeFiles: [] }, 'b')
+  t.match(check(), { keyId: 'k' })
+  members.set('a/data.yaml', Buffer.from('b: {z: 2}\n'))
+  t.throws(check, { message: /a\/data\.yaml: the digest/ })
 })

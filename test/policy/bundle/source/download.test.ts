@@ -281,10 +281,10 @@ t.test('what no server confirms for too long is told, and refuses where that is 
   const ask = () => policy.stage.request?.(validExchange())
   nowMs += 60_000
   t.equal(policy.staleForSeconds(), undefined)
-  t.match(ask(), { kind: 'allow' })
+  t.match(await ask(), { kind: 'allow' })
   nowMs += 1
   t.equal(policy.staleForSeconds(), 60.001)
-  t.match(ask(), { kind: 'error', reason: 'policy_stale', cause: /the server answered 500/ })
+  t.match(await ask(), { kind: 'error', reason: 'policy_stale', cause: /the server answered 500/ })
 })
 
 t.test('a problem is over when the server confirms what is in force', async (t) => {
@@ -305,4 +305,28 @@ t.test('a problem is over when the server confirms what is in force', async (t) 
   t.match(opened.policy.bundles(), [
     { name: 'authz', activeRevision: 'one', type: 'snapshot', sizeBytes: first.length },
   ])
+})
+
+t.test('what a server without entity tags sends again is not loaded again', async (t) => {
+  await using server = await startServer(bundle(first), bundle(first), bundle(first), bundle(second))
+  await using opened = await open(server.url)
+  await inForce(opened.policy, 'two')
+  await eventually('more of the same', () => server.requests.length >= 6)
+  t.same(opened.loads, [{ revision: 'one' }, { revision: 'two' }])
+})
+
+t.test('what a signed URL has in its query is never told', async (t) => {
+  const resource = 'bundles/authz?sig=secret'
+  await using server = await startServer(
+    status(500),
+    status(302, { location: '?sig=secret' }),
+    bundle(Buffer.from('junk')),
+    (_, response) => void response.destroy(),
+    bundle(first),
+  )
+  await using opened = await open(server.url, { resource })
+  await inForce(opened.policy, 'one')
+  t.equal(server.requests[0]?.url, `/${resource}`)
+  t.ok(opened.loads.length >= 3)
+  t.notMatch(JSON.stringify(opened.loads), /secret/)
 })

@@ -151,6 +151,13 @@ t.test('changes in nested folders take effect, what is half written does not', a
   put(folder.path, { 'deep/er/more.rego': 'package envoy.authz\n\nallow if' })
   await eventually('the refusal', () => opened.loads.some(({ problem }) => /more\.rego/.test(problem ?? '')))
   t.match(opened.verdict(), { kind: 'allow' })
+  const loads = opened.loads.length
+  put(folder.path, {
+    'deep/er/log.txt': 'nothing that a bundle has',
+    'deep/er/data.json': '{"open": true, "x": 1}',
+  })
+  await eventually('one more look', () => opened.loads.length > loads)
+  put(folder.path, { 'deep/er/log.txt': 'and again' })
   rmSync(join(folder.path, 'deep'), { recursive: true })
   await eventually('what is gone', () => (opened.verdict() as { kind?: string }).kind === 'deny')
 })
@@ -204,4 +211,34 @@ t.test('files and a packed bundle make one policy, whose parts must not overlap'
     opened.loads.some(({ problem }) => /do not overlap/.test(problem ?? '')),
   )
   t.match(opened.verdict(), { kind: 'allow' })
+})
+
+t.test('a file is never stale: it needs no server to confirm it', async (t) => {
+  using folder = temporaryFolder()
+  put(folder.path, { 'p.rego': 'package envoy.authz\n\nallow := true\n' })
+  let nowMs = 0
+  await using policy = await openPolicy({
+    source: { file: folder.path },
+    decision,
+    compiler,
+    clock: { nowMs: () => nowMs, monotonicUs: () => 0 },
+    stale: { afterSeconds: 10, isRefused: true },
+    onLoad: () => {},
+  })
+  nowMs = 1e12
+  t.equal(policy.staleForSeconds(), undefined)
+  t.match(await policy.stage.request?.(validExchange()), { kind: 'allow' })
+})
+
+t.test('two files of one name do not hide one another', async (t) => {
+  using folder = temporaryFolder()
+  put(folder.path, {
+    'a/p.rego': 'package envoy.authz\n\nallow if data.envoy.authz.more\n',
+    'b/a/p.rego': 'package envoy.authz\n\nmore := true\n',
+  })
+  const at = (name: string) => join(folder.path, name)
+  await using opened = await open({
+    bundles: [loose([at('a/p.rego'), at('b/../b/a/p.rego'), at('b/a/../a/p.rego')])],
+  })
+  t.match(await opened.verdict(), { kind: 'allow' })
 })

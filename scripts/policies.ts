@@ -1,11 +1,12 @@
-// Builds policies/capabilities.json and policies/dist/ with the real `opa`. `--out DIR` writes elsewhere, for the test.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+// Builds policies/capabilities.json, policies/schemas/ and policies/dist/ with the real `opa`. `--out DIR` writes elsewhere,
+// for the test.
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { gzipSync } from 'node:zlib'
+import { buildPolicy } from '#policy/authoring/build/build.ts'
+import { inputJsonSchema } from '#policy/authoring/input-schema/input-schema.ts'
+import { opaAt } from '#policy/authoring/opa/opa.ts'
 import { builtins } from '#policy/builtins/builtins.ts'
-import { unpackBundle } from '#policy/bundle/bundle.ts'
-import { writeTar } from '#policy/bundle/tar.ts'
 import { goTool } from '../test/harness/go-tools.ts'
 import { run } from '../test/harness/run.ts'
 
@@ -34,27 +35,16 @@ const known = current.builtins.filter(({ name }: { name: string }) => native.has
 const capabilities = join(out, 'capabilities.json')
 writeFileSync(capabilities, `${JSON.stringify({ ...current, builtins: known }, null, 1)}\n`)
 
+const schema = join(out, 'schemas', 'input.json')
+mkdirSync(join(out, 'schemas'), { recursive: true })
+writeFileSync(schema, `${JSON.stringify(inputJsonSchema(), null, 2)}\n`)
+
+const { bytes } = await buildPolicy({
+  paths: [join(policies, 'sluice'), join(policies, 'data.json')],
+  opa: opaAt(opa),
+  revision: 'default-1',
+  capabilities,
+  schema,
+})
 mkdirSync(join(out, 'dist'), { recursive: true })
-const bundle = join(out, 'dist', 'default.tar.gz')
-await run(
-  opa,
-  [
-    ...[
-      'build',
-      '-t',
-      'wasm',
-      '-e',
-      'envoy/authz/allow',
-      '--capabilities',
-      capabilities,
-      '--ignore',
-      '*_test.rego',
-    ],
-    ...['--ignore', 'dist', '--ignore', 'capabilities.json', '-r', 'default-1', '-o', bundle, '-b', '.'],
-  ],
-  { cwd: policies },
-)
-// Sorted, and without the time of the build: the same sources give the same bytes.
-const entries = [...unpackBundle(readFileSync(bundle), bundle)].map(([path, content]) => ({ path, content }))
-entries.sort((a, b) => (a.path < b.path ? -1 : 1))
-writeFileSync(bundle, gzipSync(writeTar(entries)))
+writeFileSync(join(out, 'dist', 'default.tar.gz'), bytes)

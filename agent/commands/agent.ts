@@ -142,6 +142,7 @@ async function startAgent(
         onLoad: loaded('policy'),
       }),
     )
+  if (config.policy?.dryRun === true) log.warn('policy.dryRun is on: what policy denies goes on')
   if (policy) {
     const isStaleRefused = config.policy?.onStale === 'refuse'
     const problem = () => {

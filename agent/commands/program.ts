@@ -4,6 +4,7 @@ import { agentCommand } from './agent.ts'
 import { checkCommand } from './check.ts'
 import { envoyCommand } from './envoy.ts'
 import { identityCommand } from './identity.ts'
+import { policyCommand } from './policy/policy.ts'
 
 /** Every CLI verb, one file each. */
 export function program(): Command {
@@ -15,4 +16,5 @@ export function program(): Command {
     .addCommand(checkCommand())
     .addCommand(envoyCommand())
     .addCommand(identityCommand())
+    .addCommand(policyCommand())
 }

@@ -33,7 +33,8 @@ const valid = `listen: {agent: "unix:${folder}/agent.sock"}\n${envoy}`
 t.test('help names every verb', async (t) => {
   const { status, stdout } = sluice('--help')
   t.equal(status, 0)
-  for (const verb of ['agent', 'check', 'envoy', 'identity']) t.match(stdout, new RegExp(`^  ${verb} `, 'm'))
+  for (const verb of ['agent', 'check', 'envoy', 'identity', 'policy'])
+    t.match(stdout, new RegExp(`^  ${verb} `, 'm'))
 })
 
 t.test('what a person must mend is said once, on standard error, and the exit code is 1', async (t) => {

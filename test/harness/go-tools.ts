@@ -16,6 +16,7 @@ const packages = {
   hpack: '.',
   h2spec: 'github.com/summerwind/h2spec/cmd/h2spec',
   ghz: 'github.com/bojand/ghz/cmd/ghz',
+  regal: 'github.com/open-policy-agent/regal',
 } as const
 
 export type GoTool = keyof typeof packages

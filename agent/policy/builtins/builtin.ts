@@ -10,6 +10,8 @@ export interface EvaluationContext {
   memo?: Map<string, RegoValue>
   /** Where calls whose answer is not a function of their operands are written down, for the decision log. */
   recorded?: NondeterministicCalls
+  /** What such a call said when it was recorded; `undefined` where it was not, and the builtin is asked. */
+  readonly answer?: (name: string, operands: readonly RegoValue[]) => RegoValue | undefined
 }
 
 /** OPA's `nd_builtin_cache`: by builtin, by the text of its operands. */

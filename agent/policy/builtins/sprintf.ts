@@ -1,5 +1,5 @@
-import { numberText } from '../values/number.ts'
 import { Decimal, type RegoValue } from '../values/value.ts'
+import { binaryExponent, exponential, fixed, general, hexadecimal, sharpened } from './fmt-float.ts'
 import { quoted, shownAlone } from './go-quote.ts'
 
 /**
@@ -51,13 +51,13 @@ export function goSprintf(format: string, operands: readonly Operand[], integerT
   let isReordered = false
   const star = (shown: string | undefined): number | undefined | 'bad' => {
     if (shown === undefined || shown === '') return undefined
-    if (shown !== '*') return Number(shown) > maxWidth ? 'bad' : Number(shown)
+    if (shown !== '*') return Number(shown)
     const operand = operands[next++]
     return typeof operand === 'bigint' && operand <= maxWidth && operand >= -maxWidth
       ? Number(operand)
       : 'bad'
   }
-  const written = format.replace(
+  const written = untilTooLarge(format).replace(
     directive,
     (
       whole: string,
@@ -111,6 +111,15 @@ export function goSprintf(format: string, operands: readonly Operand[], integerT
   return `${written}%!(EXTRA ${extra.join(', ')})`
 }
 
+/** Go reads no further than to a number that is too large, which it notices before the last digit. */
+function untilTooLarge(format: string): string {
+  for (const { index, 3: width = '', 4: precision = '' } of format.matchAll(directive)) {
+    if ([width, precision].some((digits) => Number(digits.slice(0, -1)) > maxWidth))
+      return `${format.slice(0, index)}%`
+  }
+  return format
+}
+
 function typeOf(operand: Operand, integerType: string): string {
   if (typeof operand === 'string') return 'string'
   if (typeof operand === 'boolean') return 'bool'
@@ -146,7 +155,7 @@ function ofString(value: string, how: Verb): string {
   const cut = how.precision === undefined ? value : [...value].slice(0, how.precision).join('')
   switch (how.verb) {
     case 'v':
-      return padded(how.flags.includes('#') ? JSON.stringify(cut) : cut, how)
+      return padded(how.flags.includes('#') ? quoted(cut, false) : cut, how)
     case 's':
       return padded(cut, how)
     case 'q':
@@ -211,8 +220,12 @@ function ofInteger(value: bigint, how: Verb): string {
         `'${quoted(character, flags.includes('+')).slice(1, -1).replace('\\"', '"').replace("'", "\\'")}'`,
         how,
       )
-    case 'U':
-      return padded(`U+${BigInt.asUintN(64, value).toString(16).toUpperCase().padStart(4, '0')}`, how)
+    case 'U': {
+      const digits = BigInt.asUintN(64, value).toString(16).toUpperCase()
+      const code = `U+${digits.padStart(Math.max(how.precision ?? 0, 4), '0')}`
+      const isNamed = flags.includes('#') && isRune && quoted(character, false).slice(1, -1) === character
+      return padded(isNamed ? `${code} '${character}'` : code, { ...how, flags: flags.replaceAll('0', '') })
+    }
     case 'T':
       return padded(typeOf(value, how.integerType), how)
     default:
@@ -239,69 +252,22 @@ function ofFloat(value: number, how: Verb): string {
       break
     case 'x':
     case 'X':
-      shown = hexadecimal(Math.abs(value))
+      shown = hexadecimal(Math.abs(value), precision)
+      break
+    case 'b':
+      shown = binaryExponent(Math.abs(value))
       break
     case 'T':
       return padded('float64', how)
     default:
       return wrong({ float: value }, how)
   }
+  // `%#v` asks for Go's syntax, which a float has without.
+  if (flags.includes('#') && verb !== 'v' && verb !== 'b') shown = sharpened(shown, verb, precision)
   if (verb === 'G' || verb === 'E' || verb === 'X') shown = shown.toUpperCase()
   const sign =
     value < 0 || Object.is(value, -0) ? '-' : flags.includes('+') ? '+' : flags.includes(' ') ? ' ' : ''
   return paddedNumber(sign, shown, how)
-}
-
-function fixed(value: number, decimals: number): string {
-  if (decimals <= 100 && value < 1e21) return value.toFixed(decimals)
-  const whole = numberText(Number.isInteger(value) ? BigInt(value) : value)
-  return decimals === 0 ? whole : `${whole}.${'0'.repeat(decimals)}`
-}
-
-function exponential(value: number, decimals: number | undefined): string {
-  const shown = decimals === undefined ? value.toExponential() : value.toExponential(Math.min(decimals, 100))
-  return shown.replace(/e([+-])(\d)$/, 'e$10$2')
-}
-
-/** `%g`: with an exponent below -4 and from the precision on, which is 6 where the shortest text is asked for. */
-function general(value: number, precision: number | undefined): string {
-  if (value === 0) return '0'
-  if (value < 0) return `-${general(-value, precision)}`
-  const digits = precision === 0 ? 1 : precision
-  const scientific =
-    digits === undefined ? value.toExponential() : value.toExponential(Math.min(digits, 101) - 1)
-  const significant = scientific.slice(0, scientific.indexOf('e')).replace('.', '').replace(/0+$/, '').length
-  const power = Number(scientific.slice(scientific.indexOf('e') + 1))
-  const limit =
-    digits === undefined ? 6 : digits > significant && significant >= power + 1 ? significant : digits
-  if (power < -4 || power >= limit) {
-    const short = digits === undefined ? scientific : scientific.replace(/\.?0+e/, 'e')
-    return short.replace(/e([+-])(\d)$/, 'e$10$2')
-  }
-  if (digits === undefined) return numberText(value)
-  const shown = value.toFixed(Math.min(100, Math.max(0, digits - 1 - power)))
-  return shown.includes('.') ? shown.replace(/\.?0+$/, '') : shown
-}
-
-/** `%x` of a float: a hexadecimal mantissa and a binary exponent. */
-function hexadecimal(value: number): string {
-  if (value === 0) return '0x0p+00'
-  const view = new DataView(new ArrayBuffer(8))
-  view.setFloat64(0, value)
-  const bits = view.getBigUint64(0)
-  let power = Number((bits >> 52n) & 0x7ffn) - 1023
-  let mantissa = bits & 0xf_ffff_ffff_ffffn
-  if (power === -1023) {
-    power = -1022
-    while (mantissa >> 52n === 0n) {
-      mantissa <<= 1n
-      power--
-    }
-    mantissa &= 0xf_ffff_ffff_ffffn
-  }
-  const digits = mantissa.toString(16).padStart(13, '0').replace(/0+$/, '')
-  const exponent = `${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`
-  return `0x1${digits === '' ? '' : `.${digits}`}p${exponent}`
 }
 
 function padded(shown: string, { flags, width }: Verb): string {

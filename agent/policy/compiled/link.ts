@@ -46,7 +46,9 @@ function guarded(name: string, builtin: Builtin, gauge: runtime.Gauge): Builtin 
     for (const each of operands) gauge.charge(each)
     let result: RegoValue | undefined
     try {
-      result = builtin(context, ...operands)
+      // A decision that is repeated gets what was said then.
+      const known = isRecorded ? context.answer?.(name, operands) : undefined
+      result = known ?? builtin(context, ...operands)
     } catch (thrown) {
       // A stack that is full is no answer of the builtin, and must not become one that a policy can negate.
       if (thrown instanceof EvaluationError || isStackFull(thrown)) throw thrown

@@ -4,6 +4,7 @@ import type { EvaluationContext } from '../builtins/builtin.ts'
 import { jsonOfRegoText } from '../values/json.ts'
 import type { PolicyInput } from './input-document.ts'
 import { keptFor, type Live, restartLive, startLive, startLiveInSlices } from './live.ts'
+import { pageBytes } from './memory.ts'
 import { type Prepared, preparePolicy } from './prepared.ts'
 
 /** A policy with its data, ready to be asked. One that holds more than memory is disposed of when nobody asks it any more. */
@@ -29,6 +30,8 @@ export interface Engine extends Partial<AsyncDisposable> {
 
 /** An engine that answers before it returns. */
 export interface SyncEngine extends Engine {
+  /** What its memory takes now. */
+  readonly memoryBytes: number
   evaluate(
     entrypoint: string,
     input: PolicyInput | undefined,
@@ -77,6 +80,9 @@ function engineOn(prepared: Prepared, first: Live): SyncEngine {
   return {
     entrypoints: new Set(policy.entrypoints.keys()),
     builtins: policy.builtins,
+    get memoryBytes() {
+      return live.memory.pages * pageBytes
+    },
     evaluate: (entrypoint, input, context) => {
       const id = policy.entrypoints.get(entrypoint)
       if (id === undefined) throw new EvaluationError(`the policy has no entrypoint ${entrypoint}`)

@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from '#base/json.ts'
+import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
 import { compareStrings, entriesOf } from './compare.ts'
 import { mayHoldInexactNumber, numberText, parseNumber } from './number.ts'
 import { parseRegoText } from './rego-text.ts'
@@ -119,11 +119,14 @@ function entriesBefore(object: JsonObject, end: string): Map<string, RegoValue> 
 
 /** As Go writes JSON: keys in the order of their bytes, and what HTML would read as markup escaped. */
 function keyText(value: JsonValue): string {
-  const sorted = JSON.stringify(value, (_key, item: unknown) => {
-    if (typeof item !== 'object' || item === null || Array.isArray(item) || isRawJSON(item)) return item
-    return Object.fromEntries(Object.entries(item).sort(([a], [b]) => compareStrings(a, b)))
-  })
-  return sorted.replace(
+  if (Array.isArray(value)) return `[${value.map(keyText).join(',')}]`
+  if (isJsonObject(value) && !isRawJSON(value)) {
+    const pairs = Object.keys(value)
+      .sort(compareStrings)
+      .map((key) => `${keyText(key)}:${keyText(value[key] as JsonValue)}`)
+    return `{${pairs.join(',')}}`
+  }
+  return JSON.stringify(value).replace(
     /[<>&\u2028\u2029]/g,
     (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )

@@ -137,6 +137,11 @@ export class Generator {
     return JSON.stringify(this.random.pick(stringEdges.filter((each) => each !== '')))
   }
 
+  /** Any text as an expression to match with, save NUL, where the module takes it for the end. */
+  pattern(): string {
+    return JSON.stringify(this.random.pick(stringEdges.filter((each) => !each.includes('\u0000'))))
+  }
+
   number(left: number): string {
     return this.#one(numbers, left, () => this.#leaf(() => this.numberLiteral(), 'n'))
   }
@@ -201,7 +206,11 @@ export class Generator {
     if (kind === 5) return 'null'
     if (kind === 6) return `[${this.literals(left - 1)}]`
     if (kind === 7) return `{${this.literals(left - 1)}}`
-    return `{${this.stringLiteral()}: ${this.literal(left - 1)}, ${this.literal(0)}: ${this.literal(left - 1)}}`
+    const first = this.stringLiteral()
+    let second = this.literal(0)
+    // Of two members with one name nobody says which counts.
+    while (second === first) second = this.literal(0)
+    return `{${first}: ${this.literal(left - 1)}, ${second}: ${this.literal(left - 1)}}`
   }
 
   literals(left: number): string {

@@ -102,7 +102,10 @@ export const strings: readonly Production[] = [
     json.marshal([«small», "a\\"b", null])
     json.marshal({"k": «small»})
     «base64.encode¦base64url.encode¦base64url.encode_no_pad¦hex.encode¦urlquery.encode¦crypto.sha256¦crypto.md5»(«string»)
-    «hex.decode¦urlquery.decode»(«string»)
+    hex.decode(hex.encode(«string»))
+    hex.decode(«"68656C"¦"686"¦"zz"»)
+    urlquery.decode(urlquery.encode(«string»))
+    urlquery.decode(«text»)
     base64.decode(base64.encode(concat("x", ["", «string»])))
     base64url.decode(base64url.encode_no_pad(concat("x", ["", «string»])))
     urlquery.encode_object({«string»: «string», "k": [«string», «string»]})
@@ -111,7 +114,7 @@ export const strings: readonly Production[] = [
     regex.replace(«string», "«a¦[a-c]+¦b*¦(.)b¦\\\\d¦^¦$¦\\\\.»", «string»)
     type_name(«any»)
     time.format(«number»)
-    $"{«whole»} and {«string»} or {input.s}"
+    $"{«whole»} and {«text»} or {input.s}"
     object.get(«object», «string», «string»)
   `),
 ]
@@ -126,9 +129,9 @@ export const booleans: readonly Production[] = [
     («any», «any» in «collection»)
     «contains¦startswith¦endswith»(«string», «string»)
     strings.«any_prefix_match¦any_suffix_match»([«string», «string»], {«string», «string»})
-    regex.match(«string», «string»)
+    regex.match(«pattern», «string»)
     regex.match("«a¦[a-c]+$¦^b*¦(?i)ABC¦\\\\w+¦\\\\p{L}¦.»", «string»)
-    regex.is_valid(«string»)
+    regex.is_valid(«pattern»)
     glob.match("«a*¦**.b¦{a,b}c¦[a-c]?¦*.*»", «[]¦["."]¦null», "«abc¦a.b¦ac¦b¦a.b.c»")
     «is_string¦is_number¦is_boolean¦is_array¦is_set¦is_object¦is_null»(«any»)
     net.cidr_contains(«string», «string»)
@@ -201,7 +204,7 @@ export const objects: readonly Production[] = [
     json.remove({«string»: «any», "k": {"a": «any»}}, ["k/a", «text»])
     json.unmarshal(json.marshal({"k": [«text»], «text»: «whole»}))
     json.unmarshal(«"{\\"a\\": 1.0}"¦"null"¦"tru"¦"[1,"¦"{\\"a\\": [1e2, 2.50]}"»)
-    urlquery.decode_object(«string»)
+    urlquery.decode_object(«text»)
     {x: y | some x, y in «array»}
   `),
 ]

@@ -30,13 +30,17 @@ export interface Engine extends Partial<AsyncDisposable> {
 
 /** An engine that answers before it returns. */
 export interface SyncEngine extends Engine {
-  /** What its memory takes now. */
-  readonly memoryBytes: number
   evaluate(
     entrypoint: string,
     input: PolicyInput | undefined,
     context: EvaluationContext,
   ): JsonValue | undefined
+}
+
+/** One on a module, which has a memory of its own. */
+export interface ModuleEngine extends SyncEngine {
+  /** What its memory takes now. */
+  readonly memoryBytes: number
 }
 
 /** The policy itself failed: it aborted, trapped, or ran out of memory. */
@@ -60,7 +64,7 @@ export function createEngine(options: {
   readonly data: JsonObject
   /** Named in errors. */
   readonly place: string
-}): SyncEngine {
+}): ModuleEngine {
   const prepared = preparePolicy(options)
   return engineOn(prepared, startLive(prepared))
 }
@@ -69,11 +73,11 @@ export function createEngine(options: {
 export type StartEngine = (prepared: Prepared) => Promise<Engine>
 
 /** An engine on what was prepared, perhaps by another thread. Its data is copied in slices: nobody has to wait. */
-export async function startEngine(prepared: Prepared): Promise<SyncEngine> {
+export async function startEngine(prepared: Prepared): Promise<ModuleEngine> {
   return engineOn(prepared, await startLiveInSlices(prepared))
 }
 
-function engineOn(prepared: Prepared, first: Live): SyncEngine {
+function engineOn(prepared: Prepared, first: Live): ModuleEngine {
   const { policy, dataAddress, heapAddress } = prepared
   const kept = keptFor(prepared)
   let live = first

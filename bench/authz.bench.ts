@@ -1,12 +1,12 @@
 import { type Contender, measureBehindEnvoy } from './behind-envoy.ts'
 import type { BenchOptions, Row } from './bench.ts'
 import { generatedEnvoy, plainEnvoy } from './bootstraps.ts'
-import { startOpa, startSluice, startSluicePipeline } from './deciders.ts'
+import { startOpa, startSluice, startSluiceCompiled, startSluicePipeline } from './deciders.ts'
 import { createPki, inferRequest, modelOf, type Pki, tenantOf } from './scene.ts'
 
 /**
- * ext_authz, one RBAC policy of 1,000 tenants by 5 models: Envoy alone, with the OPA Envoy plugin, with Sluice; with
- * `--pipeline` also Sluice with every stage on, behind the mTLS listener that it generates.
+ * ext_authz, one RBAC policy of 1,000 tenants by 5 models: Envoy alone, with the OPA Envoy plugin, with Sluice, the policy in
+ * wasm and compiled; with `--pipeline` also Sluice with every stage on, behind the mTLS listener that it generates.
  */
 export async function measure(options: BenchOptions): Promise<Row[]> {
   using pki = createPki()
@@ -14,6 +14,7 @@ export async function measure(options: BenchOptions): Promise<Row[]> {
     envoyAlone,
     policyOnly('opa-envoy-plugin', startOpa),
     policyOnly('sluice', startSluice),
+    policyOnly('sluice-compiled', startSluiceCompiled),
     ...(options.isPipelineWanted ? [pipeline(pki)] : []),
   ]
   return await measureBehindEnvoy(contenders, options)

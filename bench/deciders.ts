@@ -7,17 +7,23 @@ import { startOpaEnvoyPlugin } from '../test/harness/opa-envoy-plugin.ts'
 import type { Decider } from './behind-envoy.ts'
 import { policyFiles, trustDomain, writeResources } from './scene.ts'
 
-let bundle: Promise<Buffer> | undefined
+const bundles = new Map<string, Promise<Buffer>>()
 
 /** Built once, whoever asks. */
-function policyBundle(): Promise<Buffer> {
-  bundle ??= buildBundle({ files: policyFiles })
+function policyBundle(target: 'wasm' | 'plan'): Promise<Buffer> {
+  const bundle = bundles.get(target) ?? buildBundle({ files: policyFiles, target })
+  bundles.set(target, bundle)
   return bundle
 }
 
 /** Sluice with a policy and nothing else. */
 export function startSluice(folder: string): Promise<Decider> {
   return startWith(folder, {})
+}
+
+/** The same with the policy compiled to JavaScript. */
+export function startSluiceCompiled(folder: string): Promise<Decider> {
+  return startWith(folder, { policy: { engine: 'compiled' } }, 'plan')
 }
 
 /** Sluice with every stage on, and the record. */
@@ -33,10 +39,17 @@ export function startSluicePipeline(folder: string): Promise<Decider> {
   })
 }
 
-async function startWith(folder: string, config: Readonly<Record<string, unknown>>): Promise<Decider> {
+async function startWith(
+  folder: string,
+  { policy, ...config }: { readonly policy?: object; readonly [stage: string]: unknown },
+  target: 'wasm' | 'plan' = 'wasm',
+): Promise<Decider> {
   mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'policy.tar.gz'), await policyBundle())
-  const agent = await startAgent({ folder, config: { policy: { bundle: 'policy.tar.gz' }, ...config } })
+  writeFileSync(join(folder, 'policy.tar.gz'), await policyBundle(target))
+  const agent = await startAgent({
+    folder,
+    config: { policy: { bundle: 'policy.tar.gz', ...policy }, ...config },
+  })
   return {
     pid: agent.pid,
     address: `unix:${join(folder, 'agent.sock')}`,

@@ -27,11 +27,12 @@ export function policyOptions(
   profile: Config['profile'],
   loose: readonly BundleSource[] = [],
 ): PolicyOptions {
-  const { bundle, opa, decision, verification, staleAfterSeconds, onStale, revisionOrder } = config
+  const { bundle, opa, decision, engine, verification, staleAfterSeconds, onStale, revisionOrder } = config
   return {
     source:
       bundle === undefined ? { bundles: [...(opa ? bundleSources(opa) : []), ...loose] } : { file: bundle },
     decision,
+    engine,
     ...(verification && { verification: verificationOf(verification) }),
     rigour: { isProduction: profile === 'production', revisionOrder },
     ...(staleAfterSeconds !== undefined && {

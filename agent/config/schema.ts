@@ -45,6 +45,12 @@ const shape = z.strictObject({
           "OPA's own configuration, in its spelling: bundles from servers or files instead of `bundle`, logs and status reports.",
         ),
       decision: decisionPath.default('envoy/authz/allow'),
+      engine: z
+        .enum(['wasm', 'compiled'])
+        .default('wasm')
+        .describe(
+          'What evaluates: the wasm module of the bundle (opa build -t wasm), or its plan (opa build -t plan) as JavaScript.',
+        ),
       response: z
         .strictObject({
           decision: decisionPath
@@ -306,6 +312,11 @@ const needs: readonly {
     isMet: ({ envoy, identity }) =>
       envoy === undefined ||
       (identity?.trustDomains ?? []).every((domain) => Object.hasOwn(envoy.tls.trustBundles, domain)),
+  },
+  {
+    path: ['policy', 'isolation'],
+    message: 'none beside the compiled engine, which stops what does not end by itself',
+    isMet: ({ policy }) => policy?.engine !== 'compiled' || policy.isolation === 'none',
   },
   {
     path: ['policy'],

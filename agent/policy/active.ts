@@ -1,6 +1,6 @@
 import type { Clock } from '#base/clock.ts'
 import { openBundles } from './bundle/bundles.ts'
-import type { Compiler } from './bundle/compile.ts'
+import type { Compiler, Target } from './bundle/compile.ts'
 import type { Rigour } from './bundle/freshness.ts'
 import type { BundleSource } from './bundle/source/source.ts'
 import type { BundleStatus } from './bundle/status.ts'
@@ -27,6 +27,8 @@ export interface ActiveOptions {
   /** What the decision log asks; a bundle with a rule for one of them must have it as an entrypoint. */
   readonly logDecisions: readonly string[]
   readonly rigour: Rigour
+  /** What the bundles must have been built for; `wasm` if absent. */
+  readonly target?: Target
   readonly compiler: Compiler
   readonly start: StartEngine
   readonly clock: Clock
@@ -57,7 +59,7 @@ const systemDecisions = ['system/log/mask', 'system/log/drop']
  * without a server has been looked at.
  */
 export async function openActive(options: ActiveOptions): Promise<ActiveSource> {
-  const { decisions, logDecisions, clock, onLoad, ...rest } = options
+  const { decisions, logDecisions, target, clock, onLoad, ...rest } = options
   let active: Active | undefined
   const tell = (problem: string | undefined, statuses: readonly BundleStatus[]) =>
     onLoad(
@@ -80,6 +82,7 @@ export async function openActive(options: ActiveOptions): Promise<ActiveSource> 
       decisions,
       optional: [...new Set([...systemDecisions, ...logDecisions])],
       logged: logDecisions,
+      ...(target && { target }),
     },
     onSet: ({ engine, revisions }, problem, statuses) => {
       const before = active

@@ -44,7 +44,7 @@ export function decideRequest(
   options: DecideOptions,
 ): Verdict | Promise<Verdict> {
   const { switches } = options
-  const input = documentOf(policyInput(x, switches), switches)
+  const input = documentOf(active, policyInput(x, switches), switches)
   if (!(input instanceof InputDocument)) return input
   const judge = (result: JsonValue | undefined) => verdictOf(result, x.id)
   const policies = accessPoliciesFor(x)
@@ -87,16 +87,26 @@ export function decideAnswer(
   const { decision, body, tensorsOf } = options.answer
   const answer = answerOf(x.served, body, tensorsOf)
   const { switches } = options
-  const input = documentOf(policyInput(x, switches, answer.document), switches)
+  const input = documentOf(active, policyInput(x, switches, answer.document), switches)
   if (!(input instanceof InputDocument)) return input
   const judge = (result: JsonValue | undefined) => answerVerdictOf(result, answer, x.id)
   return ask(active, x, { path: decision, input, judge }, options)
 }
 
-function documentOf(input: JsonObject | InputFault, switches: Switches): InputDocument | Verdict {
+/** No character takes more bytes than this, escaped or not. */
+const maxBytesPerCharacter = 6
+
+function documentOf(
+  { engine }: Active,
+  input: JsonObject | InputFault,
+  switches: Switches,
+): InputDocument | Verdict {
   if ('fault' in input) return malformed(String(input.fault), switches)
   const document = new InputDocument(input)
-  return isLonger(document.text, switches.maxInputBytes)
+  const { maxInputBytes } = switches
+  // Where nobody reads the text it is only made if the size is in doubt.
+  if (engine.readsValue && document.characters * maxBytesPerCharacter <= maxInputBytes) return document
+  return isLonger(document.text, maxInputBytes)
     ? malformed('the policy input is too large', switches)
     : document
 }

@@ -25,7 +25,11 @@ export type { DecisionSink } from './decided.ts'
 export { createServiceClient, type ServiceClient } from './service/service.ts'
 export { defaultSwitches, type Switches } from './switches.ts'
 
+/** What evaluates: the module of a bundle, or its plan as JavaScript. */
+export type EngineChoice = 'wasm' | 'compiled'
+
 export interface PolicyStatus {
+  readonly engine: EngineChoice
   /** Of the bundles in force. */
   readonly revision?: string
   readonly activatedAtMs?: number
@@ -59,6 +63,8 @@ export interface PolicyOptions {
   readonly source: PolicySource
   /** The decision's path, for example `envoy/authz/allow`. */
   readonly decision: string
+  /** `wasm` if absent. */
+  readonly engine?: EngineChoice
   /** What is asked about answers, on ext_proc; without it answers pass. */
   readonly answer?: AnswerOptions
   readonly candidate?: CandidateOptions
@@ -84,7 +90,16 @@ export interface PolicyOptions {
 
 /** Opens the policy stage. Resolves when what is there at the start without a server has been looked at. */
 export async function openPolicy(options: PolicyOptions): Promise<Policy> {
-  const { decision, answer, clock = systemClock, sink, onShadow = () => {}, stale, candidate } = options
+  const {
+    decision,
+    engine = 'wasm',
+    answer,
+    clock = systemClock,
+    sink,
+    onShadow = () => {},
+    stale,
+    candidate,
+  } = options
   await using opening = new AsyncDisposableStack()
   const compiler = options.compiler ?? createCompiler()
   const open = (source: PolicySource, onLoad: OnLoad) =>
@@ -93,6 +108,7 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
       decisions: [...new Set([decision, ...(answer ? [answer.decision] : [])])],
       logDecisions: options.logDecisions ?? [],
       rigour: options.rigour ?? { isProduction: false },
+      target: engine === 'compiled' ? 'plan' : 'wasm',
       compiler,
       start: starter(options.isolation),
       clock,
@@ -144,6 +160,7 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
     status: () => {
       const [active, problem] = [live.current(), live.problem()]
       return {
+        engine,
         ...(active && { revision: revisionOf(active), activatedAtMs: active.activatedAtMs }),
         ...(problem !== undefined && { lastError: problem }),
       }

@@ -11,15 +11,14 @@ interface EvalResult {
 
 const capabilities = join(import.meta.dirname, '..', '..', 'policies', 'capabilities.json')
 
-/** Builds a bundle, of wasm unless said otherwise, from source files with the real `opa`. @throws Error with what `opa` said. */
+/** Builds a bundle from source files with the real `opa`, for wasm unless said otherwise. @throws Error with what `opa` said. */
 export async function buildBundle(options: {
   readonly files: Readonly<Record<string, string>>
   readonly entrypoint?: string
   /** Asked besides it. */
   readonly moreEntrypoints?: readonly string[]
   readonly revision?: string
-  /** For peers that read no wasm. */
-  readonly target?: 'wasm' | 'rego'
+  readonly target?: 'wasm' | 'plan' | 'rego'
 }): Promise<Buffer> {
   using folder = temporaryFolder()
   for (const [name, text] of Object.entries(options.files)) {

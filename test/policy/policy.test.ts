@@ -64,7 +64,7 @@ t.test('nothing is allowed before a bundle; a broken one never replaces a good o
 
   replace(path, first)
   await eventually('the first bundle', () => policy.isReady())
-  t.same(policy.status(), { revision: 'one', activatedAtMs: 1_790_000_000_000 })
+  t.same(policy.status(), { engine: 'wasm', revision: 'one', activatedAtMs: 1_790_000_000_000 })
   t.match(request(policy, validExchange()), { kind: 'deny', reason: 'policy_denied' })
 
   replace(path, 'broken')

@@ -1,5 +1,7 @@
+import { regoText } from '../values/rego-text.ts'
+import type { RegoValue } from '../values/value.ts'
 import { awsBuiltins } from './aws.ts'
-import type { Builtin } from './builtin.ts'
+import type { Builtin, EvaluationContext } from './builtin.ts'
 import { collectionBuiltins } from './collections.ts'
 import { encodingBuiltins } from './encoding.ts'
 import { globBuiltins } from './globs.ts'
@@ -68,3 +70,19 @@ export const nondeterministicBuiltins: ReadonlySet<string> = new Set([
   'time.now_ns',
   'uuid.rfc4122',
 ])
+
+/** Writes down what such a builtin said, where the evaluation wants to know. */
+export function recordCall(
+  { recorded }: EvaluationContext,
+  name: string,
+  operands: readonly RegoValue[],
+  result: RegoValue,
+): void {
+  if (recorded === undefined) return
+  let calls = recorded.get(name)
+  if (calls === undefined) {
+    calls = new Map()
+    recorded.set(name, calls)
+  }
+  calls.set(regoText(operands), result)
+}

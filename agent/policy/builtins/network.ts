@@ -75,9 +75,16 @@ function contains(block: Block, other: Address | Block): boolean {
     : block.first <= other.first && other.last <= block.last
 }
 
-function blockContains(cidr: string, candidate: string): boolean {
+/** Whether a block holds an address or another block whole. @throws OperandError */
+export function blockContains(cidr: string, candidate: string): boolean {
   const block = parseBlock(cidr)
   return contains(block, parseAddress(candidate) ?? parseBlock(candidate))
+}
+
+/** Whether two blocks have an address in common. @throws OperandError */
+export function blocksIntersect(a: string, b: string): boolean {
+  const [left, right] = [parseBlock(a), parseBlock(b)]
+  return left.width === right.width && left.first <= right.last && right.first <= left.last
 }
 
 /** As Go writes an address (RFC 5952). */

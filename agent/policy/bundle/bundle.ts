@@ -37,11 +37,40 @@ export function readBundle(
   return { revision: manifest.revision, wasm, data, ...(signedBy && { signedBy }) }
 }
 
-/** @throws SluiceError that says which modules there are instead of the one for `entrypoint`. */
-export function refuseModules(place: string, bundles: readonly Snapshot[], entrypoint: string): never {
-  const entrypoints = bundles.flatMap(({ wasm }) => [...wasm.keys()])
-  const found = entrypoints.length === 0 ? 'no wasm module' : `modules for ${entrypoints.join(', ')}`
-  return refuse(place, '.manifest', found, `a module for ${entrypoint} (opa build -t wasm -e ${entrypoint})`)
+/** The same, built with `opa build -t plan`. */
+export interface PlanBundle extends Omit<Bundle, 'wasm'> {
+  /** The text of its plan. */
+  readonly plan: string
+}
+
+/** Reads one OPA bundle with the plan for `entrypoint`. @throws SluiceError naming the file and the member. */
+export function readPlanBundle(
+  bytes: Buffer,
+  place: string,
+  entrypoint: string,
+  verification?: Verification,
+): PlanBundle {
+  const contents = readContents(unpackBundle(bytes, place), place, verification)
+  if (contents.kind === 'delta') return refuse(place, 'patch.json', 'a delta bundle', 'a snapshot')
+  const plan = contents.plan.get(entrypoint)
+  if (plan === undefined) return refuseModules(place, [contents], entrypoint, 'plan')
+  const { manifest, data, signedBy } = contents
+  return { revision: manifest.revision, plan: plan.toString(), data, ...(signedBy && { signedBy }) }
+}
+
+/** @throws SluiceError that says which modules or plans there are instead of the one for `entrypoint`. */
+export function refuseModules(
+  place: string,
+  bundles: readonly Snapshot[],
+  entrypoint: string,
+  target: 'wasm' | 'plan' = 'wasm',
+): never {
+  const what = target === 'wasm' ? 'module' : 'plan'
+  const entrypoints = bundles.flatMap((bundle) => [...bundle[target].keys()])
+  const none = target === 'wasm' ? 'no wasm module' : 'no plan'
+  const found = entrypoints.length === 0 ? none : `${what}s for ${entrypoints.join(', ')}`
+  const member = target === 'wasm' ? '.manifest' : 'plan.json'
+  return refuse(place, member, found, `a ${what} for ${entrypoint} (opa build -t ${target} -e ${entrypoint})`)
 }
 
 /** The same bundle with other data and another revision: how data changes without the `opa` CLI. */

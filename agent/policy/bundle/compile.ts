@@ -9,7 +9,10 @@ import { refusedBuiltins } from '../builtins/builtins.ts'
 import { type Members, readArchive } from './archive.ts'
 import type { Snapshot } from './contents.ts'
 
-/** Makes modules of the Rego of bundles that bring none. */
+/** What `opa build -t` makes: a wasm module, or a plan. */
+export type Target = 'wasm' | 'plan'
+
+/** Makes modules or plans of the Rego of bundles that bring none. */
 export interface Compiler {
   compile(
     bundles: ReadonlyMap<string, Snapshot>,
@@ -17,6 +20,8 @@ export interface Compiler {
       readonly required: readonly string[]
       /** Compiled where the bundles have them. */
       readonly optional: readonly string[]
+      /** `wasm` if absent. */
+      readonly target?: Target
     },
   ): Promise<Uint8Array>
   readonly settings: CompilerSettings
@@ -51,16 +56,16 @@ export function createCompiler(
   return {
     settings,
     known: kept,
-    compile: async (bundles, { required, optional }) => {
-      const key = digest(bundles, [...required, '', ...optional])
-      let wasm = kept.get(key)
+    compile: async (bundles, { required, optional, target = 'wasm' }) => {
+      const key = digest(bundles, [target, ...required, '', ...optional])
+      let artefact = kept.get(key)
       kept.delete(key)
-      wasm ??= await inFolder(settings.temporary, bundles, (folder) =>
-        build({ ...settings, folder, names: [...bundles.keys()], required, optional }),
+      artefact ??= await inFolder(settings.temporary, bundles, (folder) =>
+        build({ ...settings, folder, names: [...bundles.keys()], required, optional, target }),
       )
-      kept.set(key, wasm)
+      kept.set(key, artefact)
       for (const oldest of [...kept.keys()].slice(0, -keptModules)) kept.delete(oldest)
-      return wasm
+      return artefact
     },
   }
 }
@@ -72,19 +77,21 @@ interface Build {
   readonly names: readonly string[]
   readonly required: readonly string[]
   readonly optional: readonly string[]
+  readonly target: Target
 }
 
 async function build(task: Build): Promise<Buffer> {
   const out = join(task.folder, 'out.tar.gz')
   const args = [
-    ...['build', '--target', 'wasm', '--capabilities', capabilities, '--output', out],
+    ...['build', '--target', task.target, '--capabilities', capabilities, '--output', out],
     ...[...task.required, ...task.optional].flatMap((entrypoint) => ['--entrypoint', entrypoint]),
     ...['--bundle', ...task.names.map((_, index) => folderOf(index))],
   ]
   const { code, said } = await run(task, args)
   if (code === undefined) {
-    const wasm = (await readArchive(await readFile(out), out)).get('policy.wasm')
-    if (wasm !== undefined) return wasm
+    const member = task.target === 'wasm' ? 'policy.wasm' : 'plan.json'
+    const artefact = (await readArchive(await readFile(out), out)).get(member)
+    if (artefact !== undefined) return artefact
   }
   const absent = task.optional.find((each) =>
     said.includes(`entrypoint ${JSON.stringify(each)} does not refer`),
@@ -103,14 +110,14 @@ async function build(task: Build): Promise<Buffer> {
       code: 'opa_missing',
       place: of,
       found: `only Rego, and no program ${task.opa} on the PATH`,
-      expected: `OPA's CLI installed (https://www.openpolicyagent.org/docs#1-download-opa), or bundles made with opa build -t wasm -e ${task.required.join(' -e ')}`,
+      expected: `OPA's CLI installed (https://www.openpolicyagent.org/docs#1-download-opa), or bundles made with opa build -t ${task.target} -e ${task.required.join(' -e ')}`,
     })
   throw new SluiceError({
     code: 'policy_compilation_failed',
     place: of,
     found: told.trim().slice(0, 4000) || `opa build ended with ${code}`,
     expected: [
-      `Rego that opa build -t wasm compiles within ${task.timeoutMs / 1000} s`,
+      `Rego that opa build -t ${task.target} compiles within ${task.timeoutMs / 1000} s`,
       ...hintsFor(said),
     ].join('; '),
   })

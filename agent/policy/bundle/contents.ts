@@ -25,6 +25,8 @@ export interface Snapshot {
   readonly data: JsonObject
   /** Modules by entrypoint. */
   readonly wasm: ReadonlyMap<string, Buffer>
+  /** The plan by each entrypoint that it has. */
+  readonly plan: ReadonlyMap<string, Buffer>
   readonly rego: Members
   /** Who vouches for it; absent where it is not signed. */
   readonly signedBy?: SignedBy
@@ -79,6 +81,7 @@ export function readContents(members: Members, place: string, verification?: Ver
     manifest,
     data,
     wasm: readModules(members, manifest, place),
+    plan: readPlan(members, manifest, place),
     rego: new Map([...members].filter(([path]) => path.endsWith('.rego'))),
     ...(signedBy && { signedBy }),
   }
@@ -136,6 +139,30 @@ function readModules(members: Members, { wasm, roots }: Manifest, place: string)
     modules.set(entrypoint, content)
   }
   return modules
+}
+
+/** What of a plan must be known to choose it; whether it is one is for the engine to say. */
+const planSchema = z.looseObject({
+  plans: z.looseObject({ plans: z.array(z.looseObject({ name: z.string() })) }),
+})
+
+/** Which decisions a plan answers. @throws SluiceError */
+export function entrypointsOfPlan(content: Buffer, place: string): readonly string[] {
+  const name = 'plan.json'
+  const parsed = planSchema.safeParse(readJson(content, place, name))
+  return parsed.success
+    ? parsed.data.plans.plans.map((plan) => plan.name)
+    : refuse(place, name, z.prettifyError(parsed.error), 'a plan (opa build -t plan)')
+}
+
+function readPlan(members: Members, { roots }: Manifest, place: string): Map<string, Buffer> {
+  const content = members.get('plan.json')
+  if (content === undefined) return new Map()
+  const entrypoints = entrypointsOfPlan(content, place)
+  const foreign = entrypoints.find((entrypoint) => !isUnder(roots, entrypoint))
+  if (foreign !== undefined)
+    refuse(place, 'plan.json', `the entrypoint ${foreign}`, `one under the roots ${roots.join(', ')}`)
+  return new Map(entrypoints.map((entrypoint) => [entrypoint, content]))
 }
 
 function readData(members: Members, place: string): JsonObject {

@@ -1,7 +1,6 @@
 import type { EvaluationContext } from '../builtins/builtin.ts'
-import { builtins, nondeterministicBuiltins } from '../builtins/builtins.ts'
+import { builtins, nondeterministicBuiltins, recordCall } from '../builtins/builtins.ts'
 import { parseRegoText, regoText, stringText } from '../values/rego-text.ts'
-import type { RegoValue } from '../values/value.ts'
 import type { ModuleMemory } from './memory.ts'
 
 /** What of the module the bridge calls. */
@@ -34,7 +33,7 @@ export function callBuiltin(
     const known = isNondeterministic ? context.answer?.(name, operands) : undefined
     const result = known ?? builtin(context, ...operands)
     if (result === undefined) return 0
-    if (isNondeterministic && context.recorded !== undefined) record(context.recorded, name, operands, result)
+    if (isNondeterministic) recordCall(context, name, operands, result)
     text = typeof result === 'string' ? stringText(result) : regoText(result)
   } catch {
     // Whatever the operands were, OPA calls it undefined; a policy that wants to know asks for the type first.
@@ -45,18 +44,4 @@ export function callBuiltin(
   const address = exports.opa_malloc(length)
   memory.write(text, address)
   return exports.opa_value_parse(address, length)
-}
-
-function record(
-  recorded: NonNullable<EvaluationContext['recorded']>,
-  name: string,
-  operands: readonly RegoValue[],
-  result: RegoValue,
-): void {
-  let calls = recorded.get(name)
-  if (calls === undefined) {
-    calls = new Map()
-    recorded.set(name, calls)
-  }
-  calls.set(regoText(operands), result)
 }

@@ -12,6 +12,8 @@ export interface Engine extends Partial<AsyncDisposable> {
   readonly entrypoints: ReadonlySet<string>
   /** Names of the host functions that it calls. */
   readonly builtins: readonly string[]
+  /** Whether it takes the input as it is, so that no text of it need be made. */
+  readonly readsValue?: boolean
   /**
    * Evaluates an entrypoint; an `input` of `undefined` is no input at all.
    *
@@ -28,13 +30,17 @@ export interface Engine extends Partial<AsyncDisposable> {
 
 /** An engine that answers before it returns. */
 export interface SyncEngine extends Engine {
-  /** What its memory takes now. */
-  readonly memoryBytes: number
   evaluate(
     entrypoint: string,
     input: PolicyInput | undefined,
     context: EvaluationContext,
   ): JsonValue | undefined
+}
+
+/** One on a module, which has a memory of its own. */
+export interface ModuleEngine extends SyncEngine {
+  /** What its memory takes now. */
+  readonly memoryBytes: number
 }
 
 /** The policy itself failed: it aborted, trapped, or ran out of memory. */
@@ -43,7 +49,7 @@ export class EvaluationError extends Error {
 }
 
 /** What most evaluations end in. */
-const allowed = '[{"result":true}]'
+const allowed = '{{"result":true}}'
 
 // As JSON the module writes sets in an order of its own; OPA writes them in Rego's.
 const asRego = 1
@@ -58,7 +64,7 @@ export function createEngine(options: {
   readonly data: JsonObject
   /** Named in errors. */
   readonly place: string
-}): SyncEngine {
+}): ModuleEngine {
   const prepared = preparePolicy(options)
   return engineOn(prepared, startLive(prepared))
 }
@@ -67,11 +73,11 @@ export function createEngine(options: {
 export type StartEngine = (prepared: Prepared) => Promise<Engine>
 
 /** An engine on what was prepared, perhaps by another thread. Its data is copied in slices: nobody has to wait. */
-export async function startEngine(prepared: Prepared): Promise<SyncEngine> {
+export async function startEngine(prepared: Prepared): Promise<ModuleEngine> {
   return engineOn(prepared, await startLiveInSlices(prepared))
 }
 
-function engineOn(prepared: Prepared, first: Live): SyncEngine {
+function engineOn(prepared: Prepared, first: Live): ModuleEngine {
   const { policy, dataAddress, heapAddress } = prepared
   const kept = keptFor(prepared)
   let live = first
@@ -92,12 +98,20 @@ function engineOn(prepared: Prepared, first: Live): SyncEngine {
         const inputAddress = input === undefined ? 0 : heapAddress
         const result = memory.textAt(exports.opa_eval(0, id, dataAddress, inputAddress, length, heap, asRego))
         if (result === allowed) return true
-        const [answer] = jsonOfRegoText(result) as { readonly result: JsonValue }[]
-        return answer?.result
+        return answerOf(result)
       } catch (thrown) {
         live = restartLive(kept, live)
         throw new EvaluationError(`policy evaluation failed: ${messageOf(thrown)}`, { cause: thrown })
       }
     },
   }
+}
+
+/** Of a set of rows, of which there is one at most. Alone a row is JSON unless it holds a set, and nothing need be thrown. */
+function answerOf(rows: string): JsonValue | undefined {
+  if (rows === 'set()') return undefined
+  const isRow = rows.startsWith('{{"result":') && rows.endsWith('}}')
+  const row = jsonOfRegoText(isRow ? rows.slice(1, -1) : rows)
+  const [only] = (Array.isArray(row) ? row : [row]) as readonly { readonly result: JsonValue }[]
+  return only?.result
 }

@@ -1,4 +1,5 @@
 import type { JsonValue } from '#base/json.ts'
+import { wellFormedEscapes } from '../values/json.ts'
 import { mayHoldInexactNumber } from '../values/number.ts'
 
 type Reviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown
@@ -13,14 +14,15 @@ const maxNumberCharacters = 64
 
 /**
  * `JSON.parse` that keeps a number as it was written: a policy must not compare a rounded amount while the model gets
- * the exact one. Where a double cannot hold a number, the value is a raw literal that `JSON.stringify` writes back.
+ * the exact one. Where a double cannot hold a number, the value is a raw literal that `JSON.stringify` writes back. Lone surrogates become U+FFFD, as in OPA.
  *
  * @throws SyntaxError when it is no JSON.
  * @throws RangeError for a number beyond the doubles or of more than 64 characters, which the runtime would trap on or
  *   compute with for a long time.
  */
 export function parseExactJson(text: string): JsonValue {
-  return mayHoldInexactNumber.test(text) ? parse(text, keepNumber) : parse(text)
+  const sound = wellFormedEscapes(text)
+  return mayHoldInexactNumber.test(sound) ? parse(sound, keepNumber) : parse(sound)
 }
 
 function keepNumber(_key: string, value: unknown, { source }: { readonly source?: string }): unknown {

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonValue } from '#base/json.ts'
+import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
 import { compareStrings, entriesOf } from './compare.ts'
 import { mayHoldInexactNumber, numberText, parseNumber } from './number.ts'
 import { parseRegoText } from './rego-text.ts'
@@ -13,13 +13,24 @@ const { parse, rawJSON, isRawJSON } = JSON as unknown as {
   isRawJSON(value: unknown): boolean
 }
 
-/** Reads JSON without rounding a number. @throws SyntaxError, RangeError */
+/** Reads JSON without rounding a number, lone surrogates as U+FFFD. @throws SyntaxError, RangeError */
 export function fromJsonText(text: string): RegoValue {
-  if (!mayHoldInexactNumber.test(text)) return JSON.parse(text)
-  return parse(text, (_key, value, { source }) =>
+  const sound = wellFormedEscapes(text)
+  if (!mayHoldInexactNumber.test(sound)) return JSON.parse(sound)
+  return parse(sound, (_key, value, { source }) =>
     typeof value === 'number' && source !== undefined && source !== String(value)
       ? parseNumber(source)
       : value,
+  )
+}
+
+/** JSON text with every escaped surrogate that has no other half as U+FFFD, which is how Go reads it. */
+export function wellFormedEscapes(json: string): string {
+  if (!/\\u[dD][89a-fA-F]/.test(json)) return json
+  return json.replace(
+    /\\(?:u[dD][89abAB][\da-fA-F]{2}(?:\\u[dD][c-fC-F][\da-fA-F]{2})?|u[dD][c-fC-F][\da-fA-F]{2}|.)/gs,
+    // What is longer is a pair, what is shorter another escape.
+    (found) => (found.length === 6 ? '\\ufffd' : found),
   )
 }
 
@@ -56,6 +67,54 @@ export function toJson(value: RegoValue): JsonValue {
       toJson(item),
     ]),
   )
+}
+
+/**
+ * The value that JSON stands for. Raw literals become numbers without rounding, lone surrogates U+FFFD; where there are
+ * none, as nearly always, it is the same value and nothing is copied.
+ */
+export function fromJson(value: JsonValue): RegoValue {
+  if (typeof value === 'string') return value.isWellFormed() ? value : value.toWellFormed()
+  // JSON has no other word for them.
+  if (typeof value === 'number') return Number.isFinite(value) ? value : null
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return fromList(value)
+  if (isRawJSON(value)) return parseNumber(JSON.stringify(value))
+  return fromObject(value as JsonObject)
+}
+
+// Each item is looked at once, also where something is found: what is nested must not cost more with each level.
+function fromList(list: readonly JsonValue[]): RegoValue {
+  let copy: RegoValue[] | undefined
+  for (let i = 0; i < list.length; i++) {
+    const item = list[i] as JsonValue
+    const known = fromJson(item)
+    if (known !== item) copy ??= list.slice(0, i) as RegoValue[]
+    copy?.push(known)
+  }
+  return copy ?? (list as RegoValue)
+}
+
+function fromObject(object: JsonObject): RegoValue {
+  let copy: Map<string, RegoValue> | undefined
+  for (const key in object) {
+    const item = object[key]
+    const known = item === undefined ? undefined : fromJson(item)
+    if (copy === undefined && known === item && item !== undefined && key.isWellFormed()) continue
+    copy ??= entriesBefore(object, key)
+    if (known !== undefined) copy.set(key.toWellFormed(), known)
+  }
+  return copy === undefined ? (object as RegoValue) : Object.fromEntries(copy)
+}
+
+/** The entries before a key, which were found to stay as they are. */
+function entriesBefore(object: JsonObject, end: string): Map<string, RegoValue> {
+  const entries = new Map<string, RegoValue>()
+  for (const key in object) {
+    if (key === end) break
+    entries.set(key, object[key] as RegoValue)
+  }
+  return entries
 }
 
 /** As Go writes JSON: keys in the order of their bytes, and what HTML would read as markup escaped. */

@@ -9,7 +9,7 @@ const maxExponent = 10_000
  */
 export const mayHoldInexactNumber = /[\d.]{16}|\d[eE]|(?:^|[[{(,:\s])-?\d+\.\d*0(?!\d)/
 
-interface Parts {
+export interface Parts {
   /** Value is `digits × 10^exponent`; `digits` has no trailing zero unless it is 0. */
   readonly digits: bigint
   readonly exponent: number
@@ -27,7 +27,22 @@ export function parseNumber(text: string): number | bigint | Decimal {
   const { digits, exponent } = partsOf(text)
   // Written as a float it stays one, as `sprintf` can tell.
   if (/[.eE]/.test(text)) return String(quick) === text ? quick : new Decimal(text)
-  return integerOf(digits * 10n ** BigInt(exponent))
+  return integerOf(integerOfParts({ digits, exponent }))
+}
+
+/** Of a number without a fraction: its exponent is not negative. */
+export function integerOfParts({ digits, exponent }: Parts): bigint {
+  return digits * 10n ** BigInt(exponent)
+}
+
+/** The integer or double that is equal to a decimal; `undefined` where there is none. */
+export function plainNumber({ text }: Decimal): number | bigint | undefined {
+  const parts = partsOf(text)
+  if (parts.exponent >= 0) return integerOf(integerOfParts(parts))
+  const quick = Number(text)
+  if (!Number.isFinite(quick)) return undefined
+  const shown = partsOf(String(quick))
+  return shown.digits === parts.digits && shown.exponent === parts.exponent ? quick : undefined
 }
 
 /** As JSON writes it, and Go: integers without exponent, however long. */

@@ -1,3 +1,7 @@
+// The two know each other: sets sort their members, and what sorts must tell sets from arrays. Neither calls at load.
+import { compare } from './compare.ts'
+import { ValueIndex } from './value-index.ts'
+
 /**
  * A Rego value as host functions see it.
  *
@@ -31,27 +35,94 @@ export class Decimal {
   }
 }
 
-/** A set; equal members stand once, in Rego's order. */
+/** A set; equal members stand once. Who asks for the members gets them in Rego's order; membership is a look-up. */
 export class RegoSet implements Iterable<RegoValue> {
-  readonly members: readonly RegoValue[]
+  #sorted: readonly RegoValue[] | undefined
+  #index: ValueIndex<RegoValue> | undefined
 
   /** @param members in Rego's order, no two of them equal; `setOf` makes a set of any. */
   constructor(members: readonly RegoValue[]) {
-    this.members = members
+    this.#sorted = members
+  }
+
+  get members(): readonly RegoValue[] {
+    this.#sorted ??= this.unsorted().sort(compare)
+    return this.#sorted
+  }
+
+  get size(): number {
+    return this.#index?.size ?? (this.#sorted as readonly RegoValue[]).length
+  }
+
+  has(value: RegoValue): boolean {
+    return this.#indexed().get(value) !== undefined
+  }
+
+  /** Only for who builds the set: nobody else may have seen it. */
+  add(value: RegoValue): void {
+    const index = this.#indexed()
+    if (index.get(value) !== undefined) return
+    index.set(value, value)
+    this.#sorted = undefined
+  }
+
+  /** A new list of the members in no particular order. */
+  unsorted(): RegoValue[] {
+    return this.#sorted === undefined ? this.#indexed().items() : [...this.#sorted]
   }
 
   [Symbol.iterator](): Iterator<RegoValue> {
     return this.members[Symbol.iterator]()
   }
+
+  #indexed(): ValueIndex<RegoValue> {
+    if (this.#index === undefined) {
+      this.#index = new ValueIndex()
+      for (const member of this.#sorted ?? []) this.#index.set(member, member)
+    }
+    return this.#index
+  }
 }
+
+type Entry = readonly [RegoValue, RegoValue]
 
 /** An object of which some key is no string. */
 export class RegoMap {
-  readonly entries: readonly (readonly [RegoValue, RegoValue])[]
+  #sorted: readonly Entry[] | undefined
+  #index: ValueIndex<Entry> | undefined
 
   /** @param entries in Rego's order of their keys, no two of them equal. */
-  constructor(entries: readonly (readonly [RegoValue, RegoValue])[]) {
-    this.entries = entries
+  constructor(entries: readonly Entry[]) {
+    this.#sorted = entries
+  }
+
+  get entries(): readonly Entry[] {
+    this.#sorted ??= this.#indexed()
+      .items()
+      .sort((a, b) => compare(a[0], b[0]))
+    return this.#sorted
+  }
+
+  get size(): number {
+    return this.#index?.size ?? (this.#sorted as readonly Entry[]).length
+  }
+
+  get(key: RegoValue): RegoValue | undefined {
+    return this.#indexed().get(key)?.[1]
+  }
+
+  /** Only for who builds the object: nobody else may have seen it. */
+  set(key: RegoValue, value: RegoValue): void {
+    this.#indexed().set(key, [key, value])
+    this.#sorted = undefined
+  }
+
+  #indexed(): ValueIndex<Entry> {
+    if (this.#index === undefined) {
+      this.#index = new ValueIndex()
+      for (const entry of this.#sorted ?? []) this.#index.set(entry[0], entry)
+    }
+    return this.#index
   }
 }
 

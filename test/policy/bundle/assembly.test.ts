@@ -1,6 +1,6 @@
 import t from 'tap'
 import { readArchive } from '#policy/bundle/archive.ts'
-import type { Task } from '#policy/bundle/assembly/assemble.ts'
+import type { Assembly, Task } from '#policy/bundle/assembly/assemble.ts'
 import { createAssembler } from '#policy/bundle/assembly/assembler.ts'
 import { startAssembly } from '#policy/bundle/assembly/start.ts'
 import { createCompiler } from '#policy/bundle/compile.ts'
@@ -35,6 +35,10 @@ const delta = {
 
 const here = createAssembler(createCompiler({ opa }), { threadedFromBytes: Number.POSITIVE_INFINITY })
 const elsewhere = createAssembler(createCompiler({ opa }), { threadedFromBytes: 0 })
+
+/** Of a module with its data. */
+const imageOf = (policy: Assembly['policies'][number]) =>
+  'image' in policy ? Buffer.from(policy.image).toString('base64') : policy
 
 t.test('a thread of its own makes the same of bundles as this one', async (t) => {
   const rules = partAfter(undefined, await raw(policy))
@@ -79,11 +83,7 @@ t.test('a thread of its own makes the same of bundles as this one', async (t) =>
     const [mine, other] = await Promise.all([here(task), elsewhere(task)])
     t.same(other.claims, mine.claims, name)
     t.same(other.answers, mine.answers, name)
-    t.same(
-      other.policies.map(({ image }) => Buffer.from(image).toString('base64')),
-      mine.policies.map(({ image }) => Buffer.from(image).toString('base64')),
-      name,
-    )
+    t.same(other.policies.map(imageOf), mine.policies.map(imageOf), name)
     if (!isWhole) continue
     const engine = await startAssembly(other, startEngine)
     const ask = (input: object) => engine.evaluate(decision, new InputDocument(input as never), { nowNs: 0n })

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { JsonObject, JsonValue } from '#base/json.ts'
+import { createCompiledEngine } from '#policy/compiled/compiled.ts'
 import { createEngine } from '#policy/engine/engine.ts'
 import { parseExactJson } from '#policy/input/json-text.ts'
 import { toJson } from '#policy/values/json.ts'
@@ -31,6 +32,17 @@ export const engines = {
       // The module reads its input as Rego, of which JSON is a part.
       const input =
         head.input === undefined ? undefined : { value: toJson(parseRegoText(head.input)), text: head.input }
+      return engine.evaluate(entrypoint, input, { nowNs })
+    },
+  },
+  compiled: {
+    list: listOf('compiled'),
+    ask: ({ head, plan }) => {
+      const data = parseExactJson(head.data) as JsonObject
+      const engine = createCompiledEngine({ plan: plan.toString(), data, place: head.name })
+      // Sets and keys of any type are values to it, though JSON cannot say them.
+      const value = head.input === undefined ? undefined : (parseRegoText(head.input) as JsonValue)
+      const input = value === undefined ? undefined : { value, text: '', isExact: true }
       return engine.evaluate(entrypoint, input, { nowNs })
     },
   },

@@ -3,8 +3,8 @@ import type { JsonObject } from '#base/json.ts'
 import { type Prepared, preparePolicy } from '../../engine/prepared.ts'
 import { unaskedRule } from '../../log/unasked.ts'
 import { refuseModules } from '../bundle.ts'
-import type { Compiler } from '../compile.ts'
-import type { Snapshot } from '../contents.ts'
+import type { Compiler, Target } from '../compile.ts'
+import { entrypointsOfPlan, type Snapshot } from '../contents.ts'
 import type { Claims } from '../freshness.ts'
 import { type Draft, mergeAt } from '../merge.ts'
 import { type Part, readPart } from '../part.ts'
@@ -16,6 +16,17 @@ export interface Wanted {
   readonly optional: readonly string[]
   /** What is asked about logs: a rule for it that is no entrypoint is refused, for it would never be asked. */
   readonly logged?: readonly string[]
+  /** What is run: modules, or plans. `wasm` if absent. */
+  readonly target?: Target
+}
+
+/** A policy of which the plan is to be compiled. */
+export interface Planned {
+  /** The text of the plan. */
+  readonly plan: string
+  readonly data: JsonObject
+  /** Named in errors. */
+  readonly place: string
 }
 
 /** Bundles that are to be read, and made one policy of where all of a set are there. */
@@ -29,7 +40,7 @@ export interface Task {
 export interface Assembly {
   /** By bundle. */
   readonly claims: ReadonlyMap<string, Claims>
-  readonly policies: readonly Prepared[]
+  readonly policies: readonly (Prepared | Planned)[]
   /** Which of the policies answers an entrypoint. */
   readonly answers: ReadonlyMap<string, number>
 }
@@ -47,14 +58,17 @@ export async function assemble({ parts, isWhole, wanted }: Task, compiler: Compi
   if (!isWhole) return { claims, policies: [], answers: new Map() }
   checkRootsApart(new Map([...bundles].map(([name, { manifest }]) => [name, manifest.roots])))
   const place = [...bundles.keys()].join(', ')
-  const modules = await modulesOf(bundles, wanted, compiler)
+  const { target = 'wasm' } = wanted
+  const artefacts = await artefactsOf(bundles, wanted, compiler, target)
   const data = dataOf([...bundles.values()], place)
-  const distinct = [...new Set(modules.values())]
-  const policies = distinct.map((wasm) => preparePolicy({ wasm, data, place }))
+  const distinct = [...new Set(artefacts.values())]
+  const made = distinct.map((artefact) =>
+    target === 'plan' ? planned(artefact, data, place) : prepared(artefact, data, place),
+  )
   const answers = new Map<string, number>()
-  for (const [entrypoint, wasm] of modules) {
-    const index = distinct.indexOf(wasm)
-    if (policies[index]?.policy.entrypoints.has(entrypoint)) answers.set(entrypoint, index)
+  for (const [entrypoint, artefact] of artefacts) {
+    const index = distinct.indexOf(artefact)
+    if (made[index]?.entrypoints.has(entrypoint)) answers.set(entrypoint, index)
   }
   const missing = wanted.decisions.find((decision) => !answers.has(decision))
   if (missing !== undefined) {
@@ -71,39 +85,59 @@ export async function assemble({ parts, isWhole, wanted }: Task, compiler: Compi
       found: `a rule ${unasked} that is no entrypoint, so that the decision log could not ask it`,
       expected: `the entrypoint ${unasked} (opa build -e ${unasked})`,
     })
-  return { claims, policies, answers }
+  return { claims, policies: made.map(({ policy }) => policy), answers }
+}
+
+interface Made {
+  readonly policy: Prepared | Planned
+  readonly entrypoints: { has(entrypoint: string): boolean }
+}
+
+function prepared(wasm: Uint8Array, data: JsonObject, place: string): Made {
+  const policy = preparePolicy({ wasm, data, place })
+  return { policy, entrypoints: policy.policy.entrypoints }
+}
+
+function planned(artefact: Uint8Array, data: JsonObject, place: string): Made {
+  const content = Buffer.from(artefact.buffer, artefact.byteOffset, artefact.byteLength)
+  const entrypoints = new Set(entrypointsOfPlan(content, place))
+  return { policy: { plan: content.toString(), data, place }, entrypoints }
 }
 
 function claimsOf({ manifest, signedBy }: Snapshot): Claims {
   return { manifest, ...(signedBy && { signedBy }) }
 }
 
-/** Modules by the entrypoint that they answer. */
-async function modulesOf(
+/** Modules or plans by the entrypoint that they answer. */
+async function artefactsOf(
   bundles: ReadonlyMap<string, Snapshot>,
   { decisions, optional }: Wanted,
   compiler: Compiler,
+  target: Target,
 ): Promise<ReadonlyMap<string, Uint8Array>> {
-  const built = [...bundles].filter(([, { wasm }]) => wasm.size > 0)
-  const loose = [...bundles].filter(([, { wasm, rego }]) => wasm.size === 0 && rego.size > 0)
+  const built = [...bundles].filter(([, bundle]) => bundle[target].size > 0)
+  // What was built for the other engine is not compiled again: its Rego is no longer whole.
+  const loose = [...bundles].filter(
+    ([, { wasm, plan, rego }]) => wasm.size === 0 && plan.size === 0 && rego.size > 0,
+  )
   if (loose.length === 0) {
-    const modules = new Map(built.flatMap(([, { wasm }]) => [...wasm]))
+    const artefacts = new Map(built.flatMap(([, bundle]) => [...bundle[target]]))
     for (const decision of decisions)
-      if (!modules.has(decision))
-        refuseModules([...bundles.keys()].join(', '), [...bundles.values()], decision)
-    return modules
+      if (!artefacts.has(decision))
+        refuseModules([...bundles.keys()].join(', '), [...bundles.values()], decision, target)
+    return artefacts
   }
   if (built.length > 0) {
     // Compiled apart, rules of one would be undefined in the other, and `not` makes a permission of that.
     throw new SluiceError({
       code: 'bundle_refused',
       place: `bundles ${[...built, ...loose].map(([name]) => name).join(', ')}`,
-      found: `wasm in ${built.map(([name]) => name).join(', ')} and only Rego in ${loose.map(([name]) => name).join(', ')}`,
-      expected: 'wasm in each bundle that has Rego (opa build -t wasm), or in none',
+      found: `${target} in ${built.map(([name]) => name).join(', ')} and only Rego in ${loose.map(([name]) => name).join(', ')}`,
+      expected: `${target} in each bundle that has Rego (opa build -t ${target}), or in none`,
     })
   }
-  const wasm = await compiler.compile(new Map(loose), { required: decisions, optional })
-  return new Map([...decisions, ...optional].map((entrypoint) => [entrypoint, wasm]))
+  const artefact = await compiler.compile(new Map(loose), { required: decisions, optional, target })
+  return new Map([...decisions, ...optional].map((entrypoint) => [entrypoint, artefact]))
 }
 
 /** Nothing is parsed or copied again: what the roots keep apart is hung into one document. */

@@ -28,7 +28,9 @@ export function createAssembler(compiler: Compiler, { threadedFromBytes = inline
   return (task) => {
     let bytes = 0
     for (const part of task.parts.values()) bytes += sizeOf(part)
-    return bytes < threadedFromBytes ? assemble(task, compiler) : assembleElsewhere(task, compiler)
+    // The data of a plan is this thread's own objects: what another thread reads would have to be read here again.
+    const isInline = bytes < threadedFromBytes || task.wanted.target === 'plan'
+    return isInline ? assemble(task, compiler) : assembleElsewhere(task, compiler)
   }
 }
 

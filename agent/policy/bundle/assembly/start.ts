@@ -1,3 +1,4 @@
+import { createCompiledEngine } from '../../compiled/compiled.ts'
 import { type Engine, EvaluationError, type StartEngine } from '../../engine/engine.ts'
 import type { Assembly } from './assemble.ts'
 
@@ -5,7 +6,8 @@ import type { Assembly } from './assemble.ts'
 export async function startAssembly({ policies, answers }: Assembly, start: StartEngine): Promise<Engine> {
   const engines: Engine[] = []
   try {
-    for (const policy of policies) engines.push(await start(policy))
+    for (const policy of policies)
+      engines.push('plan' in policy ? createCompiledEngine(policy) : await start(policy))
   } catch (cause) {
     await closeAll(engines)
     throw cause
@@ -18,6 +20,7 @@ function dispatching(engines: readonly Engine[], answers: ReadonlyMap<string, nu
   return {
     entrypoints: new Set(answers.keys()),
     builtins: [...new Set(engines.flatMap(({ builtins }) => builtins))],
+    readsValue: engines.every(({ readsValue }) => readsValue === true),
     evaluate: (entrypoint, input, context) => {
       const engine = engines[answers.get(entrypoint) ?? -1]
       if (engine === undefined) throw new EvaluationError(`the policy has no entrypoint ${entrypoint}`)

@@ -22,7 +22,7 @@ try {
   const answer: ThreadAnswer = { assembly, known: compiler.known }
   port.postMessage(
     answer,
-    assembly.policies.map(({ image }) => image.buffer as ArrayBuffer),
+    assembly.policies.flatMap((policy) => ('image' in policy ? [policy.image.buffer as ArrayBuffer] : [])),
   )
 } catch (thrown) {
   const faults =

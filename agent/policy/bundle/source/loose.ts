@@ -75,6 +75,7 @@ export async function readLoose(source: LooseSource): Promise<Snapshot> {
     manifest: { revision: '', roots, wasm: [] },
     data: data as JsonObject,
     wasm: new Map(),
+    plan: new Map(),
     rego,
   }
 }

@@ -82,7 +82,7 @@ const reference = /\$(?:(\$)|\{([\p{L}\p{Nd}_]+)\}|([\p{L}\p{Nd}_]+))/gu
 export const regexBuiltins: Family = {
   'regex.split': (_, pattern, value) => {
     const whole = text(value)
-    const found = matches(text(pattern), whole)
+    const found = [...matches(text(pattern), whole)]
     if (whole === '' && text(pattern) !== '') return ['']
     const parts: string[] = []
     let [from, last] = [0, 0]

@@ -13,12 +13,10 @@ import { temporaryFolder } from '../../harness/temp.ts'
 import { validExchange } from '../exchange.ts'
 
 const decision = 'envoy/authz/allow'
-/** Loops for minutes where the input says so. */
+/** `replace` of nothing never ends in the module's runtime. */
 const rego = `package envoy.authz
 
-range := numbers.range(1, 3000)
-
-allow := count([1 | some a in range; some b in range; some c in range; a + b + c == -1]) if input.loop
+allow := replace(input.loop, "", "x") if input.loop
 
 allow := {"name": data.names[input.n], "at": time.now_ns(), "chance": rand.intn("x", 1000000)} if not input.loop
 `
@@ -63,7 +61,7 @@ t.test('an endless evaluation is ended at its deadline, and those behind it are 
     onEnded: (why) => void ended.push(why),
   })
   for (let round = 0; round < 2; round++) {
-    const endless = isolated.evaluate(decision, input({ loop: true }), { nowNs: 0n }) as Promise<unknown>
+    const endless = isolated.evaluate(decision, input({ loop: 'y' }), { nowNs: 0n }) as Promise<unknown>
     const behind = isolated.evaluate(decision, input({ n: 1 }), { nowNs: 1n })
     await t.rejects(endless, {
       name: 'EvaluationError',
@@ -76,7 +74,7 @@ t.test('an endless evaluation is ended at its deadline, and those behind it are 
 
 t.test('closing it refuses what waits and leaves no thread', async (t) => {
   const isolated = await startIsolatedEngine(prepared, { deadlineMs: 60_000 })
-  const waiting = [{ loop: true }, { n: 1 }].map((value) =>
+  const waiting = [{ loop: 'y' }, { n: 1 }].map((value) =>
     isolated.evaluate(decision, input(value), { nowNs: 0n }),
   )
   const refused = waiting.map((each) => t.rejects(each as Promise<unknown>, /the engine is closed/))
@@ -90,13 +88,11 @@ t.test('a policy that loops refuses the one request, and the agent answers the n
   const file = join(folder.path, 'bundle.tar.gz')
   const looping = `package envoy.authz
 
-range := numbers.range(1, 3000)
-
 default allow := true
 
 allow := false if {
 	input.parsed_path == ["loop"]
-	count([1 | some a in range; some b in range; some c in range; a + b + c == -1]) > 1
+	replace(input.parsed_path[0], "", "x") == ""
 }
 `
   writeFileSync(file, await buildBundle({ files: { 'p.rego': looping } }))

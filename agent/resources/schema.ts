@@ -11,7 +11,7 @@ const modelName = z
   .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/, 'a model name: letters, digits, _ . -')
 const modelPattern = z
   .string()
-  .regex(/^(\*|[A-Za-z0-9_][A-Za-z0-9_.-]*\*?)$/, 'a model name, a prefix followed by *, or *')
+  .regex(/^(\*|[A-Za-z0-9_][A-Za-z0-9_./:-]*\*?)$/, 'a model name, a prefix followed by *, or *')
 const modelVersion = z
   .string()
   .regex(/^[1-9][0-9]{0,18}$/, 'a model version: a positive whole number in quotes')

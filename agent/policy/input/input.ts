@@ -1,5 +1,5 @@
 import type { JsonObject } from '#base/json.ts'
-import type { Exchange } from '#decision/exchange.ts'
+import type { Exchange, GenerationFacts } from '#decision/exchange.ts'
 import type { Switches } from '../switches.ts'
 import { type ParsedBody, parsedBody } from './body.ts'
 import { parsedPath, parsedQuery } from './parsed.ts'
@@ -75,6 +75,7 @@ function serving(
         ...(call.model !== undefined && { name: call.model }),
         ...(call.version !== undefined && { requested_version: call.version }),
         ...(version !== undefined && { version }),
+        ...(call.generation && { generation: generation(call.generation) }),
         ...(summaries !== undefined && { inputs: summaries.map((summary) => ({ ...summary })) }),
       },
     }),
@@ -89,5 +90,15 @@ function serving(
     }),
     ...(label && { residency: { zones: label.zones } }),
     ...(answer && { response: answer }),
+  }
+}
+
+function generation({ isStream, maxTokens, choices, messages, tools }: GenerationFacts): JsonObject {
+  return {
+    stream: isStream,
+    ...(maxTokens !== undefined && { max_tokens: maxTokens }),
+    ...(choices !== undefined && { n: choices }),
+    ...(messages !== undefined && { messages }),
+    ...(tools !== undefined && { tools }),
   }
 }

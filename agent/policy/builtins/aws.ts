@@ -2,8 +2,8 @@ import { createHash, createHmac } from 'node:crypto'
 import { compareStrings } from '../values/compare.ts'
 import { Decimal, isObject, type RegoObject, type RegoValue } from '../values/value.ts'
 import type { Family } from './builtin.ts'
-import { escapedPath, parseUrl, shownBytes } from './crypto/url.ts'
 import { goJson } from './go-json.ts'
+import { escapedPath, octetsOf, parseUrl, textOf } from './go-url.ts'
 import { bigInteger, boolean, OperandError, object, text } from './operands.ts'
 
 /** What a request may say, as `http.send` would take it. */
@@ -36,14 +36,14 @@ function signRequest(request: RegoObject, config: RegoObject, timeNs: bigint): R
   const given = own(request, 'headers')
   const headers = given === undefined ? {} : object(given)
   const isPayloadUnsigned = optional(own(config, 'disable_payload_signing'), boolean) ?? false
-  const target = parseUrl(Buffer.from(url).toString('latin1'))
+  const target = parseUrl(octetsOf(url))
   const now = new Date(Number(floorDiv(timeNs, 1_000_000_000n)) * 1000)
   const time = `${now.toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`
   const date = time.slice(0, -8)
   const contentHash = isPayloadUnsigned ? 'UNSIGNED-PAYLOAD' : sha256(bodyOf(request))
   const token = textOrNothing(own(config, 'aws_session_token'))
   const added: Record<string, string> = {
-    host: shownBytes(target.host),
+    host: textOf(target.host),
     'x-amz-date': time,
     ...((service === 's3' || service === 'glacier') && { 'x-amz-content-sha256': contentHash }),
     ...(token !== '' && { 'x-amz-security-token': token }),
@@ -57,8 +57,8 @@ function signRequest(request: RegoObject, config: RegoObject, timeNs: bigint): R
   const headerList = ordered.map(([name]) => name).join(';')
   const canonical = [
     method,
-    shownBytes(escapedPath(target)),
-    shownBytes(target.rawQuery),
+    textOf(escapedPath(target)),
+    textOf(target.rawQuery),
     ...ordered.map(([name, value]) => `${name}:${value}`),
     '',
     headerList,

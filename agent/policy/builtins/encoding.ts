@@ -1,7 +1,8 @@
 import { compareStrings, entriesOf } from '../values/compare.ts'
+import { goText } from '../values/go-text.ts'
 import { toJson } from '../values/json.ts'
+import { escapePercent, unescapedText } from '../values/percent.ts'
 import type { Family } from './builtin.ts'
-import { escapePercent, textOfBytes, unescapePercent } from './go-text.ts'
 import { anyObject, collection, OperandError, text } from './operands.ts'
 
 /** `base64url.encode_no_pad`, `hex.*`, `urlquery.*`. */
@@ -10,7 +11,7 @@ export const encodingBuiltins: Family = {
   'hex.encode': (_, value) => Buffer.from(text(value)).toString('hex'),
   'hex.decode': (_, value) => {
     if (!/^([0-9a-fA-F]{2})*$/.test(text(value))) throw new OperandError('not hexadecimal')
-    return textOfBytes(Buffer.from(text(value), 'hex'))
+    return goText(Buffer.from(text(value), 'hex'))
   },
   'urlquery.encode': (_, value) => queryEscape(text(value)),
   'urlquery.decode': (_, value) => queryUnescape(text(value)),
@@ -53,5 +54,7 @@ function queryEscape(plain: string): string {
 }
 
 function queryUnescape(escaped: string): string {
-  return textOfBytes(unescapePercent(escaped.replaceAll('+', ' ')))
+  const plain = unescapedText(escaped.replaceAll('+', ' '))
+  if (plain === undefined) throw new OperandError('an invalid escape')
+  return plain
 }

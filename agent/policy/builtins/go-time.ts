@@ -212,9 +212,10 @@ export function parseTime(layout: string, text: string): Moment {
     return match[0]
   }
   const name = (names: readonly string[], length?: number): number => {
-    const index = names.findIndex((each) =>
-      rest.toLowerCase().startsWith((length === undefined ? each : each.slice(0, length)).toLowerCase()),
-    )
+    const index = names.findIndex((each) => {
+      const wanted = each.slice(0, length)
+      return rest.slice(0, wanted.length).toLowerCase() === wanted.toLowerCase()
+    })
     if (index === -1) return bad()
     rest = rest.slice(length ?? (names[index] as string).length)
     return index

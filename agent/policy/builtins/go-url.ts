@@ -1,13 +1,17 @@
 import { isIP } from 'node:net'
-import { escapePercent, textOfBytes, unescapePercent } from './go-text.ts'
+import { goText } from '../values/go-text.ts'
+import { escapePercent, unescapePercent } from '../values/percent.ts'
 import { OperandError } from './operands.ts'
 
-/** What Go's `net/url` makes of a URL; all of them empty where they are absent. */
+/**
+ * What Go's `net/url` makes of a URL; all of them empty where they are absent. Each character of these texts is one octet,
+ * as Go's strings are octets, which need not be UTF-8 behind an escape.
+ */
 export interface GoUrl {
   readonly scheme: string
   /** What stands behind the scheme where no slash does: `mailto:a@b`. */
   readonly opaque: string
-  /** User and password as they were written, `undefined` without an `@`. */
+  /** User and password, escaped; `undefined` without an `@`. */
   readonly user: string | undefined
   /** With the port, and an IPv6 address in its brackets. */
   readonly host: string
@@ -22,29 +26,44 @@ export interface GoUrl {
   readonly isHostOmitted: boolean
 }
 
+type Part = 'path' | 'fragment' | 'host' | 'user'
+
 const unreserved = 'A-Za-z0-9_.~\\-'
-const keptIn = {
+const keptIn: Readonly<Record<Part, RegExp>> = {
   path: new RegExp(`[${unreserved}$&+,/:;=@]`),
   fragment: new RegExp(`[${unreserved}!$&()*+,/:;=?@]`),
   host: new RegExp(`[${unreserved}!"$&'()*+,:;<=>[\\]]`),
+  user: new RegExp(`[${unreserved}$&+,;=]`),
 }
 
 function refuse(why: string): never {
   throw new OperandError(`not a URL: ${why}`)
 }
 
-function plain(escaped: string): string {
-  return textOfBytes(unescapePercent(escaped))
+/** A text as its octets in UTF-8, each of them one character. */
+export function octetsOf(text: string): string {
+  return Buffer.from(text).toString('latin1')
 }
 
-/** @throws OperandError, RangeError. @see https://pkg.go.dev/net/url#Parse */
-export function parseUrl(value: string): GoUrl {
-  const [whole, fragment = ''] = cut(value, '#')
-  const parsed = parseWhole(whole)
-  if (fragment === '') return parsed
-  const bytes = unescapePercent(fragment)
-  const isPlain = escapePercent(bytes, keptIn.fragment) === fragment
-  return { ...parsed, fragment: textOfBytes(bytes), rawFragment: isPlain ? '' : fragment }
+/** Octets as the text that Go shows of them. */
+export function textOf(octets: string): string {
+  return goText(Buffer.from(octets, 'latin1'))
+}
+
+function unescaped(octets: string): string {
+  return (unescapePercent(Buffer.from(octets, 'latin1')) ?? refuse('an escape')).toString('latin1')
+}
+
+function escaped(octets: string, part: Part): string {
+  return escapePercent(Buffer.from(octets, 'latin1'), keptIn[part])
+}
+
+/** @throws OperandError. @see https://pkg.go.dev/net/url#Parse */
+export function parseUrl(octets: string): GoUrl {
+  const [whole, written = ''] = cut(octets, '#')
+  const fragment = unescaped(written)
+  const rawFragment = escaped(fragment, 'fragment') === written ? '' : written
+  return { ...parseWhole(whole), fragment, rawFragment }
 }
 
 const nothing: GoUrl = {
@@ -87,21 +106,18 @@ function cut(value: string, at: string): [string, string | undefined] {
 }
 
 function pathOf(written: string): Pick<GoUrl, 'path' | 'rawPath'> {
-  const bytes = unescapePercent(written)
-  return {
-    path: textOfBytes(bytes),
-    rawPath: escapePercent(bytes, keptIn.path) === written ? '' : written,
-  }
+  const path = unescaped(written)
+  return { path, rawPath: escaped(path, 'path') === written ? '' : written }
 }
 
 function authorityOf(scheme: string, authority: string): Pick<GoUrl, 'user' | 'host'> {
   const at = authority.lastIndexOf('@')
   const host = hostOf(scheme, authority.slice(at + 1))
   if (at === -1) return { user: undefined, host }
-  const user = authority.slice(0, at)
-  if (!/^[A-Za-z0-9\-._:~!$&'()*+,;=%@]*$/.test(user)) refuse('the user')
-  unescapePercent(user)
-  return { user, host }
+  const written = authority.slice(0, at)
+  if (!/^[A-Za-z0-9\-._:~!$&'()*+,;=%@]*$/.test(written)) refuse('the user')
+  const [name, password] = cut(written, ':').map((part) => part && escaped(unescaped(part), 'user'))
+  return { user: password === undefined ? name : `${name}:${password}`, host }
 }
 
 function hostOf(scheme: string, written: string): string {
@@ -112,18 +128,18 @@ function hostOf(scheme: string, written: string): string {
   // Only of a host of the web are further colons refused.
   const isStrict = scheme === 'http' || scheme === 'https'
   if (colon !== -1) mustBePort(written.slice(isStrict ? colon : written.lastIndexOf(':')))
-  return unescapeHost(written)
+  return unescapedHost(written)
 }
 
 function mustBePort(port: string): void {
   if (!/^(?::\d*)?$/.test(port)) refuse('the port')
 }
 
-/** In a host only bytes beyond ASCII are escaped. */
-function unescapeHost(written: string): string {
-  if (/%(?!25)[0-7]/i.test(written)) refuse('an escape in the host')
+/** In a host only octets beyond ASCII, and the percent sign itself, are escaped. */
+function unescapedHost(written: string): string {
+  if (/%(?!25)[0-7]/.test(written)) refuse('an escape in the host')
   mustBeHost(written)
-  return plain(written)
+  return unescaped(written)
 }
 
 function mustBeHost(written: string): void {
@@ -142,21 +158,21 @@ function addressOf(written: string): string {
   const zoneAt = inside.indexOf('%25')
   const address =
     zoneAt === -1
-      ? unescapeHost(inside)
-      : unescapeHost(inside.slice(0, zoneAt)) + unescapeZone(inside.slice(zoneAt))
+      ? unescapedHost(inside)
+      : unescapedHost(inside.slice(0, zoneAt)) + unescapedZone(inside.slice(zoneAt))
   const [bare = '', zone] = cut(address, '%')
   if (isIP(bare) !== 6 || zone === '') refuse('the address')
   return `[${address}]${port}`
 }
 
-function unescapeZone(written: string): string {
+function unescapedZone(written: string): string {
   mustBeHost(written)
   for (const [triple] of written.matchAll(/%[0-9a-fA-F]{2}/g)) {
     const character = String.fromCharCode(Number.parseInt(triple.slice(1), 16))
     const isKept = character < '\u0080' && keptIn.host.test(character)
     if (triple !== '%25' && character !== ' ' && !isKept) refuse('an escape in the zone')
   }
-  return plain(written)
+  return unescaped(written)
 }
 
 /** The host without port and brackets, and the port. */
@@ -166,27 +182,32 @@ export function splitHost(host: string): { readonly hostname: string; readonly p
 }
 
 /** The path as it goes into a URL. */
-export function escapedPath(url: Pick<GoUrl, 'path' | 'rawPath'>): string {
-  if (url.rawPath !== '' && /^(?:[A-Za-z0-9_.~\-!$&'()*+,;=:@[\]%/])*$/.test(url.rawPath)) return url.rawPath
-  return url.path === '*' ? '*' : escapePercent(url.path, keptIn.path)
+export function escapedPath({ path, rawPath }: Pick<GoUrl, 'path' | 'rawPath'>): string {
+  if (rawPath !== '' && /^[A-Za-z0-9_.~\-!$&'()*+,;=:@[\]%/]*$/.test(rawPath)) return rawPath
+  return path === '*' ? '*' : escaped(path, 'path')
+}
+
+/** The URL written again. */
+export function urlOctets(url: GoUrl): string {
+  let written = url.scheme === '' ? '' : `${url.scheme}:`
+  if (url.opaque !== '') written += url.opaque
+  else {
+    const hasHost = url.host !== '' || url.user !== undefined
+    if (hasHost || (url.scheme !== '' && !url.isHostOmitted && url.path !== '')) written += '//'
+    if (url.user !== undefined) written += `${url.user}@`
+    written += escaped(url.host, 'host')
+    const path = escapedPath(url)
+    if (path !== '' && !path.startsWith('/') && url.host !== '') written += '/'
+    if (written === '' && path.split('/', 1)[0]?.includes(':')) written += './'
+    written += path
+  }
+  if (url.hasEmptyQuery || url.rawQuery !== '') written += `?${url.rawQuery}`
+  if (url.fragment === '') return written
+  const isRawSound = url.rawFragment !== '' && /^[A-Za-z0-9_.~\-!$&'()*+,;=:@[\]%/?]*$/.test(url.rawFragment)
+  return `${written}#${isRawSound ? url.rawFragment : escaped(url.fragment, 'fragment')}`
 }
 
 /** The URL as text again. */
 export function urlText(url: GoUrl): string {
-  let text = url.scheme === '' ? '' : `${url.scheme}:`
-  if (url.opaque !== '') text += url.opaque
-  else {
-    const hasHost = url.host !== '' || url.user !== undefined
-    if (hasHost || (url.scheme !== '' && !url.isHostOmitted && url.path !== '')) text += '//'
-    if (url.user !== undefined) text += `${url.user}@`
-    text += escapePercent(url.host, keptIn.host)
-    const path = escapedPath(url)
-    if (path !== '' && !path.startsWith('/') && url.host !== '') text += '/'
-    if (text === '' && path.split('/', 1)[0]?.includes(':')) text += './'
-    text += path
-  }
-  if (url.hasEmptyQuery || url.rawQuery !== '') text += `?${url.rawQuery}`
-  if (url.fragment === '') return text
-  const isRawSound = url.rawFragment !== '' && /^[A-Za-z0-9_.~\-!$&'()*+,;=:@[\]%/?]*$/.test(url.rawFragment)
-  return `${text}#${isRawSound ? url.rawFragment : escapePercent(url.fragment, keptIn.fragment)}`
+  return textOf(urlOctets(url))
 }

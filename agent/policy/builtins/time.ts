@@ -50,7 +50,7 @@ const unitNs: ReadonlyMap<string, bigint> = new Map([
 /** Go's `time.ParseDuration`, and days, weeks and years of 365 days. */
 function parseDuration(value: string): RegoValue {
   if (/^[+-]?0$/.test(value)) return 0
-  if (!/^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|[smhdwy]))+$/.test(value))
+  if (!/^[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|[smhdwy]))+$/.test(value))
     throw new OperandError('not a duration')
   let total = 0n
   for (const [, whole, fraction = '', unit = ''] of value.matchAll(

@@ -1,11 +1,11 @@
 import type { Family } from './builtin.ts'
-import { parseUrl, splitHost } from './go-url.ts'
+import { octetsOf, parseUrl, splitHost, textOf } from './go-url.ts'
 import { text } from './operands.ts'
 
 /** `uri.*`: references as Go's `net/url` reads them. */
 export const uriBuiltins: Family = {
   'uri.parse': (_, value) => {
-    const url = parseUrl(text(value))
+    const url = parseUrl(octetsOf(text(value)))
     const { hostname, port } = splitHost(url.host)
     const parts = {
       scheme: url.scheme,
@@ -16,12 +16,16 @@ export const uriBuiltins: Family = {
       raw_query: url.rawQuery,
       fragment: url.fragment,
     }
-    return Object.fromEntries(Object.entries(parts).filter(([, part]) => part !== ''))
+    return Object.fromEntries(
+      Object.entries(parts)
+        .filter(([, part]) => part !== '')
+        .map(([name, part]) => [name, textOf(part)]),
+    )
   },
   'uri.is_valid': (_, value) => {
     if (typeof value !== 'string' || value === '') return false
     try {
-      parseUrl(value)
+      parseUrl(octetsOf(value))
       return true
     } catch {
       return false

@@ -5,7 +5,7 @@ import { isDataFile, readDataFile, readJson } from './data-file.ts'
 import { type Draft, mergeAt } from './merge.ts'
 import { type PatchOperation, readPatch } from './patch.ts'
 import { refuse } from './refuse.ts'
-import { dataOutside, isUnder, overlapIn, plainRoot } from './roots.ts'
+import { dataOutside, isUnder, overlapIn, plainPath } from './roots.ts'
 import { type SignedBy, signaturesMember, type Verification, verifyBundle } from './signature/signature.ts'
 
 /** What a bundle says of itself. */
@@ -113,7 +113,7 @@ function readManifest(members: Members, place: string): Manifest {
   const parsed = manifestSchema.safeParse(content === undefined ? {} : readJson(content, place, name))
   if (!parsed.success) return refuse(place, name, z.prettifyError(parsed.error), 'a manifest')
   const { revision, roots, wasm, rego_version, file_rego_versions } = parsed.data
-  const plain = (roots ?? ['']).map(plainRoot)
+  const plain = (roots ?? ['']).map(plainPath)
   const overlap = overlapIn(plain)
   if (overlap !== undefined)
     refuse(place, name, `the roots ${overlap.join(' and ')}`, 'roots that do not overlap')

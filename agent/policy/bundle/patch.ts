@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { JsonObject, JsonValue } from '#base/json.ts'
 import { readJson } from './data-file.ts'
 import { refuse } from './refuse.ts'
-import { isUnder } from './roots.ts'
+import { isUnder, plainPath } from './roots.ts'
 
 /** One change of data, its path in segments. */
 export interface PatchOperation {
@@ -30,10 +30,7 @@ export function readPatch(content: Buffer, place: string, roots: readonly string
   if (!parsed.success)
     return refuse(place, 'patch.json', z.prettifyError(parsed.error), 'data with upsert, remove or replace')
   return parsed.data.data.map(({ op, path, value = null }) => {
-    const segments = path
-      .replace(/^\/+|\/+$/g, '')
-      .split('/')
-      .map(unescaped)
+    const segments = plainPath(path).split('/').map(unescaped)
     const isWhole = segments.length === 1 && segments[0] === ''
     if (isWhole || segments.includes('__proto__') || !isUnder(roots, escaped(segments)))
       refuse(

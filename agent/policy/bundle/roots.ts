@@ -1,9 +1,12 @@
 import { SluiceError } from '#base/errors.ts'
 import { isJsonObject, type JsonObject } from '#base/json.ts'
 
-/** A root as everything here has it: no slash at its ends, the empty one for all. */
-export function plainRoot(root: string): string {
-  return root.replace(/^\/+|\/+$/g, '')
+/** A root or a path as everything here has it: no slash at its ends, the empty one for all. */
+export function plainPath(path: string): string {
+  let [from, to] = [0, path.length]
+  while (path[from] === '/') from++
+  while (to > from && path[to - 1] === '/') to--
+  return path.slice(from, to)
 }
 
 /** Whether a path (`a/b`) lies at or below one of the roots. */

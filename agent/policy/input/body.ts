@@ -1,5 +1,5 @@
 import type { JsonValue } from '#base/json.ts'
-import { goText } from './go-text.ts'
+import { goText } from '../values/go-text.ts'
 import { type MessageReader, readFrame } from './grpc-body.ts'
 import { parseExactJson } from './json-text.ts'
 import { boundaryOf, readMultipart } from './multipart.ts'

@@ -1,4 +1,4 @@
-import { goText } from './go-text.ts'
+import { goText } from '../values/go-text.ts'
 
 /** One field of a form. */
 export interface FormPart {

@@ -1,4 +1,4 @@
-import { unescaped } from './go-text.ts'
+import { unescapedText } from '../values/percent.ts'
 
 /** Values by name, each name as often as it came. */
 export type Form = Readonly<Record<string, readonly string[]>>
@@ -10,7 +10,7 @@ export type Form = Readonly<Record<string, readonly string[]>>
  */
 export function parsedPath(path: string): readonly string[] | undefined {
   const query = path.indexOf('?')
-  return unescaped(query === -1 ? path : path.slice(0, query))
+  return unescapedText(query === -1 ? path : path.slice(0, query))
     ?.replace(/^\/+/, '')
     .split('/')
 }
@@ -32,8 +32,8 @@ export function parsedForm(text: string): Form | undefined {
     if (part === '') continue
     if (part.includes(';')) return undefined
     const equals = part.indexOf('=')
-    const key = unescaped((equals === -1 ? part : part.slice(0, equals)).replaceAll('+', ' '))
-    const value = equals === -1 ? '' : unescaped(part.slice(equals + 1).replaceAll('+', ' '))
+    const key = unescapedText((equals === -1 ? part : part.slice(0, equals)).replaceAll('+', ' '))
+    const value = equals === -1 ? '' : unescapedText(part.slice(equals + 1).replaceAll('+', ' '))
     if (key === undefined || value === undefined) return undefined
     found[key] ??= []
     found[key].push(value)

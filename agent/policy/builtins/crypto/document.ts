@@ -1,4 +1,5 @@
 import { integerOf, type RegoObject, type RegoValue } from '../../values/value.ts'
+import { type GoUrl, textOf, urlText } from '../go-url.ts'
 import { shown } from '../network.ts'
 import type { Certificate } from './certificate.ts'
 import { oidText, parseOid } from './der.ts'
@@ -6,7 +7,6 @@ import type { Extension, PolicyConstraint, SubjectAltNames } from './extensions.
 import { nameDocument } from './name.ts'
 import type { AddressRange } from './name-constraints.ts'
 import { timeText } from './time.ts'
-import { shownBytes, urlDocument, urlText } from './url.ts'
 
 /** Go's `x509.Certificate` as JSON. */
 export function certificateDocument(certificate: Certificate): RegoObject {
@@ -69,7 +69,7 @@ export function certificateDocument(certificate: Certificate): RegoObject {
 
 /** OPA adds the URLs as text. */
 export function extendedDocument(certificate: Certificate): RegoObject {
-  const texts = certificate.said.urls.map((url) => shownBytes(urlText(url)))
+  const texts = certificate.said.urls.map((url) => urlText(url))
   return { ...certificateDocument(certificate), URIStrings: listed(texts) }
 }
 
@@ -122,4 +122,21 @@ function addressText(address: Buffer): string {
   const value = BigInt(`0x${address.toString('hex')}`)
   const isMapped = address.length === 16 && value >> 32n === 0xffffn
   return address.length === 4 || isMapped ? shown(32, value & 0xffff_ffffn) : shown(128, value)
+}
+
+/** Go's `url.URL` as JSON, whose user has no member that is seen. */
+function urlDocument(url: GoUrl): RegoObject {
+  return {
+    Scheme: url.scheme,
+    Opaque: textOf(url.opaque),
+    User: url.user === undefined ? null : {},
+    Host: textOf(url.host),
+    Path: textOf(url.path),
+    RawPath: textOf(url.rawPath),
+    OmitHost: url.isHostOmitted,
+    ForceQuery: url.hasEmptyQuery,
+    RawQuery: textOf(url.rawQuery),
+    Fragment: textOf(url.fragment),
+    RawFragment: textOf(url.rawFragment),
+  }
 }

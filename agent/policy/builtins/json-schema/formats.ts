@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { parseTime } from '../go-time.ts'
-import { parseUrl } from '../go-url.ts'
+import { octetsOf, parseUrl } from '../go-url.ts'
 import { compiledRegex } from '../regex.ts'
 import { isMailAddress } from './mail-address.ts'
 
@@ -20,8 +20,8 @@ const isTimeOf =
   (value) =>
     layouts.some((layout) => succeeds(() => parseTime(layout, value)))
 
-const isReference: Check = (value) => !value.includes('\\') && succeeds(() => parseUrl(value))
-const isUri: Check = (value) => isReference(value) && parseUrl(value).scheme !== ''
+const isReference: Check = (value) => !value.includes('\\') && succeeds(() => parseUrl(octetsOf(value)))
+const isUri: Check = (value) => isReference(value) && parseUrl(octetsOf(value)).scheme !== ''
 const isAddress =
   (mark: string): Check =>
   (value) =>
@@ -33,7 +33,7 @@ const hostname = new RegExp(`^${label}(?:\\.${label})*$`)
 /** Each opening brace has a closing one behind it. */
 const isTemplate: Check = (value) => {
   if (!isReference(value)) return false
-  const { path } = parseUrl(value)
+  const { path } = parseUrl(octetsOf(value))
   let at = path.indexOf('{')
   while (at !== -1) {
     const close = path.indexOf('}', at)

@@ -1,5 +1,5 @@
 import { fromJsonText } from '../../values/json.ts'
-import { escapedPath, type GoUrl, parseUrl, urlText } from '../go-url.ts'
+import { escapedPath, type GoUrl, octetsOf, parseUrl, textOf, urlOctets, urlText } from '../go-url.ts'
 import { documentOf, isMap, type Json, SchemaError } from './document.ts'
 import { metaSchemas } from './meta-schemas.ts'
 import type { Draft } from './schema.ts'
@@ -18,7 +18,7 @@ const drafts: ReadonlyMap<string, Draft> = new Map([
 
 export function parseReference(written: string): GoUrl {
   try {
-    return parseUrl(written)
+    return parseUrl(octetsOf(written))
   } catch (cause) {
     throw new SchemaError(`parse ${JSON.stringify(written)}: not a reference`, { cause })
   }
@@ -42,7 +42,7 @@ export function inherit(base: GoUrl, reference: GoUrl): GoUrl {
 }
 
 function again(url: GoUrl): GoUrl {
-  return parseReference(urlText(url))
+  return parseUrl(urlOctets(url))
 }
 
 function withPath(escaped: string): Pick<GoUrl, 'path' | 'rawPath'> {
@@ -131,7 +131,7 @@ export class ReferencePool {
     const base = urlText(whole)
     if (!this.#documents.has(base)) this.#load(name, whole)
     const { document, draft } = this.#documents.get(base) as Pooled
-    const pooled = { document: pointedAt(document, reference.fragment), draft }
+    const pooled = { document: pointedAt(document, textOf(reference.fragment)), draft }
     this.#documents.set(name, pooled)
     return pooled
   }

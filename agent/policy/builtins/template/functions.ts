@@ -1,5 +1,6 @@
 import { compareStrings } from '../../values/compare.ts'
-import { escapePercent, textOfBytes } from '../go-text.ts'
+import { goText } from '../../values/go-text.ts'
+import { escapePercent } from '../../values/percent.ts'
 import { OperandError } from '../operands.ts'
 import { goSprintf } from '../sprintf.ts'
 import { isList, isMap, isTrue, JsonNumber, operandOf, shown, type Value } from './values.ts'
@@ -105,7 +106,7 @@ function slice(item: Value, positions: readonly Value[]): Value {
   if (from > to || to > end) throw new OperandError('indexes out of order')
   const cut = (whole as Buffer).slice(from, to)
   if (text === undefined) return cut as unknown as Value
-  return item instanceof JsonNumber ? new JsonNumber(textOfBytes(cut)) : textOfBytes(cut)
+  return item instanceof JsonNumber ? new JsonNumber(goText(cut)) : goText(cut)
 }
 
 function length(value: Value): bigint {

@@ -1,6 +1,6 @@
+import { goText } from '../../values/go-text.ts'
 import { integerOf, type RegoValue } from '../../values/value.ts'
 import { goFloat } from '../go-float.ts'
-import { textOfBytes } from '../go-text.ts'
 import { OperandError } from '../operands.ts'
 import type { YamlNode } from './nodes.ts'
 import { bytesOf, type Resolved, resolveScalar, timestampText } from './resolve.ts'
@@ -147,7 +147,7 @@ function resolvedOf({ text, tag }: ScalarNode): Resolved {
 }
 
 function scalar(node: ScalarNode): RegoValue {
-  if (node.tag === '!!binary') return textOfBytes(bytesOf(node.text))
+  if (node.tag === '!!binary') return goText(bytesOf(node.text))
   const resolved = resolvedOf(node)
   switch (resolved.kind) {
     case 'null':

@@ -74,7 +74,8 @@ function readBack(value: string): string {
   if (/[\u007f-\u0084\u0086-\u009f\ufffe\uffff]/.test(value))
     throw new OperandError('a character that YAML refuses')
   if (!value.includes('\u0085')) return value
-  return value.replace(/ *\u0085(?: *\u0085)* */g, (breaks) => {
+  // Spaces are looked at from where they begin only: from each of them it would be quadratic.
+  return value.replace(/(?<! ) *\u0085[ \u0085]*/g, (breaks) => {
     const count = breaks.replaceAll(' ', '').length
     return count === 1 ? ' ' : '\n'.repeat(count - 1)
   })

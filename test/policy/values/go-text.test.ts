@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { goText, unescaped } from '#policy/input/go-text.ts'
+import { goText } from '#policy/values/go-text.ts'
+import { unescapedText } from '#policy/values/percent.ts'
 
 const of = (...octets: number[]) => goText(Buffer.from(octets))
 
@@ -54,7 +55,7 @@ t.test('escapes are undone, and malformed ones are told', async (t) => {
     ['%4g', undefined],
     ['%ff%zz', undefined],
   ]
-  for (const [text, found] of rows) t.equal(unescaped(text), found, text)
+  for (const [text, found] of rows) t.equal(unescapedText(text), found, text)
   const text = fc.string({ unit: 'binary' }).map((each) => each.toWellFormed())
-  fc.assert(fc.property(text, (each) => unescaped(encodeURIComponent(each)) === each))
+  fc.assert(fc.property(text, (each) => unescapedText(encodeURIComponent(each)) === each))
 })

@@ -8,8 +8,8 @@ const replacement = [0xef, 0xbf, 0xbd] as const
  *
  * @see https://go.dev/ref/spec#For_range
  */
-export function goText(octets: Buffer): string {
-  if (isUtf8(octets)) return octets.toString()
+export function goText(octets: Uint8Array): string {
+  if (isUtf8(octets)) return Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength).toString()
   const text = Buffer.allocUnsafe(octets.length * 3)
   let length = 0
   for (let at = 0; at < octets.length; ) {
@@ -23,7 +23,7 @@ export function goText(octets: Buffer): string {
 }
 
 /** How many octets the character at `at` has; 0 where there is none. */
-function sequenceAt(octets: Buffer, at: number): 0 | 1 | 2 | 3 | 4 {
+function sequenceAt(octets: Uint8Array, at: number): 0 | 1 | 2 | 3 | 4 {
   const first = octets[at] as number
   if (first < 0x80) return 1
   const second = octets[at + 1] ?? 0
@@ -39,25 +39,4 @@ function sequenceAt(octets: Buffer, at: number): 0 | 1 | 2 | 3 | 4 {
 
 function isContinuation(octet: number | undefined): boolean {
   return octet !== undefined && octet >= 0x80 && octet <= 0xbf
-}
-
-/** Percent escapes undone, as Go undoes them. @returns `undefined` where one is malformed. */
-export function unescaped(text: string): string | undefined {
-  if (!text.includes('%')) return text
-  if (/%(?![0-9A-Fa-f]{2})/.test(text)) return undefined
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    // Octets that are no UTF-8, which Go takes as they are.
-    const octets = Buffer.from(text)
-    let length = 0
-    for (let at = 0; at < octets.length; at++) {
-      const isEscape = octets[at] === 0x25
-      octets[length++] = isEscape
-        ? Number.parseInt(octets.toString('latin1', at + 1, at + 3), 16)
-        : (octets[at] as number)
-      if (isEscape) at += 2
-    }
-    return goText(octets.subarray(0, length))
-  }
 }

@@ -61,6 +61,15 @@ const rules: readonly Rule[] = [
   },
   {
     type: typeUrls.extProc,
+    setting: 'processing_mode.response_trailer_mode',
+    isBroken: (filter) =>
+      String(at(filter, 'processing_mode', 'response_body_mode')).startsWith('BUFFERED') &&
+      at(filter, 'processing_mode', 'response_trailer_mode') !== 'SEND',
+    why: 'answers with trailers and no body are never judged.',
+    fix: 'set it to SEND.',
+  },
+  {
+    type: typeUrls.extProc,
     setting: 'disable_immediate_response',
     isBroken: (filter) => filter['disable_immediate_response'] === true,
     why: 'the agent cannot refuse.',

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { entriesOf, setOf } from '../values/compare.ts'
 import { isObject, RegoMap, RegoSet, type RegoValue } from '../values/value.ts'
 import type { Family } from './builtin.ts'
-import { collection, OperandError, text } from './operands.ts'
+import { collection, OperandError, succeeds, text } from './operands.ts'
 
 type Width = 32 | 128
 
@@ -169,14 +169,7 @@ function blocksOf(width: Width, from: bigint, last: bigint): string[] {
 
 /** The `net.cidr_*` that are not in the module. */
 export const networkBuiltins: Family = {
-  'net.cidr_is_valid': (_, value) => {
-    try {
-      parseBlock(text(value))
-      return true
-    } catch {
-      return false
-    }
-  },
+  'net.cidr_is_valid': (_, value) => succeeds(() => parseBlock(text(value))),
   'net.cidr_expand': (_, value) => {
     const { width, first, last } = parseBlock(text(value))
     if (last - first >= maxExpanded) throw new OperandError('too many addresses')

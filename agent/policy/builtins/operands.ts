@@ -12,6 +12,16 @@ import {
 /** An operand of the wrong type or form: an error in OPA, and an error is undefined. */
 export class OperandError extends Error {}
 
+/** Whether a value can be read: to ask for that is no error. */
+export function succeeds(read: () => unknown): boolean {
+  try {
+    read()
+    return true
+  } catch {
+    return false
+  }
+}
+
 export function text(value: RegoValue | undefined): string {
   if (typeof value !== 'string') throw new OperandError('not a string')
   return value

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { entriesOf, setOf } from '../values/compare.ts'
-import { isObject, RegoMap, RegoSet, type RegoValue } from '../values/value.ts'
+import { isAnyObject, RegoSet, type RegoValue } from '../values/value.ts'
 import type { Family } from './builtin.ts'
 import { collection, OperandError, succeeds, text } from './operands.ts'
 
@@ -108,8 +108,7 @@ function candidates(value: RegoValue | undefined): [cidr: string, known: RegoVal
   if (typeof value === 'string') return [[value, value]]
   if (Array.isArray(value)) return value.map((item, index) => [cidrOf(item), index])
   if (value instanceof RegoSet) return value.members.map((item) => [cidrOf(item), item])
-  if (isObject(value) || value instanceof RegoMap)
-    return entriesOf(value).map(([key, item]) => [cidrOf(item), key])
+  if (isAnyObject(value)) return entriesOf(value).map(([key, item]) => [cidrOf(item), key])
   return []
 }
 

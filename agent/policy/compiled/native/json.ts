@@ -3,8 +3,8 @@ import { anyObject, collection, succeeds, text } from '../../builtins/operands.t
 import { entriesOf, lookup, objectOf, setOf } from '../../values/compare.ts'
 import { goJson } from '../../values/go-json.ts'
 import { fromJsonText } from '../../values/json.ts'
-import { RegoSet, type RegoValue } from '../../values/value.ts'
-import { insert, isAnyObject } from '../runtime.ts'
+import { isAnyObject, RegoSet, type RegoValue } from '../../values/value.ts'
+import { insert } from '../runtime.ts'
 
 /** A tree of path segments; `null` where a path ends. */
 type Paths = RegoValue

@@ -1,8 +1,8 @@
 import { createHash, createHmac } from 'node:crypto'
 import { compareStrings } from '../values/compare.ts'
+import { goJson } from '../values/go-json.ts'
 import { Decimal, isObject, type RegoObject, type RegoValue } from '../values/value.ts'
 import type { Family } from './builtin.ts'
-import { goJson } from './go-json.ts'
 import { escapedPath, octetsOf, parseUrl, textOf } from './go-url.ts'
 import { bigInteger, boolean, OperandError, object, text } from './operands.ts'
 

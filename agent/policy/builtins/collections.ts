@@ -1,13 +1,14 @@
 import { compare, entriesOf, isEqual, lookup, setOf } from '../values/compare.ts'
-import { isArray, isObject, RegoMap, type RegoObject, RegoSet, type RegoValue } from '../values/value.ts'
+import {
+  isAnyObject,
+  isArray,
+  type RegoMap,
+  type RegoObject,
+  RegoSet,
+  type RegoValue,
+} from '../values/value.ts'
 import type { Family } from './builtin.ts'
 import { boolean, collection, list, OperandError, text } from './operands.ts'
-
-type AnyObject = RegoObject | RegoMap
-
-function isAnyObject(value: RegoValue | undefined): value is AnyObject {
-  return value instanceof RegoMap || isObject(value)
-}
 
 /** Sets, arrays and objects below the top are compared as parts of each other too; what a set holds only as a whole. */
 function isSubset(whole: RegoValue, part: RegoValue): boolean | undefined {
@@ -17,7 +18,7 @@ function isSubset(whole: RegoValue, part: RegoValue): boolean | undefined {
   return undefined
 }
 
-function isPartOfObject(whole: AnyObject, part: AnyObject): boolean {
+function isPartOfObject(whole: RegoObject | RegoMap, part: RegoObject | RegoMap): boolean {
   return entriesOf(part).every(([key, item]) => {
     const other = lookup(whole, key)
     if (other === undefined) return false

@@ -1,4 +1,4 @@
-import { numberText } from '../values/number.ts'
+import { exponentText, goFloat } from '../values/go-float.ts'
 
 // What Go's `strconv.FormatFloat` writes of a double that is not negative. JavaScript's own `toFixed` rounds a tie up, Go
 // rounds it to even.
@@ -27,12 +27,7 @@ export function exponential(value: number, decimals: number): string {
 export function general(value: number, precision: number | undefined): string {
   if (value === 0) return '0'
   if (value < 0) return `-${general(-value, precision)}`
-  if (precision === undefined) {
-    const shortest = value.toExponential()
-    const at = shortest.indexOf('e')
-    const power = Number(shortest.slice(at + 1))
-    return power < -4 || power >= 6 ? shortest.slice(0, at) + exponentText(power) : numberText(value)
-  }
+  if (precision === undefined) return goFloat(value, 64)
   const asked = precision === 0 ? 1 : precision
   const { digits: all, power } = significant(value, Math.min(asked, maxDecimals) - 1)
   const digits = all.replace(/0+$/, '')
@@ -42,10 +37,6 @@ export function general(value: number, precision: number | undefined): string {
   if (power < 0) return `0.${'0'.repeat(-power - 1)}${digits}`
   const whole = digits.slice(0, power + 1).padEnd(power + 1, '0')
   return digits.length > power + 1 ? `${whole}.${digits.slice(power + 1)}` : whole
-}
-
-function exponentText(power: number): string {
-  return `e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`
 }
 
 /** The first digit and so many more, and the power of ten of the first one. */

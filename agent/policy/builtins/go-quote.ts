@@ -1,6 +1,6 @@
 import { entriesOf } from '../values/compare.ts'
 import { regoText } from '../values/rego-text.ts'
-import { isArray, isObject, RegoMap, RegoSet, type RegoValue } from '../values/value.ts'
+import { isAnyObject, isArray, RegoSet, type RegoValue } from '../values/value.ts'
 
 const named: ReadonlyMap<string, string> = new Map([
   ['"', '\\"'],
@@ -40,7 +40,7 @@ function shown(value: RegoValue): string {
   if (typeof value === 'string') return quoted(value, false)
   if (isArray(value)) return `[${value.map(shown).join(', ')}]`
   if (value instanceof RegoSet && value.members.length > 0) return `{${value.members.map(shown).join(', ')}}`
-  if (isObject(value) || value instanceof RegoMap)
+  if (isAnyObject(value))
     return `{${entriesOf(value)
       .map(([key, item]) => `${shown(key)}: ${shown(item)}`)
       .join(', ')}}`

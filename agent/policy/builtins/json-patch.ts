@@ -1,6 +1,13 @@
 import { entriesOf, isEqual, lookup, objectOf, setOf } from '../values/compare.ts'
 import { regoText } from '../values/rego-text.ts'
-import { isArray, isObject, RegoMap, type RegoObject, RegoSet, type RegoValue } from '../values/value.ts'
+import {
+  isAnyObject,
+  isArray,
+  type RegoMap,
+  type RegoObject,
+  RegoSet,
+  type RegoValue,
+} from '../values/value.ts'
 import type { Family } from './builtin.ts'
 import { list, OperandError, text } from './operands.ts'
 
@@ -142,7 +149,7 @@ function branchOf(child: Child): Child {
   if (isBranch(child)) return child
   if (isArray(child)) return new ArrayBranch(child)
   if (child instanceof RegoSet) return new SetBranch(child)
-  return child instanceof RegoMap || isObject(child) ? new ObjectBranch(child) : child
+  return isAnyObject(child) ? new ObjectBranch(child) : child
 }
 
 function rendered(child: Child): RegoValue {
@@ -215,7 +222,7 @@ function field(operation: RegoValue, name: string): RegoValue {
 
 /** Applies one operation. @see RFC 6902 */
 function apply(document: Document, operation: RegoValue): void {
-  if (!isObject(operation) && !(operation instanceof RegoMap)) throw new OperandError('not an operation')
+  if (!isAnyObject(operation)) throw new OperandError('not an operation')
   const path = pathOf(field(operation, 'path'))
   switch (field(operation, 'op')) {
     case 'add':

@@ -1,4 +1,5 @@
 import { entriesOf } from '../values/compare.ts'
+import { goJsonString } from '../values/go-json.ts'
 import { toJson } from '../values/json.ts'
 import type { RegoValue } from '../values/value.ts'
 import type { Family } from './builtin.ts'
@@ -81,15 +82,7 @@ function isRaw(value: object): boolean {
 }
 
 function scalar(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[<>&\u2028\u2029]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-}
-
-/** JSON as Go writes it on one line. @throws OperandError where it is longer than anybody reads */
-export function goJson(value: RegoValue): string {
-  return new Writer({ prefix: '', indent: '', isPretty: false }).of(value)
+  return typeof value === 'string' ? goJsonString(value) : JSON.stringify(value)
 }
 
 /** `json.marshal_with_options`. */

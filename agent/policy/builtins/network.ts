@@ -1,8 +1,8 @@
 import { isIP } from 'node:net'
 import { entriesOf, setOf } from '../values/compare.ts'
-import { isObject, RegoMap, RegoSet, type RegoValue } from '../values/value.ts'
+import { isAnyObject, RegoSet, type RegoValue } from '../values/value.ts'
 import type { Family } from './builtin.ts'
-import { collection, OperandError, text } from './operands.ts'
+import { collection, OperandError, succeeds, text } from './operands.ts'
 
 type Width = 32 | 128
 
@@ -108,8 +108,7 @@ function candidates(value: RegoValue | undefined): [cidr: string, known: RegoVal
   if (typeof value === 'string') return [[value, value]]
   if (Array.isArray(value)) return value.map((item, index) => [cidrOf(item), index])
   if (value instanceof RegoSet) return value.members.map((item) => [cidrOf(item), item])
-  if (isObject(value) || value instanceof RegoMap)
-    return entriesOf(value).map(([key, item]) => [cidrOf(item), key])
+  if (isAnyObject(value)) return entriesOf(value).map(([key, item]) => [cidrOf(item), key])
   return []
 }
 
@@ -169,14 +168,7 @@ function blocksOf(width: Width, from: bigint, last: bigint): string[] {
 
 /** The `net.cidr_*` that are not in the module. */
 export const networkBuiltins: Family = {
-  'net.cidr_is_valid': (_, value) => {
-    try {
-      parseBlock(text(value))
-      return true
-    } catch {
-      return false
-    }
-  },
+  'net.cidr_is_valid': (_, value) => succeeds(() => parseBlock(text(value))),
   'net.cidr_expand': (_, value) => {
     const { width, first, last } = parseBlock(text(value))
     if (last - first >= maxExpanded) throw new OperandError('too many addresses')

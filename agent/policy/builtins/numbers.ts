@@ -27,7 +27,7 @@ function amountOf(value: string): {
   const [, number = '', unit = ''] = match ?? []
   if (number === '') throw new OperandError('no amount')
   if (/[eE][+-]?\d{7}/.test(number)) throw new OperandError('the exponent is too large')
-  if (!/^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(number)) throw new OperandError('no number')
+  if (!/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/.test(number)) throw new OperandError('no number')
   const sign = number.startsWith('-') ? '-' : ''
   const plain = number.replace(/^[+-]/, '').replace(/^\./, '0.')
   return { ...partsOf(sign + plain), unit }
@@ -44,6 +44,19 @@ function scaled(digits: bigint, exponent: number, size: bigint): RegoValue {
   // Half away from zero, as Go rounds a rational.
   const rounded = (magnitude * ten * 2n + divisor) / (divisor * 2n)
   return parseNumber(`${product < 0n ? '-' : ''}${rounded / ten}.${String(rounded % ten).padStart(10, '0')}`)
+}
+
+/** Beyond this a policy would build a list to fill the memory. */
+const maxRange = 1_000_000n
+
+/** Up or down from the first, in steps of that size. @throws OperandError where they are too many */
+export function integersFrom(first: bigint, last: bigint, by = 1n): RegoValue[] {
+  const distance = last >= first ? last - first : first - last
+  if (distance / by >= maxRange) throw new OperandError('too many numbers')
+  const direction = last >= first ? by : -by
+  return Array.from({ length: Number(distance / by) + 1 }, (_each, index) =>
+    integerOf(first + BigInt(index) * direction),
+  )
 }
 
 /** `units.*`, `numbers.range_step`, `rand.intn`. */
@@ -66,12 +79,7 @@ export const numberBuiltins: Family = {
   'numbers.range_step': (_, from, to, step) => {
     const [first, last, by] = [bigInteger(from), bigInteger(to), bigInteger(step)]
     if (by <= 0n) throw new OperandError('the step is positive')
-    const distance = last >= first ? last - first : first - last
-    if (distance / by > maxRange) throw new OperandError('too many numbers')
-    const direction = last >= first ? by : -by
-    return Array.from({ length: Number(distance / by) + 1 }, (_each, index) =>
-      integerOf(first + BigInt(index) * direction),
-    )
+    return integersFrom(first, last, by)
   },
   'rand.intn': (context, key, bound) => {
     const limit = bigInteger(bound)
@@ -88,6 +96,3 @@ export const numberBuiltins: Family = {
     return chosen
   },
 }
-
-/** Beyond this a policy would build a list to fill the memory. */
-const maxRange = 1_000_000n

@@ -1,9 +1,10 @@
-import { partsOf } from '../values/number.ts'
+import { integerOfParts, partsOf } from '../values/number.ts'
 import {
   Decimal,
+  isAnyObject,
   isArray,
   isObject,
-  RegoMap,
+  type RegoMap,
   type RegoObject,
   RegoSet,
   type RegoValue,
@@ -11,6 +12,16 @@ import {
 
 /** An operand of the wrong type or form: an error in OPA, and an error is undefined. */
 export class OperandError extends Error {}
+
+/** Whether a value can be read: to ask for that is no error. */
+export function succeeds(read: () => unknown): boolean {
+  try {
+    read()
+    return true
+  } catch {
+    return false
+  }
+}
 
 export function text(value: RegoValue | undefined): string {
   if (typeof value !== 'string') throw new OperandError('not a string')
@@ -31,13 +42,18 @@ export function integer(value: RegoValue | undefined): number {
 
 /** An integer of any size, however it is written. */
 export function bigInteger(value: RegoValue | undefined): bigint {
+  const found = wholeOf(value)
+  if (found === undefined) throw new OperandError('not an integer')
+  return found
+}
+
+/** The integer that a value is, however it is written; `undefined` where it is none. */
+export function wholeOf(value: RegoValue | undefined): bigint | undefined {
   if (typeof value === 'bigint') return value
-  if (value instanceof Decimal) {
-    const { digits, exponent } = partsOf(value.text)
-    if (exponent >= 0) return digits * 10n ** BigInt(exponent)
-  }
-  if (typeof value === 'number' && Number.isInteger(value)) return BigInt(value)
-  throw new OperandError('not an integer')
+  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : undefined
+  if (!(value instanceof Decimal)) return undefined
+  const parts = partsOf(value.text)
+  return parts.exponent >= 0 ? integerOfParts(parts) : undefined
 }
 
 export function number(value: RegoValue | undefined): number | bigint | Decimal {
@@ -67,6 +83,5 @@ export function object(value: RegoValue | undefined): RegoObject {
 }
 
 export function anyObject(value: RegoValue | undefined): RegoObject | RegoMap {
-  if (value instanceof RegoMap) return value
-  return object(value)
+  return isAnyObject(value) ? value : object(value)
 }

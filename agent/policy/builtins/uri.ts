@@ -1,6 +1,6 @@
 import type { Family } from './builtin.ts'
 import { octetsOf, parseUrl, splitHost, textOf } from './go-url.ts'
-import { text } from './operands.ts'
+import { succeeds, text } from './operands.ts'
 
 /** `uri.*`: references as Go's `net/url` reads them. */
 export const uriBuiltins: Family = {
@@ -22,13 +22,5 @@ export const uriBuiltins: Family = {
         .map(([name, part]) => [name, textOf(part)]),
     )
   },
-  'uri.is_valid': (_, value) => {
-    if (typeof value !== 'string' || value === '') return false
-    try {
-      parseUrl(octetsOf(value))
-      return true
-    } catch {
-      return false
-    }
-  },
+  'uri.is_valid': (_, value) => value !== '' && succeeds(() => parseUrl(octetsOf(text(value)))),
 }

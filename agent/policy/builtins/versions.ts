@@ -1,6 +1,6 @@
 import type { RegoValue } from '../values/value.ts'
 import type { Family } from './builtin.ts'
-import { OperandError, text } from './operands.ts'
+import { OperandError, succeeds, text } from './operands.ts'
 
 interface SemanticVersion {
   readonly numbers: readonly bigint[]
@@ -58,14 +58,7 @@ function compareIdentifiers(a: string, b: string): number {
 
 /** `semver.*`, and what of the agent a policy may know (`opa.runtime`). */
 export const versionBuiltins: Family = {
-  'semver.is_valid': (_, value) => {
-    try {
-      parseVersion(value)
-      return true
-    } catch {
-      return false
-    }
-  },
+  'semver.is_valid': (_, value) => succeeds(() => parseVersion(value)),
   'semver.compare': (_, a, b) => compareVersions(parseVersion(a), parseVersion(b)),
   'opa.runtime': ({ runtime }) => runtime ?? {},
 }

@@ -2,7 +2,7 @@ import type { Builtin, EvaluationContext } from '../builtins/builtin.ts'
 import { nondeterministicBuiltins, recordCall } from '../builtins/builtins.ts'
 import { EvaluationError } from '../engine/engine.ts'
 import { isEqual, lookup } from '../values/compare.ts'
-import type { RegoValue } from '../values/value.ts'
+import { isAnyObject, type RegoValue } from '../values/value.ts'
 import type { Generated, runtimeNames } from './generate.ts'
 import { total } from './native/native.ts'
 import type { Plan } from './plan.ts'
@@ -26,6 +26,7 @@ export function link(generated: Generated, plan: Plan, builtins: ReadonlyMap<str
   const parts: Readonly<Record<(typeof runtimeNames)[number], unknown>> = {
     ...runtime,
     gauge,
+    isAnyObject,
     isEqual,
     lookup,
     find: (dynamic: readonly unknown[], path: readonly RegoValue[]) =>

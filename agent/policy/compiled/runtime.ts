@@ -1,6 +1,14 @@
 import { EvaluationError } from '../engine/engine.ts'
 import { compareStrings, entriesOf, isEqual, lookup } from '../values/compare.ts'
-import { Decimal, isObject, RegoMap, type RegoObject, RegoSet, type RegoValue } from '../values/value.ts'
+import {
+  Decimal,
+  isAnyObject,
+  isObject,
+  RegoMap,
+  type RegoObject,
+  RegoSet,
+  type RegoValue,
+} from '../values/value.ts'
 
 /** What an evaluation may still do. One evaluation runs at a time, and each sets it anew. */
 export class Gauge {
@@ -107,10 +115,6 @@ export function upsert(
   const key = path[depth] as string
   const base = isAnyObject(document) ? own(document) : {}
   return insert(base, key, upsert(lookup(document, key), path, value, depth + 1) as RegoValue)
-}
-
-export function isAnyObject(value: RegoValue | undefined): value is RegoObject | RegoMap {
-  return value instanceof RegoMap || isObject(value)
 }
 
 export function isSet(value: RegoValue | undefined): boolean {

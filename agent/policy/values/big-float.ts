@@ -1,3 +1,4 @@
+import { goFloatDigits } from './go-float.ts'
 import { type Parts, parseNumber, partsOf } from './number.ts'
 import type { Decimal } from './value.ts'
 
@@ -109,11 +110,6 @@ function written(isNegative: boolean, value: bigint, power: number): number | bi
   const sign = isNegative ? '-' : ''
   if (exponent >= 0) return parseNumber(`${sign}${digits}${'0'.repeat(exponent)}`)
   const first = digits.length - 1 + exponent
-  if (first < -4 || first >= 6) {
-    const rest = digits.length > 1 ? `.${digits.slice(1)}` : ''
-    const shown = `${first < 0 ? '-' : '+'}${String(Math.abs(first)).padStart(2, '0')}`
-    return parseNumber(`${sign}${digits[0]}${rest}e${shown}`)
-  }
-  const padded = digits.padStart(1 - exponent, '0')
-  return parseNumber(`${sign}${padded.slice(0, exponent)}.${padded.slice(exponent)}`)
+  const rest = digits.length > 1 ? `.${digits.slice(1)}` : ''
+  return parseNumber(goFloatDigits(`${sign}${digits[0]}${rest}`, first))
 }

@@ -1,5 +1,6 @@
-import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
-import { compareStrings, entriesOf } from './compare.ts'
+import type { JsonObject, JsonValue } from '#base/json.ts'
+import { entriesOf } from './compare.ts'
+import { goJsonKey } from './go-json.ts'
 import { mayHoldInexactNumber, numberText, parseNumber } from './number.ts'
 import { parseRegoText } from './rego-text.ts'
 import { Decimal, type RegoMap, RegoSet, type RegoValue } from './value.ts'
@@ -61,12 +62,7 @@ export function toJson(value: RegoValue): JsonValue {
   if (isRawJSON(value)) return value as unknown as JsonValue
   if (Array.isArray(value)) return value.map(toJson)
   if (value instanceof RegoSet) return value.members.map(toJson)
-  return Object.fromEntries(
-    entriesOf(value as RegoMap).map(([key, item]) => [
-      typeof key === 'string' ? key : keyText(toJson(key)),
-      toJson(item),
-    ]),
-  )
+  return Object.fromEntries(entriesOf(value as RegoMap).map(([key, item]) => [goJsonKey(key), toJson(item)]))
 }
 
 /**
@@ -115,21 +111,6 @@ function entriesBefore(object: JsonObject, end: string): Map<string, RegoValue> 
     entries.set(key, object[key] as RegoValue)
   }
   return entries
-}
-
-/** As Go writes JSON: keys in the order of their bytes, and what HTML would read as markup escaped. */
-function keyText(value: JsonValue): string {
-  if (Array.isArray(value)) return `[${value.map(keyText).join(',')}]`
-  if (isJsonObject(value) && !isRawJSON(value)) {
-    const pairs = Object.keys(value)
-      .sort(compareStrings)
-      .map((key) => `${keyText(key)}:${keyText(value[key] as JsonValue)}`)
-    return `{${pairs.join(',')}}`
-  }
-  return JSON.stringify(value).replace(
-    /[<>&\u2028\u2029]/g,
-    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
 }
 
 /** With doubles for the literals that `toJson` left, for readers that know no other numbers. */

@@ -137,6 +137,11 @@ export function isObject(value: RegoValue | undefined): value is RegoObject {
   )
 }
 
+/** An object, whatever its keys. */
+export function isAnyObject(value: RegoValue | undefined): value is RegoObject | RegoMap {
+  return value instanceof RegoMap || isObject(value)
+}
+
 export function isArray(value: RegoValue | undefined): value is readonly RegoValue[] {
   return Array.isArray(value)
 }

@@ -1,8 +1,14 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Test } from 'tap'
 import { readBundle } from '#policy/bundle/bundle.ts'
 import { createEngine } from '#policy/engine/engine.ts'
 import { InputDocument } from '#policy/engine/input-document.ts'
+import { fromJsonText, toJson } from '#policy/values/json.ts'
+import { goTool } from '../../harness/go-tools.ts'
 import { buildBundle, opaEval } from '../../harness/opa.ts'
+import { run } from '../../harness/run.ts'
+import { temporaryFolder } from '../../harness/temp.ts'
 
 /**
  * Rego's text of a JSON value. Characters that OPA refuses in a source are escaped, and so are line breaks beyond ASCII: a
@@ -29,17 +35,7 @@ export async function sameAsOpa(
   options: { readonly unordered?: boolean } = {},
 ): Promise<void> {
   const unordered = options.unordered ?? false
-  const rules = expressions.map((expression, index) => `results["${index}"] := ${expression}`).join('\n')
-  const source = `package case\n\n${rules}\n`
-  const bundle = readBundle(
-    await buildBundle({ files: { 'case.rego': source }, entrypoint: 'case/results' }),
-    'test',
-    'case/results',
-  )
-  const engine = createEngine({ ...bundle, place: 'test' })
-  const result = engine.evaluate('case/results', new InputDocument({}), {
-    nowNs: BigInt(Date.now()) * 1_000_000n,
-  })
+  const result = await valuesInEngine(ruleFor(expressions, (expression) => expression))
   // What no double holds is a literal of its own: compared as doubles, once every digit was compared as text elsewhere.
   const doubles = (value: unknown) => JSON.parse(JSON.stringify(value))
   const ours = doubles(result) as Record<string, unknown>
@@ -54,6 +50,61 @@ export async function sameAsOpa(
     else t.same(a, b, expression)
   }
 }
+
+/** One Rego expression, with its value as JSON text of every digit from us and from the real `opa eval`. */
+export interface Answer {
+  readonly expression: string
+  readonly ours: string | undefined
+  readonly theirs: string | undefined
+}
+
+/**
+ * What the engine and `opa eval` make of the same expressions in the same module; undefined where an expression is. The
+ * values are marshalled inside, since JavaScript would round what they print.
+ */
+export async function answersTo(expressions: readonly string[]): Promise<Answer[]> {
+  const source = ruleFor(expressions, (expression) => `json.marshal(${expression})`)
+  const ours = (await valuesInEngine(source)) as Record<string, string>
+  using folder = temporaryFolder()
+  const path = join(folder.path, 'case.rego')
+  writeFileSync(path, source)
+  const said = await run(await goTool('opa'), ['eval', '-f', 'json', '-d', path, 'data.case.results'])
+  const theirs = JSON.parse(said.toString()).result[0].expressions[0].value as Record<string, string>
+  return expressions.map((expression, index) => ({
+    expression,
+    ours: ordered(ours[String(index)]),
+    theirs: ordered(theirs[String(index)]),
+  }))
+}
+
+/** A module whose `results` has the value of each expression by its number, and is never undefined itself. */
+function ruleFor(expressions: readonly string[], wrapped: (expression: string) => string): string {
+  const rules = expressions.map((expression, index) => `results["${index}"] := ${wrapped(expression)}`)
+  return `package case\n\nresults["-"] := true\n${rules.join('\n')}\n`
+}
+
+async function valuesInEngine(source: string): Promise<unknown> {
+  const entrypoint = 'case/results'
+  const bundle = readBundle(
+    await buildBundle({ files: { 'case.rego': source }, entrypoint }),
+    'test',
+    entrypoint,
+  )
+  const engine = createEngine({ ...bundle, place: 'test' })
+  return engine.evaluate(entrypoint, new InputDocument({}), { nowNs: BigInt(Date.now()) * 1_000_000n })
+}
+
+/** JSON with its keys in order and strings and numbers written in one way; no digit is lost. */
+function ordered(json: string | undefined): string | undefined {
+  return json === undefined ? undefined : JSON.stringify(toJson(fromJsonText(json)), byKey)
+}
+
+function byKey(_: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || isRaw(value)) return value
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+const isRaw = (JSON as unknown as { isRawJSON(value: unknown): boolean }).isRawJSON
 
 /** The query is one argument of a process, of which Linux takes 128 KiB. */
 const maxQueryLength = 100_000

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { answersTo } from './agreement.ts'
+import { answersTo } from './against-opa.ts'
 import { q } from './tokens.ts'
 
 const config =

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import t from 'tap'
-import { answersTo } from './agreement.ts'
+import { answersTo } from './against-opa.ts'
 import {
   altNames,
   asked,

@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { answersTo } from './agreement.ts'
+import { answersTo } from './against-opa.ts'
 import { basicConstraints, identity, issue, pem, type Request } from './certificates.ts'
 
 export const [root, middle, leaf, stranger] = ['root', 'middle', 'leaf', 'stranger'].map((name) =>

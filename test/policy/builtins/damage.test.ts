@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { Builtin } from '#policy/builtins/builtin.ts'
 import { builtins } from '#policy/builtins/builtins.ts'
-import { answersTo } from './agreement.ts'
+import { answersTo } from './against-opa.ts'
 import { altNames, asked, basicConstraints, issue, named, one, raw, requestOf } from './certificates.ts'
 import { q } from './tokens.ts'
 

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import t from 'tap'
-import { answersTo } from './agreement.ts'
+import { answersTo } from './against-opa.ts'
 import { id, identity, int, issue, pem, raw, seq } from './certificates.ts'
 import { jwkOf, pairs, pemOf, q, secret } from './tokens.ts'
 

@@ -20,6 +20,8 @@ function answers(name: string, ...operands: readonly RegoValue[]): boolean {
 t.test('a mebibyte that a client chooses is read in one walk', async (t) => {
   const rows: readonly (readonly [name: string, operands: readonly RegoValue[], isAnswered: boolean])[] = [
     ['time.parse_duration_ns', ['1'.repeat(length)], false],
+    ['to_number', [`${'1'.repeat(length)}x`], false],
+    ['units.parse', [`${'1'.repeat(length)}-`], false],
     ['time.parse_ns', ['January January', 'x'.repeat(length)], false],
     ['yaml.marshal', [`${' '.repeat(length)}a\u0085b`], true],
     ['sprintf', [`%${'0'.repeat(length)}x`, [1]], true],

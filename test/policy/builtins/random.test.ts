@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { answersTo } from './agreement.ts'
+import { answersTo } from './against-opa.ts'
 import {
   altNames,
   basicConstraints,

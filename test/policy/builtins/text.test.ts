@@ -90,10 +90,26 @@ t.test('URIs', async (t) => {
     'http://example.com:0080/',
     'http://%41/',
     'http://"<>/',
+    'http://u%40:p!%ff@[fe80::1%25%65n%20]:80/',
+    'http://[fe80::1%25]/',
+    'http://[fe80::%31]/',
+    'http://a%FF/%FF?%FF\u00ff#%FF',
   ]
   await sameAsOpa(t, [
     ...uris.map((uri) => `uri.parse(${rego(uri)})`),
     ...uris.map((uri) => `uri.is_valid(${rego(uri)})`),
+  ])
+})
+
+t.test('JSON of keys that are no strings', async (t) => {
+  const value = '{key: 1 | key := [[1, "a<"], {2, {3}}, {"k": {1}}, 1.5, true, null][_]}'
+  const body = `{"method": "get", "url": "https://a.example/", "body": ${value}}`
+  const config =
+    '{"aws_service": "s3", "aws_access_key": "a", "aws_secret_access_key": "b", "aws_region": "r"}'
+  await sameAsOpa(t, [
+    `io.jwt.encode_sign({"alg": "HS256"}, ${value}, {"kty": "oct", "k": "c2VjcmV0"})`,
+    `json.marshal_with_options(${value}, {})`,
+    `providers.aws.sign_req(${body}, ${config}, 1).headers`,
   ])
 })
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { Builtin } from '#policy/builtins/builtin.ts'
 import { builtins } from '#policy/builtins/builtins.ts'
-import { answersTo } from './agreement.ts'
+import { answersTo } from './against-opa.ts'
 import { encoded, jwkOf, pairs, pemOf, q, type Signer, secret, token } from './tokens.ts'
 
 const claims = { iss: 'i', aud: ['a', 'b'], sub: 'x', exp: 4_000_000_000 }

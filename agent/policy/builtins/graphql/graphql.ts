@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { regoText } from '../../values/rego-text.ts'
 import type { RegoValue } from '../../values/value.ts'
 import type { Family } from '../builtin.ts'
-import { text } from '../operands.ts'
+import { succeeds, text } from '../operands.ts'
 import type { QueryDocument, SchemaDocument } from './ast.ts'
 import { checkQuery } from './check-query.ts'
 import { checkedSchema } from './check-schema.ts'
@@ -40,15 +40,6 @@ function parsed(query: Operand, schema: Operand): [RegoValue, RegoValue] {
   return [shownNode(document), shownNode(schemaOf(schema))]
 }
 
-function isSound(check: () => unknown): boolean {
-  try {
-    check()
-    return true
-  } catch {
-    return false
-  }
-}
-
 /** `graphql.*`. @see https://github.com/vektah/gqlparser, whose documents these are and whose rules */
 export const graphqlBuiltins: Family = {
   'graphql.parse_query': (_, query) => shownNode(parseQuery(text(query))),
@@ -61,6 +52,6 @@ export const graphqlBuiltins: Family = {
       return [false, {}, {}]
     }
   },
-  'graphql.is_valid': (_, query, schema) => isSound(() => checkQuery(checkedOf(schema), queryOf(query))),
-  'graphql.schema_is_valid': (_, schema) => isSound(() => checkedOf(schema)),
+  'graphql.is_valid': (_, query, schema) => succeeds(() => checkQuery(checkedOf(schema), queryOf(query))),
+  'graphql.schema_is_valid': (_, schema) => succeeds(() => checkedOf(schema)),
 }

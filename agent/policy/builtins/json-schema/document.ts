@@ -1,7 +1,7 @@
 import { entriesOf } from '../../values/compare.ts'
+import { goJson, goJsonKey } from '../../values/go-json.ts'
 import { fromJsonText } from '../../values/json.ts'
 import { Decimal, isArray, RegoMap, RegoSet, type RegoValue } from '../../values/value.ts'
-import { goJson } from '../json.ts'
 
 /** A JSON value whose objects are maps: the names in them are anybody's choice, `__proto__` included. */
 export type Json = null | boolean | string | number | bigint | Decimal | Json[] | Map<string, Json>
@@ -38,12 +38,7 @@ function plain(value: RegoValue): Json {
   if (typeof value !== 'object' || value === null || value instanceof Decimal) return value
   if (isArray(value)) return value.map(plain)
   if (value instanceof RegoSet) return value.members.map(plain)
-  return new Map(
-    entriesOf(value as RegoMap).map(([key, item]) => [
-      typeof key === 'string' ? key : goJson(key),
-      plain(item),
-    ]),
-  )
+  return new Map(entriesOf(value as RegoMap).map(([key, item]) => [goJsonKey(key), plain(item)]))
 }
 
 /** The text by which values are compared: numbers are doubles in it, as in gojsonschema. */

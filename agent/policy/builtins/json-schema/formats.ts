@@ -1,19 +1,11 @@
 import { isIP } from 'node:net'
 import { parseTime } from '../go-time.ts'
 import { octetsOf, parseUrl } from '../go-url.ts'
+import { succeeds } from '../operands.ts'
 import { compiledRegex } from '../regex.ts'
 import { isMailAddress } from './mail-address.ts'
 
 type Check = (value: string) => boolean
-
-function succeeds(read: () => unknown): boolean {
-  try {
-    read()
-    return true
-  } catch {
-    return false
-  }
-}
 
 const isTimeOf =
   (...layouts: string[]): Check =>

@@ -1,5 +1,5 @@
+import { goFloatDigits } from '../../values/go-float.ts'
 import { compareNumbers, numberText, partsOf } from '../../values/number.ts'
-import { goFloatDigits } from '../go-float.ts'
 import { compiledRegex } from '../regex.ts'
 import { comparedText, isMap, isNumber, type Json, type JsonNumber, SchemaError } from './document.ts'
 import { hasFormat } from './formats.ts'

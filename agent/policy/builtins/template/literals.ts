@@ -68,6 +68,6 @@ function floatOf(bare: string): number {
     const magnitude = Number.parseInt(whole + fraction, 16) * 2 ** (Number(power) - 4 * fraction.length)
     return sign === '-' ? -magnitude : magnitude
   }
-  const isDecimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(bare) && /[.eE]/.test(bare)
+  const isDecimal = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/.test(bare) && /[.eE]/.test(bare)
   return isDecimal ? Number(bare) : Number.NaN
 }

@@ -1,6 +1,6 @@
+import { goFloat } from '../../values/go-float.ts'
 import { goText } from '../../values/go-text.ts'
 import { integerOf, type RegoValue } from '../../values/value.ts'
-import { goFloat } from '../go-float.ts'
 import { OperandError } from '../operands.ts'
 import type { YamlNode } from './nodes.ts'
 import { bytesOf, type Resolved, resolveScalar, timestampText } from './resolve.ts'

@@ -1,6 +1,6 @@
 import { integerOf } from '../../values/value.ts'
 import { parseTime } from '../go-time.ts'
-import { OperandError } from '../operands.ts'
+import { OperandError, succeeds } from '../operands.ts'
 
 /** What a plain scalar says, by the rules of go-yaml v3: YAML 1.2, and what of 1.1 it still takes. */
 export type Resolved =
@@ -67,14 +67,7 @@ const timestampLayouts = [
 
 function isTimestamp(written: string): boolean {
   if (!/^\d{4}-/.test(written)) return false
-  return timestampLayouts.some((layout) => {
-    try {
-      parseTime(layout, written)
-      return true
-    } catch {
-      return false
-    }
-  })
+  return timestampLayouts.some((layout) => succeeds(() => parseTime(layout, written)))
 }
 
 /** What Go makes of a timestamp in JSON: each part with all of its digits, and the offset that was written. */

@@ -1,7 +1,7 @@
+import { goFloat } from '../../values/go-float.ts'
 import { toJson } from '../../values/json.ts'
 import { numberText } from '../../values/number.ts'
 import type { RegoValue } from '../../values/value.ts'
-import { goFloat } from '../go-float.ts'
 import { OperandError } from '../operands.ts'
 import { naturalOrder } from './natural-order.ts'
 import { resolveScalar } from './resolve.ts'

@@ -1,6 +1,6 @@
 import type { RegoValue } from '../../values/value.ts'
 import type { Family } from '../builtin.ts'
-import { text } from '../operands.ts'
+import { succeeds, text } from '../operands.ts'
 import { Decoder } from './decode.ts'
 import { parseYaml } from './nodes.ts'
 import { writeYaml } from './write.ts'
@@ -13,13 +13,5 @@ function unmarshal(source: string): RegoValue {
 export const yamlBuiltins: Family = {
   'yaml.marshal': (_, value) => writeYaml(value as RegoValue),
   'yaml.unmarshal': (_, value) => unmarshal(text(value)),
-  'yaml.is_valid': (_, value) => {
-    if (typeof value !== 'string') return false
-    try {
-      unmarshal(value)
-      return true
-    } catch {
-      return false
-    }
-  },
+  'yaml.is_valid': (_, value) => succeeds(() => unmarshal(text(value))),
 }

@@ -1,5 +1,5 @@
 import type { Builtin, Family } from '../../builtins/builtin.ts'
-import { number, OperandError } from '../../builtins/operands.ts'
+import { number, OperandError, wholeOf } from '../../builtins/operands.ts'
 import {
   addFloats,
   type BigFloat,
@@ -11,7 +11,6 @@ import {
 } from '../../values/big-float.ts'
 import { numberText } from '../../values/number.ts'
 import { integerOf, RegoSet, type RegoValue } from '../../values/value.ts'
-import { wholeOf } from './integers.ts'
 
 type RegoNumber = ReturnType<typeof number>
 

@@ -1,12 +1,11 @@
 import type { Builtin, Family } from '../../builtins/builtin.ts'
-import { OperandError } from '../../builtins/operands.ts'
+import { bigInteger, OperandError } from '../../builtins/operands.ts'
 import { integerOf } from '../../values/value.ts'
-import { whole } from './integers.ts'
 
 const binary =
   (apply: (a: bigint, b: bigint) => bigint): Builtin =>
   (_, a, b) =>
-    integerOf(apply(whole(a), whole(b)))
+    integerOf(apply(bigInteger(a), bigInteger(b)))
 
 /** Beyond this a policy would make a number to fill the memory. */
 const maxShift = 100_000n
@@ -21,7 +20,7 @@ export const bitBuiltins: Family = {
   'bits.and': binary((a, b) => a & b),
   'bits.or': binary((a, b) => a | b),
   'bits.xor': binary((a, b) => a ^ b),
-  'bits.negate': (_, value) => integerOf(~whole(value)),
+  'bits.negate': (_, value) => integerOf(~bigInteger(value)),
   'bits.lsh': binary((a, b) => a << shift(b)),
   'bits.rsh': binary((a, b) => a >> (b > maxShift ? maxShift : shift(b))),
 }

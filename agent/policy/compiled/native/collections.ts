@@ -1,10 +1,9 @@
 import type { Family } from '../../builtins/builtin.ts'
-import { integer, list, OperandError } from '../../builtins/operands.ts'
-import { lookup, setOf } from '../../values/compare.ts'
-import { integerOf, RegoSet, type RegoValue } from '../../values/value.ts'
-import { isAnyObject } from '../runtime.ts'
+import { integersFrom } from '../../builtins/numbers.ts'
+import { bigInteger, integer, list, OperandError } from '../../builtins/operands.ts'
+import { lookup } from '../../values/compare.ts'
+import { isAnyObject, RegoSet, type RegoValue } from '../../values/value.ts'
 import { difference } from './arithmetic.ts'
-import { whole } from './integers.ts'
 
 export function set(value: RegoValue | undefined): RegoSet {
   if (!(value instanceof RegoSet)) throw new OperandError('not a set')
@@ -20,9 +19,6 @@ function union(sets: readonly RegoSet[]): RegoSet {
   for (const each of sets) for (const member of each.unsorted()) all.add(member)
   return all
 }
-
-/** Beyond this a policy would build a list to fill the memory. */
-const maxRange = 1_000_000n
 
 /** Sets and arrays. */
 export const collectionBuiltins: Family = {
@@ -41,15 +37,7 @@ export const collectionBuiltins: Family = {
     const end = Math.min(Math.max(integer(to), 0), items.length)
     return items.slice(Math.min(Math.max(integer(from), 0), end), end)
   },
-  'numbers.range': (_, from, to) => {
-    const [first, last] = [whole(from), whole(to)]
-    const distance = last >= first ? last - first : first - last
-    if (distance >= maxRange) throw new OperandError('too many numbers')
-    const step = last >= first ? 1n : -1n
-    return Array.from({ length: Number(distance) + 1 }, (_each, index) =>
-      integerOf(first + BigInt(index) * step),
-    )
-  },
+  'numbers.range': (_, from, to) => integersFrom(bigInteger(from), bigInteger(to)),
   'graph.reachable': (_, graph, initial) => {
     if (!isAnyObject(graph)) throw new OperandError('not an object')
     const waiting = initial instanceof RegoSet ? [...initial.members] : [...list(initial)]
@@ -63,7 +51,4 @@ export const collectionBuiltins: Family = {
     }
     return reached
   },
-  // What a set or array was cast to long ago; still in the capabilities.
-  cast_array: (_, value) => (value instanceof RegoSet ? value.members : list(value)),
-  cast_set: (_, value) => (value instanceof RegoSet ? value : setOf(list(value))),
 }

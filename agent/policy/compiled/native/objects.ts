@@ -1,8 +1,8 @@
 import type { Family } from '../../builtins/builtin.ts'
 import { anyObject, list, OperandError } from '../../builtins/operands.ts'
 import { entriesOf, lookup, objectOf, setOf } from '../../values/compare.ts'
-import { RegoSet, type RegoValue } from '../../values/value.ts'
-import { insert, isAnyObject, own } from '../runtime.ts'
+import { isAnyObject, RegoSet, type RegoValue } from '../../values/value.ts'
+import { insert, own } from '../runtime.ts'
 
 /** The keys that an array, set or object names. */
 function keys(value: RegoValue | undefined): RegoSet {

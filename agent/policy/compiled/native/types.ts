@@ -1,8 +1,7 @@
 import type { Builtin, Family } from '../../builtins/builtin.ts'
 import { OperandError, text } from '../../builtins/operands.ts'
 import { parseNumber } from '../../values/number.ts'
-import { Decimal, RegoSet, type RegoValue } from '../../values/value.ts'
-import { isAnyObject } from '../runtime.ts'
+import { Decimal, isAnyObject, RegoSet, type RegoValue } from '../../values/value.ts'
 
 export function typeName(value: RegoValue): string {
   if (value === null) return 'null'
@@ -17,19 +16,12 @@ const is =
   (_, value) =>
     typeName(value as RegoValue) === type
 
-const cast =
-  (type: string): Builtin =>
-  (_, value) => {
-    if (typeName(value as RegoValue) !== type) throw new OperandError(`not of type ${type}`)
-    return value
-  }
-
 /** As Go's `ParseFloat` and then Rego read a number: no spaces, no infinities, no underscores. */
 function toNumber(value: RegoValue | undefined): RegoValue {
   if (value === null || value === false) return 0
   if (value === true) return 1
   if (typeof value === 'number' || typeof value === 'bigint' || value instanceof Decimal) return value
-  const match = /^([+-]?)(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.exec(text(value))
+  const match = /^([+-]?)(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d+)?$/.exec(text(value))
   if (match === null) throw new OperandError('not a number')
   const [, sign = '', digits = '', exponent = ''] = match
   const plain = digits.startsWith('.') ? `0${digits}` : digits
@@ -37,7 +29,7 @@ function toNumber(value: RegoValue | undefined): RegoValue {
   return parseNumber(`${sign === '-' ? '-' : ''}${plain}${exponent}`)
 }
 
-/** `is_*`, `type_name`, casts, `to_number`. */
+/** `is_*`, `type_name`, `to_number`. */
 export const typeBuiltins: Family = {
   is_number: is('number'),
   is_string: is('string'),
@@ -47,9 +39,5 @@ export const typeBuiltins: Family = {
   is_object: (_, value) => isAnyObject(value),
   is_null: is('null'),
   type_name: (_, value) => typeName(value as RegoValue),
-  cast_string: cast('string'),
-  cast_boolean: cast('boolean'),
-  cast_null: cast('null'),
-  cast_object: cast('object'),
   to_number: (_, value) => toNumber(value),
 }

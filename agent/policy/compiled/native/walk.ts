@@ -1,8 +1,7 @@
 import type { Family } from '../../builtins/builtin.ts'
 import { OperandError } from '../../builtins/operands.ts'
 import { entriesOf } from '../../values/compare.ts'
-import { RegoSet, type RegoValue } from '../../values/value.ts'
-import { isAnyObject } from '../runtime.ts'
+import { isAnyObject, RegoSet, type RegoValue } from '../../values/value.ts'
 
 /** Beyond this a policy would fill the memory with paths. */
 const maxNodes = 1_000_000

@@ -1,4 +1,4 @@
-import { OperandError } from '../operands.ts'
+import { OperandError } from './operands.ts'
 
 export type Alphabet = 'standard' | 'url'
 export type Padding = 'padded' | 'raw'

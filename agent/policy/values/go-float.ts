@@ -9,8 +9,12 @@ export function goFloat(value: number, bits: 32 | 64): string {
 /** The same of digits with one before the point, `-1.25`, and their power of ten. */
 export function goFloatDigits(digits: string, exponent: number): string {
   if (exponent >= -4 && exponent < 6) return plainly(digits, exponent)
-  const sign = exponent < 0 ? '-' : '+'
-  return `${digits}e${sign}${String(Math.abs(exponent)).padStart(2, '0')}`
+  return digits + exponentText(exponent)
+}
+
+/** `e+06` */
+export function exponentText(power: number): string {
+  return `e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`
 }
 
 /** `-1.25e+3` */

@@ -67,6 +67,13 @@ type Start = ReturnType<typeof startFromOpa>
 function isolated(start: Start, isolation: AgentOptions['policyIsolation']): Start {
   const { policy } = start.config
   if (isolation === undefined || policy === undefined) return start
+  if (isolation === 'worker' && policy.engine === 'compiled')
+    throw new SluiceError({
+      code: 'option_invalid',
+      place: '--policy-isolation',
+      found: 'worker',
+      expected: 'none beside policy.engine compiled, which stops what does not end by itself',
+    })
   return { ...start, config: { ...start.config, policy: { ...policy, isolation } } }
 }
 

@@ -75,12 +75,12 @@ t.teardown(() => {
   upstream.close()
 })
 
-/** Answers with headers and trailers, and nothing between them. */
+/** Answers with headers and trailers, and what the path says between them. */
 const bodiless = createHttp2Server()
-bodiless.on('stream', (stream) => {
-  stream.respond({ ':status': 200, 'x-internal': 'alice' }, { waitForTrailers: true })
+bodiless.on('stream', (stream, { ':path': path = '' }) => {
+  stream.respond({ ':status': 200, ...json }, { waitForTrailers: true })
   stream.on('wantTrailers', () => stream.sendTrailers({ 'x-end': '1' }))
-  stream.end()
+  stream.end(path.endsWith('bodiless') ? undefined : whole)
 })
 await new Promise<void>((resolve) => bodiless.listen(0, '127.0.0.1', resolve))
 t.teardown(() => bodiless.close())
@@ -96,7 +96,7 @@ t.teardown(() => agent[Symbol.asyncDispose]())
 const config = loadConfig(agent.configPath)
 const [port] = (await freePorts(1)) as [number]
 const routes: JsonObject[] = [
-  { match: { safe_regex: { regex: '.*bodiless' } }, route: { cluster: 'bodiless' } },
+  { match: { safe_regex: { regex: '.*(bodiless|http2)' } }, route: { cluster: 'bodiless' } },
   { match: { prefix: '/' }, route: { cluster: 'upstream' } },
 ]
 const local = (server: { address(): unknown }) => `127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -152,6 +152,8 @@ const rows: [path: string, status: number, body: string | undefined, method?: st
   // Its headers cannot be changed any more.
   ['/always-bodiless', 502, undefined],
   ['/bodiless', 200, ''],
+  // Looks like one that Envoy has cut.
+  ['/always-http2', 502, undefined],
 ]
 
 for (const [path, status, body, method = 'GET'] of rows) {

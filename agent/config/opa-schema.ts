@@ -25,7 +25,7 @@ const httpUrl = z
 const decisionPath = z
   .string()
   .transform((text) => text.replace(/^\/+/, ''))
-  .pipe(z.string().regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as envoy/authz/allow'))
+  .pipe(z.string().regex(/^[^/.\s]+(\/[^/\s]+)*$/, 'a path such as envoy/authz/allow'))
 
 const bearer = z
   .strictObject({
@@ -194,7 +194,10 @@ const envoyPlugin = z
     path: decisionPath.optional().describe('Default envoy/authz/allow.'),
     query: z
       .string()
-      .regex(/^data(\.[A-Za-z_]\w*)+$/, 'a reference such as data.envoy.authz.allow')
+      .regex(
+        /^data\.[A-Za-z_]\w*(\.[A-Za-z_]\w*|\["[^"\\/\s]+"\])*$/,
+        'a reference such as data.envoy.authz.allow',
+      )
       .optional()
       .describe('Deprecated: the path as a reference.'),
     'dry-run': z.boolean().default(false),

@@ -135,6 +135,14 @@ t.test("a decision's path may have dots below its first part, and a query bracke
   t.end()
 })
 
+t.test('a URL of another kind is told what it should be', (t) => {
+  for (const url of ['ftp://s', 's:80', 'localhost'])
+    t.throws(() => load(`services: {s: {url: "${url}"}}`), {
+      message: /services.s.url: .*; expected an http or https URL/,
+    })
+  t.end()
+})
+
 const services = 'services: {s: {url: "http://s"}}\n'
 const wrong: [text: string, says: RegExp][] = [
   [

@@ -174,7 +174,7 @@ export const accessPolicySpec = z
       ),
     decision: z
       .string()
-      .regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as finance/authz/allow')
+      .regex(/^[^/.\s]+(\/[^/\s]+)*$/, 'a path such as finance/authz/allow')
       .describe('The decision that is asked beside `policy.decision`; both must allow.'),
     mode: z
       .enum(['enforce', 'shadow'])

@@ -46,7 +46,7 @@ export function openAudit(options: {
       const time = new Date(clock.nowMs()).toISOString()
       try {
         log ??= open(next)
-        const records = [{ time, ...decisionRecord(x, verdict, phase) }]
+        const records = [decisionRecord(x, verdict, phase, time)]
         log.append(lost === 0 ? records : [{ time, gap: { lost, why: trouble } }, ...records])
         next = log.next
         lost = 0

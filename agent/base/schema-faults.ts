@@ -40,7 +40,7 @@ function faultsOf(issue: Issue, document: SourceDocument, schema: z.ZodType): Fa
     {
       code: 'value_invalid',
       place: `${document.placeOf(issue.path)}: ${issue.path.join('.') || '(document)'}`,
-      found: shown(valueAt(document.value, issue.path)),
+      found: found(issue.path, valueAt(document.value, issue.path)),
       expected: expected(issue),
     },
   ]
@@ -69,9 +69,9 @@ function expected(issue: Issue): string {
       return alternatives(issue.errors.flat().map(expected))
     }
     case 'too_small':
-      return `at least ${issue.minimum}${unitOf(issue.origin)}`
+      return `${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${unitOf(issue.origin)}`
     case 'too_big':
-      return `at most ${issue.maximum}${unitOf(issue.origin)}`
+      return `${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}${unitOf(issue.origin)}`
     default:
       return issue.message
   }
@@ -136,8 +136,30 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], value)
 }
 
+/** Below these, where a key itself stands, and in URLs that name a user, are secrets; what is found is printed and logged. */
+const secretAt = /(^|\.)(credentials|headers)(\.|$)|(^|\.)keys\.[^.]*(\.key)?$/
+const userInUrl = /\/\/[^/]*@/
+
+function found(path: readonly PropertyKey[], value: unknown): string {
+  const isSecret = secretAt.test(path.join('.')) || (typeof value === 'string' && userInUrl.test(value))
+  if (!isSecret || value === undefined || isMap(value)) return shown(value)
+  return `${Array.isArray(value) ? 'a list' : typeof value === 'string' ? 'text' : `a ${typeof value}`}, not shown`
+}
+
+/** Of a map only the names: what is wrong with it is which there are, and values may be secret. */
 function shown(value: unknown): string {
   if (value === undefined) return 'nothing'
-  const text = JSON.stringify(value) ?? String(value)
+  if (isMap(value)) {
+    const names = Object.keys(value)
+    return names.length === 0 ? 'an empty map' : shortened(`a map of ${names.join(', ')}`)
+  }
+  return shortened(JSON.stringify(value) ?? String(value))
+}
+
+function shortened(text: string): string {
   return text.length > 80 ? `${text.slice(0, 77)}…` : text
+}
+
+function isMap(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

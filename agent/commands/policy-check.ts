@@ -28,13 +28,12 @@ export async function policyFindings(config: Config): Promise<Finding[]> {
     findings.push({ isGood: true, text: 'policy.opa.bundles: from servers, which are not asked here' })
   } else if (bundles.every((bundle) => 'path' in bundle && existsSync(bundle.path))) {
     const base = { ...options, ...(policy.response && { answer: answerOf(policy) }) }
-    findings.push(await loaded('policy', base))
-    for (const { name, decision } of resources.accessPolicies)
-      if (decision !== policy.decision)
-        findings.push(await loaded(`AccessPolicy ${name}`, { ...options, decision }))
+    findings.push(...(await loaded('policy', base, resources)))
   }
   if (policy.candidate && existsSync(policy.candidate.bundle))
-    findings.push(await loaded('policy.candidate', { ...options, source: { file: policy.candidate.bundle } }))
+    findings.push(
+      ...(await loaded('policy.candidate', { ...options, source: { file: policy.candidate.bundle } })),
+    )
   return findings
 }
 
@@ -50,19 +49,31 @@ function answerOf({ decision, response }: PolicyConfig): NonNullable<Options['an
 }
 
 /** @param what is loaded, for the report. */
-async function loaded(what: string, options: Options): Promise<Finding> {
+async function loaded(
+  what: string,
+  options: Options,
+  { accessPolicies }: Resources = noResources,
+): Promise<Finding[]> {
   try {
     await using policy = await openPolicy({ ...options, onLoad: () => {} })
     const { engine, revision, lastError } = policy.status()
-    if (!policy.isReady()) return { isGood: false, text: `${what}: ${lastError ?? 'not loaded'}` }
+    if (!policy.isReady()) return [{ isGood: false, text: `${what}: ${lastError ?? 'not loaded'}` }]
     const asked = [options.decision, ...(options.answer ? [options.answer.decision] : [])]
     const answers = [...new Set(asked)].join(', ')
-    return {
-      isGood: true,
-      text: `${what}: answers ${answers}, revision ${revision || '(none)'}, engine ${engine}`,
-    }
+    return [
+      {
+        isGood: true,
+        text: `${what}: answers ${answers}, revision ${revision || '(none)'}, engine ${engine}`,
+      },
+      ...accessPolicies
+        .filter(({ decision }) => !policy.answers(decision))
+        .map(({ name, decision }) => ({
+          isGood: false,
+          text: `AccessPolicy ${name}: the policy has no decision ${decision}, so that it refuses every request it covers; expected a bundle built with it (sluice policy build -e ${decision})`,
+        })),
+    ]
   } catch (cause) {
-    return { isGood: false, text: `${what}: ${messageOf(cause)}` }
+    return [{ isGood: false, text: `${what}: ${messageOf(cause)}` }]
   }
 }
 

@@ -33,7 +33,9 @@ export function policyOptions(
       bundle === undefined ? { bundles: [...(opa ? bundleSources(opa) : []), ...loose] } : { file: bundle },
     decision,
     engine,
-    ...(verification && { verification: verificationOf(verification) }),
+    ...((verification ?? opa) && {
+      verification: verification ? verificationOf(verification) : candidateVerification(opa),
+    }),
     rigour: { isProduction: profile === 'production', revisionOrder },
     ...(staleAfterSeconds !== undefined && {
       stale: { afterSeconds: staleAfterSeconds, isRefused: onStale === 'refuse' },
@@ -74,6 +76,12 @@ function bundleSources(opa: OpaConfig): BundleSource[] {
       ...(bundle.persist && { persist: join(opa.persistence_directory, 'bundles', name, 'bundle.tar.gz') }),
     }
   })
+}
+
+/** A candidate beside OPA's bundles is verified with OPA's keys, and as the bundle in force where that is one. */
+function candidateVerification(opa: OpaConfig | undefined): (() => Verification) | undefined {
+  const [only, ...others] = Object.values(opa?.bundles ?? {})
+  return verificationByOpa(opa?.keys ?? {}, others.length === 0 ? only?.signing : undefined)
 }
 
 /** Keys without `signing` verify what is signed and let pass what is not, as under OPA. */

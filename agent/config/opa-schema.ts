@@ -20,7 +20,11 @@ const isFalse = (what: string) =>
 const path = z.string().min(1)
 const seconds = z.int().min(0)
 const httpUrl = z
-  .url({ protocol: /^https?$/, error: 'an http or https URL' })
+  .url({
+    protocol: /^https?$/,
+    error: 'an http or https URL such as https://bundles.example/v1',
+    abort: true,
+  })
   .refine((text) => URL.canParse(text) && new URL(text).username === '', 'no user in the URL')
 const decisionPath = z
   .string()

@@ -320,8 +320,24 @@ const needs: readonly {
   },
   {
     path: ['policy'],
-    message: 'one of bundle and opa.bundles',
-    isMet: ({ policy }) => policy === undefined || (policy.bundle === undefined) === hasOpaBundles(policy),
+    message: 'bundle, or bundles in opa',
+    isMet: ({ policy }) => policy === undefined || policy.bundle !== undefined || hasOpaBundles(policy),
+  },
+  {
+    path: ['policy', 'bundle'],
+    message: 'no bundle beside opa.bundles: put it there, with resource: file:///path',
+    isMet: ({ policy }) => policy === undefined || policy.bundle === undefined || !hasOpaBundles(policy),
+  },
+  {
+    path: ['policy', 'staleAfterSeconds'],
+    message: 'a number of seconds beside onStale, for without it nothing is stale',
+    isMet: ({ policy }) => policy?.onStale !== 'refuse' || policy.staleAfterSeconds !== undefined,
+  },
+  {
+    path: ['policy', 'evaluationDeadlineMs'],
+    message: 'at most decision.deadlineMs, after which nobody waits for the evaluation',
+    isMet: ({ policy, decision }) =>
+      policy?.isolation !== 'worker' || policy.evaluationDeadlineMs <= decision.deadlineMs,
   },
   {
     path: ['policy', 'verification'],

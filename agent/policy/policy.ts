@@ -44,6 +44,8 @@ export interface Policy extends AsyncDisposable {
   bundles(): readonly BundleStatus[]
   /** Whether every bundle is in force; until then every request is refused. */
   isReady(): boolean
+  /** Whether what is in force has a decision. */
+  answers(decision: string): boolean
   /** For how long nobody has confirmed what is in force, where that is longer than it may be. */
   staleForSeconds(): number | undefined
 }
@@ -69,7 +71,7 @@ export interface PolicyOptions {
   readonly answer?: AnswerOptions
   readonly candidate?: CandidateOptions
   /** For bundles in `source.file`: keys that they must be signed with. */
-  readonly verification?: () => Verification
+  readonly verification?: (() => Verification) | undefined
   readonly rigour?: Rigour
   /** How long bundles may go without a word from their servers, and whether requests are refused from then on. */
   readonly stale?: { readonly afterSeconds: number; readonly isRefused: boolean }
@@ -167,6 +169,7 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
     },
     bundles: () => live.bundles(),
     isReady: () => live.current() !== undefined,
+    answers: (decision) => live.current()?.engine.entrypoints.has(decision) === true,
     staleForSeconds,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }

@@ -5,6 +5,7 @@ import t from 'tap'
 import { stringify } from 'yaml'
 import { goTool } from '../harness/go-tools.ts'
 import { buildBundle } from '../harness/opa.ts'
+import { run } from '../harness/run.ts'
 import { temporaryFolder } from '../harness/temp.ts'
 
 const main = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
@@ -19,6 +20,34 @@ const files = { 'p.rego': 'package envoy.authz\n\nallow := true\n' }
 file('wasm.tar.gz', await buildBundle({ files, revision: 'r1' }))
 file('plan.tar.gz', await buildBundle({ files, target: 'plan', revision: 'r1' }))
 file('rego.tar.gz', await buildBundle({ files, target: 'rego', revision: 'r1' }))
+const finance = { ...files, 'f.rego': 'package finance.authz\n\nallow := true\n' }
+file('finance.tar.gz', await buildBundle({ files: finance, target: 'rego' }))
+file('built.tar.gz', await buildBundle({ files: finance, moreEntrypoints: ['finance/authz/allow'] }))
+file('src/p.rego', files['p.rego'])
+file('secret', 'secret-of-the-test')
+file('claims.json', '{"keyid": "k"}')
+await run(
+  opa,
+  [
+    ...[
+      'build',
+      '-t',
+      'wasm',
+      '-e',
+      'envoy/authz/allow',
+      '-o',
+      join(folder.path, 'signed.tar.gz'),
+      '-b',
+      'src',
+    ],
+    ...['--signing-key', 'secret', '--signing-alg', 'HS256', '--claims-file', 'claims.json'],
+  ],
+  { cwd: folder.path },
+)
+const signed = {
+  bundles: { a: { resource: `file://${folder.path}/signed.tar.gz`, signing: { keyid: 'k' } } },
+  keys: { k: { key: 'secret-of-the-test', algorithm: 'HS256' } },
+}
 file('none.tar.gz', 'no bundle')
 file('none.binpb', 'no descriptor')
 file(
@@ -119,6 +148,30 @@ const rows: readonly Row[] = [
     { policy: { bundle: 'wasm.tar.gz' }, resources: { dir: 'resources' } },
     1,
     /^BAD +AccessPolicy finance: .*finance\/authz\/allow/m,
+  ],
+  [
+    'an AccessPolicy whose decision is not compiled',
+    { policy: { bundle: 'finance.tar.gz' }, resources: { dir: 'resources' } },
+    1,
+    /^BAD +AccessPolicy finance: the policy has no decision finance\/authz\/allow.*; expected a bundle built/m,
+  ],
+  [
+    'an AccessPolicy whose decision is there',
+    { policy: { bundle: 'built.tar.gz' }, resources: { dir: 'resources' } },
+    0,
+    /^ok +policy: /m,
+  ],
+  [
+    'a signed candidate beside bundles of OPA, which has the keys',
+    { policy: { opa: signed, candidate: { bundle: 'signed.tar.gz' } } },
+    0,
+    /^ok +policy\.candidate: /m,
+  ],
+  [
+    'a candidate that is not signed beside bundles that must be',
+    { policy: { opa: signed, candidate: { bundle: 'wasm.tar.gz' } } },
+    1,
+    /^BAD +policy\.candidate: .*expected a signature/m,
   ],
   [
     'resources that are wrong',

@@ -49,6 +49,36 @@ t.test('a mistake is named with its line, its path, what was found and what was 
     ],
     ['out of range', `${valid}decision: {deadlineMs: 0}\n`, /decision\.deadlineMs: 0; expected at least 1/],
     [
+      'a limit that is not reached',
+      valid.replace('policy.tar.gz', 'policy.tar.gz, candidate: {bundle: b, samplePercent: 0}'),
+      /samplePercent: 0; expected more than 0/,
+    ],
+    [
+      'two places for bundles',
+      valid.replace('policy.tar.gz', 'a, opa: {bundles: {b: {resource: "file:///b"}}}'),
+      /policy\.bundle: "a"; expected no bundle beside opa\.bundles/,
+    ],
+    [
+      'no bundle',
+      valid.replace('bundle: policy.tar.gz', ''),
+      /policy: an empty map; expected bundle, or bundles in opa/,
+    ],
+    [
+      'staleness that never comes',
+      valid.replace('policy.tar.gz', 'policy.tar.gz, onStale: refuse'),
+      /policy\.staleAfterSeconds: nothing; expected a number of seconds beside onStale/,
+    ],
+    [
+      'an evaluation that nobody waits for',
+      valid.replace('policy.tar.gz', 'a, isolation: worker, evaluationDeadlineMs: 151'),
+      /policy\.evaluationDeadlineMs: 151; expected at most decision\.deadlineMs/,
+    ],
+    [
+      'no URL',
+      valid.replace('bundle: policy.tar.gz', 'opa: {services: {s: {url: h}}, bundles: {b: {}}}'),
+      /services\.s\.url: "h"; expected a URL such as https:\/\/\S+$/,
+    ],
+    [
       'wrong choice',
       valid.replace('model', 'modle'),
       /sluice\.yaml:1:7: role: "modle"; expected "model" or "edge"/,
@@ -155,4 +185,29 @@ t.test('the example in the documentation is valid', async (t) => {
   const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'using.md'), 'utf8')
   const example = /```yaml\n(role: [^`]+)```/.exec(page)?.[1] as string
   t.doesNotThrow(() => loadConfig(file(t, example)))
+})
+
+t.test('no mistake prints a secret', async (t) => {
+  const secret = 's3cr3t-7f3a'
+  const opa = (services: string, more = '') =>
+    valid.replace('bundle: policy.tar.gz', `opa: {services: {s: {${services}}}, bundles: {b: {}}${more}}`)
+  const texts = [
+    opa(`url: "http://x", credentials: {bearer: ${secret}}`),
+    opa(`url: "http://x", credentials: ${secret}`),
+    opa(`url: "http://x", credentials: {bearer: {token: ${secret}, token_path: x}}`),
+    opa(`url: "http://x", headers: ${secret}`),
+    opa(`url: "http://x", headers: {authorization: [${secret}]}`),
+    opa(`url: "http://u:${secret}@x"`),
+    opa(`url: {a: ${secret}}`),
+    opa('url: "http://x"', `, keys: {a: ${secret}}`),
+    opa('url: "http://x"', `, keys: {a: {key: [${secret}]}}`),
+  ]
+  for (const text of texts) {
+    try {
+      loadConfig(file(t, text))
+      t.fail(`taken: ${text}`)
+    } catch (thrown) {
+      t.notMatch(String(thrown), secret, text)
+    }
+  }
 })

@@ -78,3 +78,10 @@ t.test('an entrypoint that the plan has not', async (t) => {
     stderr: /no entrypoint a\/b; expected -e with one of envoy\/authz\/allow/,
   })
 })
+
+t.test('a folder is no bundle, and it is said what makes one of it', async (t) => {
+  t.match(said(await work.policy('eval', 'policy')), {
+    status: 1,
+    stderr: /policy: a folder; expected a bundle \(tar\.gz\): sluice policy build makes one of it/,
+  })
+})

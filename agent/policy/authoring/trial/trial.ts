@@ -149,8 +149,10 @@ function readBytes(file: string): Buffer {
     throw new SluiceError({
       code: 'file_unreadable',
       place: file,
-      found: messageOf(cause),
-      expected: 'a bundle (tar.gz)',
+      found: isFolder(cause) ? 'a folder' : messageOf(cause),
+      expected: isFolder(cause)
+        ? 'a bundle (tar.gz): sluice policy build makes one of it'
+        : 'a bundle (tar.gz)',
       cause,
     })
   }
@@ -161,4 +163,8 @@ function defaultDecision(names: readonly string[]): string | undefined {
   if (names.length === 0 || names.includes(conventional)) return conventional
   const others = names.filter((name) => !name.startsWith('system/'))
   return others.length === 1 ? others[0] : undefined
+}
+
+function isFolder(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'EISDIR'
 }

@@ -51,8 +51,8 @@ function guarded(name: string, builtin: Builtin, gauge: runtime.Gauge): Builtin 
       const known = isRecorded ? context.answer?.(name, operands) : undefined
       result = known ?? builtin(context, ...operands)
     } catch (thrown) {
-      // A stack that is full is no answer of the builtin, and must not become one that a policy can negate.
-      if (thrown instanceof EvaluationError || isStackFull(thrown)) throw thrown
+      // What does not fit in here is no answer of the builtin, and must not become one that a policy can negate.
+      if (thrown instanceof EvaluationError || isTooMuch(thrown)) throw thrown
       return undefined
     }
     gauge.charge(result)
@@ -61,6 +61,12 @@ function guarded(name: string, builtin: Builtin, gauge: runtime.Gauge): Builtin 
   }
 }
 
-function isStackFull(thrown: unknown): boolean {
-  return thrown instanceof RangeError && thrown.message.startsWith('Maximum call stack')
+/** A stack that is full, a text or an array longer than JavaScript has them. */
+function isTooMuch(thrown: unknown): boolean {
+  return (
+    thrown instanceof RangeError &&
+    /^(Maximum call stack|Invalid string length|Invalid array length|Array buffer allocation failed)/.test(
+      thrown.message,
+    )
+  )
 }

@@ -283,3 +283,15 @@ t.test('a call whose answer another time would be another is written down', asyn
   t.same([...recorded.get('time.now_ns')], [['[]', 7]])
   t.same(engine.builtins, ['time.now_ns'])
 })
+
+t.test(
+  'a text that is longer than any can be ends the evaluation, and is nothing that a policy can negate',
+  async (t) => {
+    const ask = await engineOf(
+      'answer if not long\n\nlong if count(concat("", [input.s | some _ in numbers.range(1, 20000)])) > 0',
+    )
+    t.throws(() => ask({ s: 'a'.repeat(100_000) }), EvaluationError)
+    t.equal(ask({ s: '' }), true, 'what fits is judged')
+    t.end()
+  },
+)

@@ -61,7 +61,7 @@ async function run(
   // Collected, and handed over together: a clock would cost more than what is measured.
   const told: Decided[] = []
   const sink: DecisionSink = (decided) => void told.push(decided)
-  const active = { engine, revisions: { policy: 'r1' }, activatedAtMs: 0 }
+  const active = { engine, revisions: { policy: 'r1' }, revision: 'r1', activatedAtMs: 0 }
   const headers = Array.from({ length: 12 }, (_, index) => [`x-header-${index}`, 'v'.repeat(24)] as const)
   const fields = Object.fromEntries([...headers, ['authorization', `Bearer ${'t'.repeat(300)}`]])
   const attributes = {

@@ -1,37 +1,56 @@
 import { messageOf } from '#base/errors.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Verdict } from '#decision/verdict.ts'
+import type { LogRecord } from './log.ts'
 
 const maxText = 512
 const maxZones = 64
 
-/** What is kept of a decision. Bodies, queries, tokens and header values are never in it; texts are cut. */
+/**
+ * What is kept of a decision. Bodies, queries, tokens and header values are never in it; texts are cut.
+ *
+ * Filled field by field: spreads of what may be missing cost 1.5 µs more (`bench -- authz --pipeline`).
+ */
 export function decisionRecord(
   x: Exchange,
   verdict: Verdict,
   phase: 'request' | 'response',
-): Readonly<Record<string, unknown>> {
+  time: string,
+): LogRecord {
   const { request, peer, tenant, call, label, route, policy } = x
   const query = request.path.indexOf('?')
-  return {
+  const record: { time: string; [key: string]: unknown } = {
+    time,
     id: x.id,
     phase,
     api: request.api,
     verdict: verdict.kind,
-    ...(verdict.kind !== 'allow' && { reason: verdict.reason }),
-    ...(verdict.kind === 'deny' && verdict.detail !== undefined && { detail: short(verdict.detail) }),
-    ...(verdict.kind === 'error' && { detail: short(messageOf(verdict.cause)) }),
-    method: short(request.method),
-    authority: short(request.authority),
-    path: short(query === -1 ? request.path : request.path.slice(0, query)),
-    ...(peer && { peer: peer.spiffeId, certificate: peer.certificateSha256 }),
-    ...(tenant && { tenant: tenant.name }),
-    ...(call && { verb: call.verb, model: call.model, asked: call.version }),
-    ...(route && { version: route.version, by: route.by, key: route.key }),
-    ...(label && { zones: label.zones.slice(0, maxZones) }),
-    ...(policy && { policy: policy.revision }),
-    epoch: x.resources.epoch,
   }
+  if (verdict.kind !== 'allow') record['reason'] = verdict.reason
+  if (verdict.kind === 'deny' && verdict.detail !== undefined) record['detail'] = short(verdict.detail)
+  if (verdict.kind === 'error') record['detail'] = short(messageOf(verdict.cause))
+  record['method'] = short(request.method)
+  record['authority'] = short(request.authority)
+  record['path'] = short(query === -1 ? request.path : request.path.slice(0, query))
+  if (peer !== undefined) {
+    record['peer'] = peer.spiffeId
+    record['certificate'] = peer.certificateSha256
+  }
+  if (tenant !== undefined) record['tenant'] = tenant.name
+  if (call !== undefined) {
+    record['verb'] = call.verb
+    record['model'] = call.model
+    record['asked'] = call.version
+  }
+  if (route !== undefined) {
+    record['version'] = route.version
+    record['by'] = route.by
+    record['key'] = route.key
+  }
+  if (label !== undefined) record['zones'] = label.zones.slice(0, maxZones)
+  if (policy !== undefined) record['policy'] = policy.revision
+  record['epoch'] = x.resources.epoch
+  return record
 }
 
 function short(text: string): string {

@@ -38,11 +38,14 @@ export function agentCommand(): Command {
     .addOption(
       new Option('--policy-isolation <mode>', 'goes before policy.isolation').choices(['none', 'worker']),
     )
+    .addOption(
+      new Option('--policy-engine <engine>', 'goes before policy.engine').choices(['wasm', 'compiled']),
+    )
     .option('--log-level <level>', 'debug, info, warn or error')
     .argument('[paths...]', 'Rego and data, or bundles, as opa run takes them')
     .action(
       orFail(async (paths: readonly string[], options: AgentOptions) => {
-        const start = isolated(chosenStart(paths, options), options.policyIsolation)
+        const start = withPolicyOptions(chosenStart(paths, options), options)
         const log = createLogger(start.config.log.level)
         for (const warning of start.warnings) log.warn(warning)
         await using agent = await startAgent(start.config, log, start)
@@ -60,14 +63,25 @@ function collected(value: string, before: readonly string[] = []): readonly stri
 interface AgentOptions extends OpaOptions {
   readonly config?: string
   readonly policyIsolation?: 'none' | 'worker'
+  readonly policyEngine?: 'wasm' | 'compiled'
 }
 
 type Start = ReturnType<typeof startFromOpa>
 
-function isolated(start: Start, isolation: AgentOptions['policyIsolation']): Start {
+/** @throws SluiceError where the two do not go together. */
+function withPolicyOptions(start: Start, { policyIsolation, policyEngine }: AgentOptions): Start {
   const { policy } = start.config
-  if (isolation === undefined || policy === undefined) return start
-  return { ...start, config: { ...start.config, policy: { ...policy, isolation } } }
+  if (policy === undefined) return start
+  const isolation = policyIsolation ?? policy.isolation
+  const engine = policyEngine ?? policy.engine
+  if (engine === 'compiled' && isolation === 'worker')
+    throw new SluiceError({
+      code: 'option_invalid',
+      place: policyIsolation === undefined ? '--policy-engine' : '--policy-isolation',
+      found: 'the compiled engine and isolation in a worker',
+      expected: 'one of them: the compiled engine stops what does not end by itself',
+    })
+  return { ...start, config: { ...start.config, policy: { ...policy, isolation, engine } } }
 }
 
 /** By our own configuration or by OPA's, never by both. */
@@ -109,7 +123,7 @@ async function startAgent(
     opening.use(openResources({ dir: config.resources.dir, tenantFault, onLoad: loaded('resources') }))
   if (resources) {
     const problem = () => (resources.isReady() ? undefined : (resources.lastError() ?? 'not loaded'))
-    checks.push({ name: 'resources', problem })
+    checks.push({ name: 'resources', problem, warning: () => resources.lastError() })
   }
 
   const logs = openPolicyLogs({ config: config.policy?.opa, log, metrics })
@@ -160,7 +174,7 @@ async function startAgent(
       return staleFor === undefined ? undefined : `not confirmed for ${Math.floor(staleFor)} s`
     }
     opening.use(warnWhenStale(policy, log))
-    checks.push({ name: 'policy', problem })
+    checks.push({ name: 'policy', problem, warning: () => policy.status().lastError })
   }
 
   const rateLimits =
@@ -168,7 +182,7 @@ async function startAgent(
     opening.use(openRateLimits({ files: config.rateLimit.config, onLoad: loaded('rate_limits') }))
   if (rateLimits) {
     const problem = () => (rateLimits.isReady() ? undefined : (rateLimits.lastError() ?? 'not loaded'))
-    checks.push({ name: 'rate_limits', problem })
+    checks.push({ name: 'rate_limits', problem, warning: () => rateLimits.lastError() })
   }
 
   const recorder = config.audit && opening.use(openAudit({ dir: config.audit.dir }))

@@ -10,6 +10,7 @@ import { envoyConfig } from '#envoy/bootstrap/bootstrap.ts'
 import { readEnvoyFile } from './envoy.ts'
 import { orFail } from './fail.ts'
 import { type Listener, listenerAt } from './listener.ts'
+import { type Finding, policyFindings } from './policy-check.ts'
 
 interface CheckOptions {
   readonly config: string
@@ -17,18 +18,14 @@ interface CheckOptions {
   readonly envoyAdmin?: string
 }
 
-/** One line of the report. */
-interface Finding {
-  readonly isGood: boolean
-  readonly text: string
-}
-
 const good = (text: string): Finding => ({ isGood: true, text })
 const bad = (text: string): Finding => ({ isGood: false, text })
 
 export function checkCommand(): Command {
   return new Command('check')
-    .description('Look for what is missing or would fail open: configuration, sockets, Envoy settings.')
+    .description(
+      'Look for what is missing or would fail open: configuration, policy, resources, sockets, Envoy settings.',
+    )
     .requiredOption('-c, --config <file>', 'the configuration, sluice.yaml')
     .option('--envoy-config <file>', 'an Envoy bootstrap of your own to read as well')
     .option('--envoy-admin <address>', "a running Envoy's admin address: host:port or unix:/path")
@@ -41,6 +38,7 @@ export function checkCommand(): Command {
             isGood: false,
             text: `${place}: ${found}; expected ${expected}`,
           })),
+          ...(await policyFindings(config)),
           ...socketFindings(config),
           ...(await agentFindings(config)),
           ...(await envoyFindings(config, options)),
@@ -132,7 +130,9 @@ async function envoyFindings(config: Config, options: CheckOptions): Promise<Fin
     sources.push({ name: 'generated Envoy configuration', dump: envoyConfig(config) })
   }
   return sources.flatMap(({ name, dump }): Finding[] => {
-    const found = auditEnvoyConfig(dump)
+    const { response } = config.policy ?? {}
+    const judged = response === undefined ? 'none' : response.body === 'none' ? 'headers' : 'body'
+    const found = auditEnvoyConfig(dump, judged)
     if (found.length === 0) return [{ isGood: true, text: `${name}: nothing that fails open` }]
     return found.map(({ place, setting, why, fix }) => ({
       isGood: false,

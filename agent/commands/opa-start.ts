@@ -103,7 +103,11 @@ function withoutBundle({
 
 /** The plugin does not ask for `default_decision`. */
 function decisionOf({ path, query }: OpaFile['plugins']['envoy_ext_authz_grpc']): string {
-  const byQuery = query?.replace(/^data\./, '').replaceAll('.', '/')
+  const byQuery = query
+    ?.matchAll(/\.(\w+)|\["([^"]+)"\]/g)
+    .map(([, name, quoted]) => name ?? quoted)
+    .toArray()
+    .join('/')
   return path ?? byQuery ?? 'envoy/authz/allow'
 }
 

@@ -20,12 +20,12 @@ const isFalse = (what: string) =>
 const path = z.string().min(1)
 const seconds = z.int().min(0)
 const httpUrl = z
-  .url({ protocol: /^https?$/ })
+  .url({ protocol: /^https?$/, error: 'an http or https URL' })
   .refine((text) => URL.canParse(text) && new URL(text).username === '', 'no user in the URL')
 const decisionPath = z
   .string()
   .transform((text) => text.replace(/^\/+/, ''))
-  .pipe(z.string().regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as envoy/authz/allow'))
+  .pipe(z.string().regex(/^[^/.\s]+(\/[^/\s]+)*$/, 'a path such as envoy/authz/allow'))
 
 const bearer = z
   .strictObject({
@@ -194,7 +194,10 @@ const envoyPlugin = z
     path: decisionPath.optional().describe('Default envoy/authz/allow.'),
     query: z
       .string()
-      .regex(/^data(\.[A-Za-z_]\w*)+$/, 'a reference such as data.envoy.authz.allow')
+      .regex(
+        /^data\.[A-Za-z_]\w*(\.[A-Za-z_]\w*|\["[^"\\/\s]+"\])*$/,
+        'a reference such as data.envoy.authz.allow',
+      )
       .optional()
       .describe('Deprecated: the path as a reference.'),
     'dry-run': z.boolean().default(false),

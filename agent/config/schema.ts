@@ -15,7 +15,7 @@ const listenAddress = withPort(
 const hostPort = withPort(/^([^\s:[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'host:port')
 const zone = z.string().regex(/^[A-Z0-9]+(-[A-Z0-9]+)*$/, 'a zone such as AE, AE-DIFC or GCC')
 const path = z.string().min(1)
-const decisionPath = z.string().regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as envoy/authz/allow')
+const decisionPath = z.string().regex(/^[^/.\s]+(\/[^/\s]+)*$/, 'a path such as envoy/authz/allow')
 
 const shape = z.strictObject({
   profile: z

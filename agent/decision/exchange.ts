@@ -63,6 +63,7 @@ export type ModelVerb =
   | 'stream_infer'
   | 'generate'
   | 'generate_stream'
+  | 'embed'
   | 'metadata'
   | 'config'
   | 'stats'
@@ -75,14 +76,26 @@ export type ModelVerb =
   | 'trace'
   | 'logging'
 
-/** What is asked of the model server (KServe V2, HTTP or gRPC, and Triton's extensions). */
+/** What a request of OpenAI's API says of what is to be generated, without its contents. */
+export interface GenerationFacts {
+  readonly isStream: boolean
+  /** The bound on output tokens that the request sets. */
+  readonly maxTokens?: number
+  /** How many answers are wanted (`n`). */
+  readonly choices?: number
+  readonly messages?: number
+  readonly tools?: number
+}
+
+/** What is asked of the model server (KServe V2, HTTP or gRPC, and Triton's extensions, or OpenAI's API). */
 export interface ModelCall {
-  readonly protocol: 'v2-http' | 'v2-grpc'
+  readonly protocol: 'v2-http' | 'v2-grpc' | 'openai'
   readonly verb: ModelVerb
   /** Absent for calls that are about the server. */
   readonly model?: string
   /** The version the client asked for; absent when it left the choice to the server. */
   readonly version?: string
+  readonly generation?: GenerationFacts
 }
 
 /** A tensor without its contents. */

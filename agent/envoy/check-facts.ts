@@ -4,7 +4,7 @@ import { RequestHeaders } from '#decision/request-headers.ts'
 import { isWholeBody } from './body-facts.ts'
 import { clientKind } from './client-kind.ts'
 import { decodedPem } from './pem-text.ts'
-import { populated } from './populated.ts'
+import { populate, populated } from './populated.ts'
 import { setOwn } from './wire/common.ts'
 
 /** One end of the connection, as a CheckRequest describes it. */
@@ -172,17 +172,16 @@ export class CheckFacts implements RequestFacts {
 }
 
 function peerJson({ address, service, labels, principal, certificate }: PeerFacts): JsonObject {
-  const peer = populated({ service, labels, principal, certificate })
-  return address === undefined ? peer : { address: addressJson(address), ...peer }
+  if (address === undefined) return populated({ service, labels, principal, certificate })
+  // An address with nothing in it is there all the same.
+  const peer: Record<string, JsonValue> = { address: addressJson(address) }
+  return populate(peer, { service, labels, principal, certificate })
 }
 
 function addressJson(address: AddressFacts): JsonObject {
   switch (address.kind) {
-    case 'socketAddress': {
-      const { kind: _, portValue, namedPort, ...fields } = address
-      const port = portValue !== undefined ? { portValue } : namedPort !== undefined ? { namedPort } : {}
-      return { socketAddress: { ...populated(fields), ...port } }
-    }
+    case 'socketAddress':
+      return { socketAddress: socketJson(address) }
     case 'pipe':
       return { pipe: populated({ path: address.path, mode: address.mode }) }
     case 'envoyInternalAddress': {
@@ -196,4 +195,19 @@ function addressJson(address: AddressFacts): JsonObject {
     default:
       return address satisfies never
   }
+}
+
+/** Field by field: with rest and spread the two of each check cost 1.3 µs more (`bench -- authz`). */
+function socketJson(socket: Extract<AddressFacts, { kind: 'socketAddress' }>): JsonObject {
+  const { protocol, address, resolverName, ipv4Compat, networkNamespaceFilepath } = socket
+  const fields: Record<string, JsonValue> = {}
+  if (protocol !== 0) fields['protocol'] = protocol
+  if (address !== '') fields['address'] = address
+  if (resolverName !== '') fields['resolverName'] = resolverName
+  if (ipv4Compat) fields['ipv4Compat'] = ipv4Compat
+  if (networkNamespaceFilepath !== '') fields['networkNamespaceFilepath'] = networkNamespaceFilepath
+  // A member of a oneof is there when it was set, to nothing too.
+  if (socket.portValue !== undefined) fields['portValue'] = socket.portValue
+  else if (socket.namedPort !== undefined) fields['namedPort'] = socket.namedPort
+  return fields
 }

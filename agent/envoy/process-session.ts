@@ -113,8 +113,7 @@ export class ProcessSession {
       case 'response_body':
         return this.#responseBody(message)
       case 'response_trailers':
-        if (this.#unjudged !== undefined) throw new Error('response trailers before the body they follow')
-        return this.#send(unchanged.responseTrailers)
+        return this.#responseTrailers()
       case undefined:
         throw new Error('a message without a request')
       default:
@@ -309,6 +308,25 @@ export class ProcessSession {
     }
     if (this.#state.kind !== 'refused')
       this.#passBody('responseBody', this.#modes.response, body.body, body.endOfStream)
+  }
+
+  /** Where there was no body to judge the answer at, it is judged here, and Envoy has its headers still. */
+  #responseTrailers(): void {
+    const served = this.#unjudged
+    if (served === undefined || this.#state.kind !== 'permitted')
+      return this.#send(unchanged.responseTrailers)
+    this.#unjudged = undefined
+    const { x, decision } = this.#state
+    const { pipeline } = this.#options
+    this.#whenDecided(pipeline.response(x, { ...served, isBodyComplete: true }), (final) => {
+      if (final.kind !== 'allow') return this.#refuse(x, final)
+      const { addResponseHeaders: add = [], removeResponseHeaders: remove = [] } = final.mutations
+      const changes = add.length + remove.length + (decision.mutations.addResponseHeaders?.length ?? 0)
+      // An answer to trailers can say nothing of headers, which would go out as they came.
+      if (changes === 0) return this.#send(unchanged.responseTrailers)
+      const why = 'trailers without a body: the headers cannot be changed any more'
+      this.#refuse(x, pipeline.refuse(x, deny('redaction_impossible', why)))
+    })
   }
 
   /** Decides about the answer, and sends the decision in the form that fits what Envoy waits for. */

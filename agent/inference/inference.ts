@@ -10,6 +10,7 @@ import {
   spliceModelVersion as splice,
 } from './grpc-message.ts'
 import { isModelName, isModelVersion } from './model-name.ts'
+import { parseOpenAi } from './openai.ts'
 import { inputSummaries, summariesOf } from './tensors.ts'
 import { grpcMethod, isV2Grpc } from './v2-grpc.ts'
 import { parseV2Http, pinPathVersion as pinPath } from './v2-http.ts'
@@ -42,7 +43,8 @@ export function createInferenceStage(options: {
 }
 
 function httpCall(x: Exchange, path: string): Verdict {
-  const parsed = parseV2Http(path)
+  const v2 = parseV2Http(path)
+  const parsed = v2.kind === 'other' ? parseOpenAi(path, x.request) : v2
   if (parsed.kind === 'refused') return deny(parsed.reason, parsed.detail)
   return parsed.kind === 'other' ? ALLOW : called(x, parsed.call)
 }

@@ -1,13 +1,11 @@
 import { type Clock, systemClock } from '#base/clock.ts'
-import type { Exchange, ModelVerb, QuotaHold } from '#decision/exchange.ts'
+import type { Exchange, QuotaHold } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
+import { computingVerbs } from '#decision/verbs.ts'
 import { ALLOW, deny, type Refusal, type Verdict } from '#decision/verdict.ts'
 import { coversModel, perResources, type QuotaLimit, type QuotaPolicy } from '#resources/resources.ts'
 import { type Counter, Counters } from './counters.ts'
 import { charge, type Rate, rateOf, refund, waitUs } from './gcra.ts'
-
-/** Verbs that cost the model server work. Asking whether it is ready is never charged. */
-const charged: ReadonlySet<ModelVerb> = new Set(['infer', 'stream_infer', 'generate', 'generate_stream'])
 
 interface Rule {
   readonly policy: QuotaPolicy
@@ -48,7 +46,7 @@ export function createLimitsStage(options: { readonly clock?: Clock } = {}): Sta
 
   const reserve = (x: Exchange): Verdict => {
     const { call, resources } = x
-    if (call !== undefined && !charged.has(call.verb)) return ALLOW
+    if (call !== undefined && !computingVerbs.has(call.verb)) return ALLOW
     const tenant = x.tenant?.name ?? ''
     const model = call?.model
     const nowUs = clock.monotonicUs()

@@ -11,6 +11,8 @@ export interface Active {
   readonly engine: Engine
   /** Of the bundles in force, by name. */
   readonly revisions: Readonly<Record<string, string>>
+  /** These in one text. */
+  readonly revision: string
   readonly activatedAtMs: number
 }
 
@@ -63,7 +65,7 @@ export async function openActive(options: ActiveOptions): Promise<ActiveSource> 
   let active: Active | undefined
   const tell = (problem: string | undefined, statuses: readonly BundleStatus[]) =>
     onLoad(
-      { ...(active && { revision: revisionOf(active) }), ...(problem !== undefined && { problem }) },
+      { ...(active && { revision: active.revision }), ...(problem !== undefined && { problem }) },
       statuses,
     )
   /** Closes an engine when no request that began with it can still be asking. */
@@ -86,7 +88,8 @@ export async function openActive(options: ActiveOptions): Promise<ActiveSource> 
     },
     onSet: ({ engine, revisions }, problem, statuses) => {
       const before = active
-      active = { engine, revisions, activatedAtMs: clock.nowMs() }
+      const revision = Object.values(revisions).join(',')
+      active = { engine, revisions, revision, activatedAtMs: clock.nowMs() }
       if (before?.engine[Symbol.asyncDispose] !== undefined) retire(before.engine)
       tell(problem, statuses)
     },
@@ -106,9 +109,4 @@ export async function openActive(options: ActiveOptions): Promise<ActiveSource> 
       await active?.engine[Symbol.asyncDispose]?.()
     },
   }
-}
-
-/** The revisions in force in one text. */
-export function revisionOf({ revisions }: Active): string {
-  return Object.values(revisions).join(',')
 }

@@ -1,4 +1,5 @@
 import type { Stage } from '#decision/stage.ts'
+import { computingVerbs } from '#decision/verbs.ts'
 import { ALLOW, deny } from '#decision/verdict.ts'
 import { coversModel } from '#resources/resources.ts'
 
@@ -12,7 +13,7 @@ export function createTenantCeiling(): Stage {
       const { model, verb } = call
       // A call that computes, of which the model was not seen (ext_authz without the body), could be of any model.
       if (model === undefined)
-        return verb.endsWith('infer') ? deny('model_not_permitted', 'the model was not seen') : ALLOW
+        return computingVerbs.has(verb) ? deny('model_not_permitted', 'the model was not seen') : ALLOW
       return coversModel(tenant.models, model)
         ? ALLOW
         : deny('model_not_permitted', `${tenant.name} does not list ${model}`)

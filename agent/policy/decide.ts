@@ -4,7 +4,7 @@ import type { Exchange } from '#decision/exchange.ts'
 import { ALLOW, allowWith, failure, mergeMutations, type Verdict } from '#decision/verdict.ts'
 import type { AccessPolicy } from '#resources/resources.ts'
 import { accessPoliciesFor } from './access.ts'
-import { type Active, revisionOf } from './active.ts'
+import type { Active } from './active.ts'
 import { type AnswerBody, answerOf, type TensorReader } from './answer/answer.ts'
 import { answerVerdictOf } from './answer/verdict.ts'
 import type { EvaluationContext } from './builtins/builtin.ts'
@@ -48,13 +48,17 @@ export function decideRequest(
   if (!(input instanceof InputDocument)) return input
   const judge = (result: JsonValue | undefined) => verdictOf(result, x.id)
   const policies = accessPoliciesFor(x)
-  const verdict = then(ask(active, x, { path: options.decision, input, judge }, options), (base) =>
-    base.kind === 'allow' ? narrowed(base, policies) : base,
-  )
-  return then(verdict, (final) => {
-    x.policy = { decisionId: x.id, revision: revisionOf(active), isAllowed: final.kind === 'allow' }
+  const base = ask(active, x, { path: options.decision, input, judge }, options)
+  const verdict =
+    policies.length === 0
+      ? base
+      : then(base, (allowed) => (allowed.kind === 'allow' ? narrowed(allowed, policies) : allowed))
+  return verdict instanceof Promise ? verdict.then(noted) : noted(verdict)
+
+  function noted(final: Verdict): Verdict {
+    x.policy = { decisionId: x.id, revision: active.revision, isAllowed: final.kind === 'allow' }
     return final
-  })
+  }
 
   function narrowed(before: Verdict, rest: readonly AccessPolicy[]): Verdict | Promise<Verdict> {
     const [first, ...others] = rest
@@ -131,51 +135,79 @@ function ask(
   question: Question,
   options: DecideOptions,
 ): Verdict | Promise<Verdict> {
-  const { clock, sink, candidate } = options
-  const { path, input, shadow } = question
+  const { clock, sink } = options
   const atMs = clock.nowMs()
-  const beganUs = clock.monotonicUs()
-  const context: EvaluationContext = {
-    nowNs: BigInt(atMs) * 1_000_000n,
-    ...(sink && { recorded: new Map() }),
+  const nowNs = BigInt(atMs) * 1_000_000n
+  const asked: Asked = {
+    active,
+    x,
+    question,
+    options,
+    atMs,
+    beganUs: sink === undefined ? 0 : clock.monotonicUs(),
+    context: sink === undefined ? { nowNs } : { nowNs, recorded: new Map() },
   }
   let result: JsonValue | undefined | Promise<JsonValue | undefined>
   try {
-    result = active.engine.evaluate(path, input, context)
+    result = active.engine.evaluate(question.path, question.input, asked.context)
   } catch (thrown) {
-    return failed(thrown)
+    return failed(asked, thrown)
   }
-  return result instanceof Promise ? result.then(answered, failed) : answered(result)
+  return result instanceof Promise
+    ? result.then(
+        (late) => answered(asked, late),
+        (thrown) => failed(asked, thrown),
+      )
+    : answered(asked, result)
+}
 
-  function answered(given: JsonValue | undefined): Verdict {
-    const verdict = question.judge(given)
-    tell(given, verdict.kind === 'error' ? verdict.cause : undefined)
-    if (shadow === undefined) candidate?.compare({ id: x.id, path, input, atMs, result: given })
-    return shadow === undefined ? judged(verdict, options.switches) : verdict
-  }
+/** A question on its way: one object where closures over all of it would be made for each request (`bench -- authz`). */
+interface Asked {
+  readonly active: Active
+  readonly x: Exchange
+  readonly question: Question
+  readonly options: DecideOptions
+  readonly atMs: number
+  /** 0 where nobody wants to know how long it took. */
+  readonly beganUs: number
+  readonly context: EvaluationContext
+}
 
-  function failed(thrown: unknown): Verdict {
-    tell(undefined, thrown)
-    const verdict = failure('policy_failed', thrown)
-    return shadow === undefined ? judged(verdict, options.switches) : verdict
-  }
+function answered(asked: Asked, result: JsonValue | undefined): Verdict {
+  const { x, question, options, atMs } = asked
+  const { path, input, shadow } = question
+  const verdict = question.judge(result)
+  if (options.sink !== undefined)
+    tell(options.sink, asked, result, verdict.kind === 'error' ? verdict.cause : undefined)
+  if (shadow !== undefined) return verdict
+  options.candidate?.compare({ id: x.id, path, input, atMs, result })
+  return judged(verdict, options.switches)
+}
 
-  function tell(given: JsonValue | undefined, error: unknown): void {
-    sink?.({
-      decisionId: x.id,
-      path,
-      input,
-      engine: active.engine,
-      result: given,
-      ...(error !== undefined && { error }),
-      revisions: active.revisions,
-      ...(context.recorded !== undefined && { recorded: context.recorded }),
-      ...(shadow !== undefined && { shadow: { policy: shadow } }),
-      atMs,
-      evaluationUs: clock.monotonicUs() - beganUs,
-      traceparent: x.request.headers.single('traceparent'),
-    })
-  }
+function failed(asked: Asked, thrown: unknown): Verdict {
+  const { question, options } = asked
+  if (options.sink !== undefined) tell(options.sink, asked, undefined, thrown)
+  const verdict = failure('policy_failed', thrown)
+  return question.shadow === undefined ? judged(verdict, options.switches) : verdict
+}
+
+function tell(sink: DecisionSink, asked: Asked, result: JsonValue | undefined, error: unknown): void {
+  const { active, x, question, options, context, atMs, beganUs } = asked
+  const { path, input, shadow } = question
+  sink({
+    decisionId: x.id,
+    path,
+    input,
+    engine: active.engine,
+    result,
+    ...(error !== undefined && { error }),
+    revisions: active.revisions,
+    ...(context.recorded !== undefined && { recorded: context.recorded }),
+    ...(shadow !== undefined && { shadow: { policy: shadow } }),
+    atMs,
+    evaluationUs: options.clock.monotonicUs() - beganUs,
+    traceparent: x.request.headers.single('traceparent'),
+  })
 }
 
 /** Counts octets only where characters do not tell. */

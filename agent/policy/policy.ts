@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '#base/clock.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { failure, type Verdict } from '#decision/verdict.ts'
-import { type Active, type OnLoad, openActive, revisionOf } from './active.ts'
+import { type Active, type OnLoad, openActive } from './active.ts'
 import { type Compiler, createCompiler } from './bundle/compile.ts'
 import type { Rigour } from './bundle/freshness.ts'
 import type { Verification } from './bundle/signature/signature.ts'
@@ -161,7 +161,7 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
       const [active, problem] = [live.current(), live.problem()]
       return {
         engine,
-        ...(active && { revision: revisionOf(active), activatedAtMs: active.activatedAtMs }),
+        ...(active && { revision: active.revision, activatedAtMs: active.activatedAtMs }),
         ...(problem !== undefined && { lastError: problem }),
       }
     },

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
 import type { Header } from '#decision/verdict.ts'
+import { withDoubles } from './values/json.ts'
 
 /** Codes of `envoy.type.v3.StatusCode`: Envoy rejects an answer with any other. */
 const envoyStatuses = new Set([
@@ -16,6 +17,11 @@ const headerName = /^[a-z0-9!#$%&'*+.^_`|~-]+$/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be in a header.
 const headerValue = /^[^\u0000-\u0008\u000a-\u001f\u007f]*$/
 
+/** Whether a policy may set a header; the name in lower case. */
+function maySet(lower: string): boolean {
+  return headerName.test(lower) && !reserved.test(lower)
+}
+
 const object = z.custom<JsonObject>(isJsonObject, 'an object')
 const value = z.string().regex(headerValue, 'a header value without control characters')
 const headerList = namedTexts(value)
@@ -25,13 +31,13 @@ export const headers = z
   .transform((pairs, context): Header[] =>
     pairs.map(([name, text]) => {
       const lower = name.toLowerCase()
-      if (!headerName.test(lower) || reserved.test(lower))
+      if (!maySet(lower))
         context.addIssue({ code: 'custom', message: `a policy may not set the header ${name}` })
       return [lower, text]
     }),
   )
 /** The same of query parameters. */
-export const query = namedTexts(z.string())
+const query = namedTexts(z.string())
 
 /** `{name: text or [text]}` as pairs. zod's own record would pass over a name like `__proto__`. */
 function namedTexts(text: z.ZodString) {
@@ -64,3 +70,84 @@ export const headerNames = z.array(
 )
 
 export const envoyStatus = z.number().refine((code) => envoyStatuses.has(code), "one of Envoy's status codes")
+
+/**
+ * The result object of the OPA Envoy plugin. Keys that only the other outcome has are not looked at, as there: a policy may
+ * carry its denial's status along when it allows.
+ */
+export const resultSchema = z.discriminatedUnion('allowed', [
+  z.object({
+    allowed: z.literal(true),
+    headers: headers.optional(),
+    dynamic_metadata: dynamicMetadata.optional(),
+    response_headers_to_add: headers.optional(),
+    request_headers_to_remove: headerNames.optional(),
+    query_parameters_to_set: query.optional(),
+    query_parameters_to_remove: z.array(z.string()).optional(),
+  }),
+  z.object({
+    allowed: z.literal(false),
+    headers: headers.optional(),
+    dynamic_metadata: dynamicMetadata.optional(),
+    http_status: envoyStatus.optional(),
+    body: z.string().optional(),
+  }),
+])
+
+export type ResultObject = z.infer<typeof resultSchema>
+
+/** What only a verdict that allows has beside headers; few policies say any of it. */
+const rarer = ['request_headers_to_remove', 'query_parameters_to_set', 'query_parameters_to_remove'] as const
+
+/**
+ * Reads what most results that are objects hold by hand, in a fifth of the time that the schema takes: that is 6 µs
+ * for two headers and metadata, more than the compiled engine takes for all of the RBAC of `bench -- policy`.
+ *
+ * @returns what `resultSchema` would; `undefined` where anything is of another form, right or wrong.
+ */
+export function plainResult(result: JsonValue): ResultObject | undefined {
+  if (!isJsonObject(result)) return undefined
+  const { allowed, headers: set, dynamic_metadata: own, http_status: status, body } = result
+  if (typeof allowed !== 'boolean') return undefined
+  const read: { headers?: Header[]; dynamic_metadata?: JsonObject } = {}
+  if (set !== undefined) {
+    const pairs = plainHeaders(set)
+    if (pairs === undefined) return undefined
+    read.headers = pairs
+  }
+  if (own !== undefined) {
+    const doubles = withDoubles(own)
+    if (!isJsonObject(doubles) || !isHoldable(doubles)) return undefined
+    read.dynamic_metadata = doubles
+  }
+  if (allowed) {
+    if (rarer.some((key) => result[key] !== undefined)) return undefined
+    const added = result['response_headers_to_add']
+    if (added === undefined) return { allowed, ...read }
+    const pairs = plainHeaders(added)
+    return pairs && { allowed, ...read, response_headers_to_add: pairs }
+  }
+  if (status !== undefined && !(typeof status === 'number' && envoyStatuses.has(status))) return undefined
+  if (body !== undefined && typeof body !== 'string') return undefined
+  return {
+    allowed,
+    ...read,
+    ...(status !== undefined && { http_status: status }),
+    ...(body !== undefined && { body }),
+  }
+}
+
+/** One text for each name. */
+function plainHeaders(input: JsonValue): Header[] | undefined {
+  if (!isJsonObject(input)) return undefined
+  const pairs: Header[] = []
+  for (const name of Object.keys(input)) {
+    const text = input[name]
+    const lower = name.toLowerCase()
+    // A raw literal is an object of this one key, and no headers.
+    if (name === 'rawJSON' || typeof text !== 'string') return undefined
+    if (!headerValue.test(text) || !maySet(lower)) return undefined
+    pairs.push([lower, text])
+  }
+  return pairs
+}

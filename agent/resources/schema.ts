@@ -11,7 +11,7 @@ const modelName = z
   .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/, 'a model name: letters, digits, _ . -')
 const modelPattern = z
   .string()
-  .regex(/^(\*|[A-Za-z0-9_][A-Za-z0-9_.-]*\*?)$/, 'a model name, a prefix followed by *, or *')
+  .regex(/^(\*|[A-Za-z0-9_][A-Za-z0-9_./:-]*\*?)$/, 'a model name, a prefix followed by *, or *')
 const modelVersion = z
   .string()
   .regex(/^[1-9][0-9]{0,18}$/, 'a model version: a positive whole number in quotes')
@@ -174,7 +174,7 @@ export const accessPolicySpec = z
       ),
     decision: z
       .string()
-      .regex(/^[^/.\s]+(\/[^/.\s]+)*$/, 'a path such as finance/authz/allow')
+      .regex(/^[^/.\s]+(\/[^/\s]+)*$/, 'a path such as finance/authz/allow')
       .describe('The decision that is asked beside `policy.decision`; both must allow.'),
     mode: z
       .enum(['enforce', 'shadow'])

@@ -9,6 +9,8 @@ export interface ReadinessCheck {
   readonly name: string
   /** `undefined` when all is well, otherwise what is missing, for a person. */
   problem(): string | undefined
+  /** What went wrong since, while what was good before stays in force. */
+  readonly warning?: () => string | undefined
 }
 
 export interface Probes extends AsyncDisposable {
@@ -38,16 +40,22 @@ export async function startProbes(options: {
       return reply(response, 200, await options.metrics.render(), 'text/plain; version=0.0.4')
     if (path === '/health') return health(response, options.checks, query)
     if (path !== '/readyz') return reply(response, 404, 'not found\n')
-    const lines = options.checks.map((check) => ({ name: check.name, problem: check.problem() }))
+    const lines: { name: string; problem: string | undefined; warning?: string | undefined }[] =
+      options.checks.map((check) => ({
+        name: check.name,
+        problem: check.problem(),
+        warning: check.warning?.(),
+      }))
     if (isDraining) lines.push({ name: 'drain', problem: 'shutting down' })
     const isReady = lines.every((line) => line.problem === undefined)
     const text =
       isReady && query === undefined
         ? 'ok\n'
         : lines
-            .map(({ name, problem }) =>
-              problem === undefined ? `[+]${name} ok\n` : `[-]${name}: ${problem}\n`,
-            )
+            .map(({ name, problem, warning }) => {
+              if (problem !== undefined) return `[-]${name}: ${problem}\n`
+              return `[+]${name} ok${warning === undefined ? '' : `, the last good one: ${warning}`}\n`
+            })
             .join('')
     return reply(response, isReady ? 200 : 503, text)
   }

@@ -1,11 +1,9 @@
-import type { Exchange, ModelVerb, RouteChoice, SplitKeyKind } from '#decision/exchange.ts'
+import type { Exchange, RouteChoice, SplitKeyKind } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
+import { computingVerbs } from '#decision/verbs.ts'
 import { ALLOW, allowWith, deny, type Verdict } from '#decision/verdict.ts'
 import type { ModelRoute } from '#resources/resources.ts'
 import { pick } from './pick.ts'
-
-/** Verbs that are answered by a version's computation; a question about the model is not split. */
-const split: ReadonlySet<ModelVerb> = new Set(['infer', 'stream_infer', 'generate', 'generate_stream'])
 
 /**
  * Which version answers: the one the client names if the route has it, a tenant's pin, or the split. A model without a
@@ -18,7 +16,7 @@ export function createTrafficStage(): Stage {
     failureReason: 'traffic_failed',
     request: (x): Verdict => {
       const { call, modelRoute } = x
-      if (call === undefined || modelRoute === undefined || !split.has(call.verb)) return ALLOW
+      if (call === undefined || modelRoute === undefined || !computingVerbs.has(call.verb)) return ALLOW
       if (call.version !== undefined) {
         const isOffered = modelRoute.versions.some(({ version }) => version === call.version)
         if (!isOffered)
@@ -27,7 +25,8 @@ export function createTrafficStage(): Stage {
         return ALLOW
       }
       // Left open, the model server would choose, and policy would have judged another version or none.
-      if (x.request.api === 'ext_authz') return deny('version_required')
+      // Nor can a version be written into a request of OpenAI's API.
+      if (x.request.api === 'ext_authz' || call.protocol === 'openai') return deny('version_required')
       const route = choose(x, modelRoute)
       x.route = route
       return allowWith({

@@ -117,6 +117,32 @@ t.test('what is set on the command line lies over the file', async (t) => {
   t.notOk('x' in {})
 })
 
+t.test("a decision's path may have dots below its first part, and a query brackets", (t) => {
+  const plugin = (text: string) =>
+    load(`plugins: {envoy_ext_authz_grpc: ${text}}`).plugins.envoy_ext_authz_grpc
+  const path = 'policy/com.example.envoy.ingress/main/outcome'
+  t.equal(plugin(`{path: /${path}}`).path, path)
+  const query = 'data.policy["com.example.envoy.ingress"].main.outcome'
+  t.equal(plugin(JSON.stringify({ query })).query, query)
+  for (const wrong of ['envoy.authz.allow', 'a//b', 'a/b/', ''])
+    t.throws(
+      () => plugin(`{path: ${JSON.stringify(wrong)}}`),
+      { message: /a path such as envoy.authz.allow/ },
+      wrong,
+    )
+  for (const wrong of ['data', 'data["a"].b', 'data.a["b', 'data.a[b]', 'data.a["b/c"]'])
+    t.throws(() => plugin(JSON.stringify({ query: wrong })), { message: /a reference such as/ }, wrong)
+  t.end()
+})
+
+t.test('a URL of another kind is told what it should be', (t) => {
+  for (const url of ['ftp://s', 's:80', 'localhost'])
+    t.throws(() => load(`services: {s: {url: "${url}"}}`), {
+      message: /services.s.url: .*; expected an http or https URL/,
+    })
+  t.end()
+})
+
 const services = 'services: {s: {url: "http://s"}}\n'
 const wrong: [text: string, says: RegExp][] = [
   [

@@ -44,13 +44,18 @@ t.test(
       ['with an admin port', generate({ admin: '127.0.0.1:9901' })],
       ['with the agent on a port', generate({}, { listen: { agent: '127.0.0.1:15010' } })],
       [
+        'with answers judged',
+        generate({}, { policy: { bundle: 'policy.tar.gz', response: { body: 'json' } } }),
+      ],
+      [
         'with other timeouts',
         generate({ messageTimeoutMs: 500 }, { decision: { firstMessageTimeoutMs: 60_000 } }),
       ],
     ]
     for (const [name, config] of variants) {
       await t.resolves(validateEnvoyConfig(config), name)
-      t.same(auditEnvoyConfig(config), [], name)
+      const judged = name === 'with answers judged' ? 'body' : 'headers'
+      t.same(auditEnvoyConfig(config, judged), [], name)
     }
   },
 )
@@ -111,6 +116,19 @@ t.test('each setting that would fail open is found, with why and the fix', async
   for (const [key, change, named] of rows) {
     const found = auditEnvoyConfig(changed(good, key, change))
     t.match(found[0], { setting: named ?? key, place: /./, why: /\.$/, fix: /\.$/ }, key)
+  }
+})
+
+t.test('where policy judges answers, what hides them from it is found', async (t) => {
+  const good = generate({}, { policy: { bundle: 'policy.tar.gz', response: { body: 'json' } } })
+  for (const [key, value] of [
+    ['response_header_mode', 'SKIP'],
+    ['response_body_mode', 'NONE'],
+    ['response_trailer_mode', 'SKIP'],
+  ] as const) {
+    const bad = changed(good, key, () => value)
+    t.match(auditEnvoyConfig(bad, 'body')[0], { setting: `processing_mode.${key}` })
+    t.same(auditEnvoyConfig(bad, 'none'), [], "and else is nobody's business")
   }
 })
 

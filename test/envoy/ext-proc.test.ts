@@ -1,6 +1,6 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import t from 'tap'
-import { ALLOW, allowWith, deny } from '#decision/verdict.ts'
+import { ALLOW, allowWith, deny, type Verdict } from '#decision/verdict.ts'
 import type {
   CommonResponse,
   ProcessingResponse,
@@ -425,8 +425,32 @@ t.test('an answer that Envoy keeps back is judged with its body, and changed tog
   })
 })
 
-t.test('trailers that come before the body they follow end the stream', async (t) => {
-  const envoy = script(kit({ response: () => ALLOW }))
-  envoy.say(requestHeaders({ responseMode: Mode.BUFFERED }), responseHeaders(), responseTrailers)
-  t.match(envoy.closed(), { code: 13 })
+t.test('an answer that has trailers and no body is judged at its trailers', async (t) => {
+  const said = [requestHeaders({ responseMode: Mode.BUFFERED_PARTIAL }), responseHeaders(), responseTrailers]
+  const rows: [name: string, verdict: Verdict, last: string, details?: string][] = [
+    ['allowed', ALLOW, 'responseTrailers'],
+    ['denied', deny('policy_answer_denied'), 'immediateResponse', 'sluice_policy_answer_denied'],
+    [
+      'allowed with headers, which cannot be changed any more',
+      allowWith({ removeResponseHeaders: ['x-internal'] }),
+      'immediateResponse',
+      'sluice_redaction_impossible',
+    ],
+  ]
+  for (const [name, verdict, last, details] of rows) {
+    const seen: unknown[] = []
+    const envoy = script(
+      kit({
+        response: ({ served }) => {
+          seen.push([served?.body, served?.isBodyComplete])
+          return verdict
+        },
+      }),
+    )
+    envoy.say(...said)
+    const heard = envoy.heard()
+    t.equal(heard.at(-1)?.response.case, last, name)
+    t.same(seen, [[undefined, true]], name)
+    if (details !== undefined) t.match(heard.at(-1)?.response.value, { details }, name)
+  }
 })

@@ -1,6 +1,9 @@
+import fc from 'fast-check'
 import t from 'tap'
 import type { JsonValue } from '#base/json.ts'
 import { verdictOf } from '#policy/result.ts'
+import { plainResult, resultSchema } from '#policy/result-schema.ts'
+import { withDoubles } from '#policy/values/json.ts'
 
 const decided = { decision_id: 'd1' }
 
@@ -110,4 +113,75 @@ t.test('a policy may not touch routing, framing or what Sluice vouches for', asy
       t.match(verdict, { kind: 'error', reason: 'policy_result_invalid' }, JSON.stringify(change))
     }
   }
+})
+
+t.test('what is read of a result by hand is what the schema makes of it', async (t) => {
+  const { rawJSON } = JSON as unknown as { rawJSON(text: string): JsonValue }
+  const odd = fc.constantFrom<JsonValue>(
+    null,
+    1,
+    true,
+    [],
+    {},
+    '',
+    rawJSON('1.0'),
+    rawJSON('1e999'),
+    ['a'],
+    [{}],
+  )
+  const badName = fc.constantFrom(
+    'host',
+    'x-sluice-a',
+    'Content-Length',
+    'rawJSON',
+    '__proto__',
+    'a b',
+    '',
+    'é',
+  )
+  const name = fc.oneof({ weight: 20, arbitrary: fc.constantFrom('X-A', 'x-b', 'toString') }, badName)
+  const text = fc.oneof(
+    { weight: 20, arbitrary: fc.string() },
+    fc.constantFrom('\r\n', '\t', '\u007f', '\ud800'),
+  )
+  // Own keys, also of a name that an object inherits.
+  const objectOf = (value: fc.Arbitrary<JsonValue>) =>
+    fc.array(fc.tuple(name, value), { maxLength: 3 }).map((pairs) => Object.fromEntries(pairs) as JsonValue)
+  const headers = fc.oneof(
+    { weight: 8, arbitrary: objectOf(text) },
+    objectOf(fc.oneof(text, odd, fc.array(text))),
+    fc.array(objectOf(text), { maxLength: 2 }),
+    odd,
+  )
+  const status = fc.oneof({ weight: 3, arbitrary: fc.constantFrom(200, 302, 403, 451, 403.5, -0) }, odd)
+  const result = fc.record(
+    {
+      allowed: fc.oneof({ weight: 8, arbitrary: fc.boolean() }, odd),
+      headers,
+      response_headers_to_add: headers,
+      dynamic_metadata: fc.oneof(objectOf(fc.oneof(text, fc.double(), odd)), odd),
+      http_status: status,
+      body: fc.oneof({ weight: 3, arbitrary: text }, odd),
+      request_headers_to_remove: fc.oneof(fc.array(text), odd),
+      query_parameters_to_remove: odd,
+      more: odd,
+    },
+    { requiredKeys: [] },
+  )
+  let plainCount = 0
+  fc.assert(
+    fc.property(fc.oneof({ weight: 20, arbitrary: result }, odd), (given) => {
+      const plain = plainResult(given as JsonValue)
+      if (plain === undefined) return
+      plainCount++
+      const parsed = resultSchema.safeParse(withDoubles(given as JsonValue))
+      t.strictSame(
+        { ...plain },
+        parsed.success ? { ...parsed.data } : parsed.error.issues,
+        JSON.stringify(given),
+      )
+    }),
+    { numRuns: 5_000 },
+  )
+  t.ok(plainCount > 100, `of 5000 results ${plainCount} were read by hand`)
 })

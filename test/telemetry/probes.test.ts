@@ -21,9 +21,10 @@ function get(port: number, path: string, method = 'GET'): Promise<{ status: numb
 
 t.test('readiness is every check, and verbose names what is missing', async (t) => {
   let problem: string | undefined = 'policy.tar.gz: no such file'
+  let warning: string | undefined
   const checks = [
     { name: 'resources', problem: () => undefined },
-    { name: 'policy', problem: () => problem },
+    { name: 'policy', problem: () => problem, warning: () => warning },
   ]
   await using probes = await startProbes({ address: '127.0.0.1:0', metrics: createMetrics(), checks })
   t.equal((await get(probes.port, '/livez')).status, 200)
@@ -34,6 +35,13 @@ t.test('readiness is every check, and verbose names what is missing', async (t) 
   problem = undefined
   t.same(await get(probes.port, '/readyz'), { status: 200, body: 'ok\n' })
   t.same(await get(probes.port, '/readyz?verbose'), { status: 200, body: '[+]resources ok\n[+]policy ok\n' })
+  warning = 'the server answered 500'
+  t.same(await get(probes.port, '/readyz'), { status: 200, body: 'ok\n' })
+  t.same(
+    await get(probes.port, '/readyz?verbose'),
+    { status: 200, body: '[+]resources ok\n[+]policy ok, the last good one: the server answered 500\n' },
+    'a server that is gone makes nobody unready, and is told of',
+  )
   probes.drain()
   t.match(await get(probes.port, '/readyz'), { status: 503, body: /\[-\]drain: shutting down/ })
   t.equal((await get(probes.port, '/livez')).status, 200, 'a draining agent is alive')

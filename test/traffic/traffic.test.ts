@@ -128,6 +128,15 @@ t.test(
   },
 )
 
+t.test(
+  "no version can be written into a call of OpenAI's API, which names none: it is refused",
+  async (t) => {
+    const { x, verdict } = choose({ call: { protocol: 'openai', verb: 'generate', model: 'fraud' } })
+    t.match(verdict, { kind: 'deny', reason: 'version_required' })
+    t.equal(x.route, undefined)
+  },
+)
+
 t.test('ext_authz cannot choose: the client has to name the version', async (t) => {
   t.match(choose({ request: someRequest({ api: 'ext_authz' }) }).verdict, {
     kind: 'deny',

@@ -11,9 +11,10 @@ import { readEvents, replay } from '#policy/authoring/replay/replay.ts'
 import { contextAt, loadTrial, type Trial } from '#policy/authoring/trial/trial.ts'
 import { orFail } from '../fail.ts'
 import { inputOf } from './captured.ts'
+import { type EngineOptions, withEngineOption } from './options.ts'
 import { printJson, printLines } from './report.ts'
 
-interface DiffOptions {
+interface DiffOptions extends EngineOptions {
   readonly inputs?: string[]
   readonly events?: string[]
   readonly entrypoint?: string
@@ -25,7 +26,7 @@ interface DiffOptions {
 const namesShown = 3
 
 export function diffCommand(): Command {
-  return new Command('diff')
+  const command = new Command('diff')
     .description('Show which inputs two bundles decide differently.')
     .argument('<old>', 'the bundle that is in force')
     .argument('<new>', 'the bundle that would replace it')
@@ -34,32 +35,31 @@ export function diffCommand(): Command {
     .option('-e, --entrypoint <path>', 'the decision to ask')
     .option('--json', 'print JSON')
     .option('--fail', 'exit with 1 where anything is decided differently')
-    .action(
-      orFail(async (oldFile: string, newFile: string, options: DiffOptions) => {
-        const { inputs = [], events = [], entrypoint } = options
-        if (inputs.length + events.length === 0)
-          throw new SluiceError({
-            code: 'option_missing',
-            place: 'sluice policy diff',
-            found: 'nothing to ask',
-            expected: '--inputs FILES or --events FILES',
-          })
-        const trials = [
-          await loadTrial(oldFile, { decision: entrypoint }),
-          await loadTrial(newFile, { decision: entrypoint }),
-        ] as const
-        const compared = [
-          ...(await fromInputs(trials, inputs)),
-          ...(await fromEvents(trials, events, entrypoint)),
-        ]
-        const groups = groupChanges(compared)
-        const changed = groups.reduce((sum, { count }) => sum + count, 0)
-        if (options.json) printJson({ asked: compared.length, changed, groups })
-        else
-          printLines([...groups.flatMap(lines), `${compared.length} asked, ${changed} decided differently`])
-        if (options.fail && changed > 0) process.exitCode = 1
-      }),
-    )
+  return withEngineOption(command).action(
+    orFail(async (oldFile: string, newFile: string, options: DiffOptions) => {
+      const { inputs = [], events = [], entrypoint, engine } = options
+      if (inputs.length + events.length === 0)
+        throw new SluiceError({
+          code: 'option_missing',
+          place: 'sluice policy diff',
+          found: 'nothing to ask',
+          expected: '--inputs FILES or --events FILES',
+        })
+      const trials = [
+        await loadTrial(oldFile, { decision: entrypoint, engine }),
+        await loadTrial(newFile, { decision: entrypoint, engine }),
+      ] as const
+      const compared = [
+        ...(await fromInputs(trials, inputs)),
+        ...(await fromEvents(trials, events, entrypoint)),
+      ]
+      const groups = groupChanges(compared)
+      const changed = groups.reduce((sum, { count }) => sum + count, 0)
+      if (options.json) printJson({ asked: compared.length, changed, groups })
+      else printLines([...groups.flatMap(lines), `${compared.length} asked, ${changed} decided differently`])
+      if (options.fail && changed > 0) process.exitCode = 1
+    }),
+  )
 }
 
 type Trials = readonly [Trial, Trial]

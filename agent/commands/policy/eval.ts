@@ -4,10 +4,16 @@ import { parseMoment, readInputFile } from '#policy/authoring/inputs/inputs.ts'
 import { contextAt, loadTrial, verdictFor } from '#policy/authoring/trial/trial.ts'
 import { orFail } from '../fail.ts'
 import { inputOf } from './captured.ts'
-import { type KeyOptions, verificationOf, withKeyOptions } from './options.ts'
+import {
+  type EngineOptions,
+  type KeyOptions,
+  verificationOf,
+  withEngineOption,
+  withKeyOptions,
+} from './options.ts'
 import { printJson, printLines } from './report.ts'
 
-interface EvalOptions extends KeyOptions {
+interface EvalOptions extends EngineOptions, KeyOptions {
   readonly input?: string
   readonly entrypoint?: string
   readonly now?: string
@@ -24,12 +30,13 @@ export function evalCommand(): Command {
     .option('--now <moment>', 'what the clock says, like 2026-03-01T09:30:00Z')
     .option('--verdict', 'print what HTTP would see of it')
     .option('--fail', 'exit with 1 where the result is undefined')
-  return withKeyOptions(command).action(
+  return withKeyOptions(withEngineOption(command)).action(
     orFail(async (file: string, options: EvalOptions) => {
       const { input: path, now } = options
       const trial = await loadTrial(file, {
         decision: options.entrypoint,
         verification: verificationOf(options),
+        engine: options.engine,
       })
       const input = path === undefined ? undefined : await inputOf(readInputFile(path), path)
       const atMs = now === undefined ? undefined : parseMoment(now, '--now')

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { messageOf, SluiceError } from '#base/errors.ts'
 import type { SignatureAlgorithm } from '#policy/bundle/signature/signature.ts'
-import type { Verification } from '#policy/policy.ts'
+import type { EngineChoice, Verification } from '#policy/policy.ts'
 
 /** With which key a bundle must be signed, in `opa`'s words. */
 export interface KeyOptions {
@@ -23,6 +23,20 @@ export function withKeyOptions(command: Command): Command {
     .option('--key-alg <algorithm>', 'what it signs with', 'RS256')
     .option('--scope <scope>', 'what the signature must be for')
     .option('--exclude-files-verify <glob>', 'a member that need not be signed; may be repeated', collect)
+}
+
+/** Which engine evaluates, as `policy.engine` has it. */
+export interface EngineOptions {
+  readonly engine?: EngineChoice
+}
+
+export function withEngineOption(command: Command): Command {
+  return command.addOption(
+    new Option(
+      '--engine <engine>',
+      'what evaluates; by default what the bundle was built for, its module before its plan',
+    ).choices(['wasm', 'compiled']),
+  )
 }
 
 const algorithms = /^(RS|PS|ES|HS)(256|384|512)$/

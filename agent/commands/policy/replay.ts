@@ -5,10 +5,17 @@ import { explain, type Replayed, readEvents, replay } from '#policy/authoring/re
 import { loadTrial } from '#policy/authoring/trial/trial.ts'
 import { orFail } from '../fail.ts'
 import { inputOf } from './captured.ts'
-import { collect, type KeyOptions, verificationOf, withKeyOptions } from './options.ts'
+import {
+  collect,
+  type EngineOptions,
+  type KeyOptions,
+  verificationOf,
+  withEngineOption,
+  withKeyOptions,
+} from './options.ts'
 import { printJson, printLines, table } from './report.ts'
 
-interface ReplayOptions extends KeyOptions {
+interface ReplayOptions extends EngineOptions, KeyOptions {
   readonly entrypoint?: string
   readonly decisionId?: string
   readonly explain?: string[]
@@ -37,7 +44,7 @@ export function replayCommand(): Command {
     .option('--json', 'print JSON')
     .option('--fail', 'exit with 1 where a decision is another one now')
     .option('--opa <file>', 'the `opa` to call, if not the one on PATH')
-  return withKeyOptions(command).action(
+  return withKeyOptions(withEngineOption(command)).action(
     orFail(async (bundle: string, files: string[], options: ReplayOptions) => {
       const events = files
         .flatMap(readEvents)
@@ -45,6 +52,7 @@ export function replayCommand(): Command {
       const trial = await loadTrial(bundle, {
         decision: options.entrypoint,
         verification: verificationOf(options),
+        engine: options.engine,
       })
       const decision = options.entrypoint === undefined ? undefined : trial.decision
       const replayed: (Replayed & { readonly explanation?: string })[] = []

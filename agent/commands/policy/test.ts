@@ -6,10 +6,16 @@ import { shown } from '#policy/authoring/difference/difference.ts'
 import { loadTrial } from '#policy/authoring/trial/trial.ts'
 import { orFail } from '../fail.ts'
 import { inputOf } from './captured.ts'
-import { type KeyOptions, verificationOf, withKeyOptions } from './options.ts'
+import {
+  type EngineOptions,
+  type KeyOptions,
+  verificationOf,
+  withEngineOption,
+  withKeyOptions,
+} from './options.ts'
 import { printJson, printLines } from './report.ts'
 
-interface TestOptions extends KeyOptions {
+interface TestOptions extends EngineOptions, KeyOptions {
   readonly entrypoint?: string
   readonly verbose?: true
   readonly json?: true
@@ -26,7 +32,7 @@ export function testCommand(): Command {
     .option('-e, --entrypoint <path>', 'the decision of cases that name none')
     .option('-v, --verbose', 'print the cases that pass, too')
     .option('--json', 'print JSON')
-  return withKeyOptions(command).action(
+  return withKeyOptions(withEngineOption(command)).action(
     orFail(async (bundle: string, paths: string[], options: TestOptions) => {
       const files = paths.flatMap(findCaseFiles)
       if (files.length === 0)
@@ -41,6 +47,7 @@ export function testCommand(): Command {
       const trial = await loadTrial(bundle, {
         decision: options.entrypoint,
         verification: verificationOf(options),
+        engine: options.engine,
       })
       const groups: { readonly file: string; readonly outcomes: readonly CaseOutcome[] }[] = []
       for (const { file, cases } of read)

@@ -2,13 +2,19 @@ import { Command } from 'commander'
 import { messageOf } from '#base/errors.ts'
 import type { JsonValue } from '#base/json.ts'
 import { readInputFile } from '#policy/authoring/inputs/inputs.ts'
-import { contextAt, loadTrial, type Trial } from '#policy/authoring/trial/trial.ts'
+import { contextAt, loadTrials, type Trial } from '#policy/authoring/trial/trial.ts'
 import { orFail } from '../fail.ts'
 import { inputOf } from './captured.ts'
-import { type KeyOptions, verificationOf, withKeyOptions } from './options.ts'
+import {
+  type EngineOptions,
+  type KeyOptions,
+  verificationOf,
+  withEngineOption,
+  withKeyOptions,
+} from './options.ts'
 import { printJson, printLines, sizeText, table } from './report.ts'
 
-interface VerifyOptions extends KeyOptions {
+interface VerifyOptions extends EngineOptions, KeyOptions {
   readonly entrypoint?: string
   readonly input?: string
   readonly json?: true
@@ -39,23 +45,26 @@ export function verifyCommand(): Command {
       'an input or a captured CheckRequest to evaluate; a small request if absent',
     )
     .option('--json', 'print JSON')
-  return withKeyOptions(command).action(
+  return withKeyOptions(withEngineOption(command)).action(
     orFail(async (file: string, options: VerifyOptions) => {
-      const trial = await loadTrial(file, {
+      const trials = await loadTrials(file, {
         decision: options.entrypoint,
         verification: verificationOf(options),
+        engine: options.engine,
         isStrict: true,
       })
       const input =
         options.input === undefined ? sample : await inputOf(readInputFile(options.input), options.input)
-      const report = {
-        bundle: file,
-        decision: trial.decision,
-        ...trial.facts,
-        ...(await evaluated(trial, input)),
-      }
-      if (options.json) printJson(report)
-      else printLines(lines(report))
+      const reports: Report[] = []
+      for (const trial of trials)
+        reports.push({
+          bundle: file,
+          decision: trial.decision,
+          ...trial.facts,
+          ...(await evaluated(trial, input)),
+        })
+      if (options.json) printJson(reports)
+      else printLines(reports.flatMap((report, index) => [...(index === 0 ? [] : ['']), ...lines(report)]))
     }),
   )
 }
@@ -83,16 +92,25 @@ function lines(report: Report): string[] {
       : `${report.isUndefined ? 'undefined' : JSON.stringify(report.result)} in ${evaluationUs} µs`
   return table([
     ['bundle', report.bundle],
+    ['engine', report.engine],
     ['revision', report.revision || '(none)'],
     ['signed by', report.signedBy ?? '(not asked: no --key)'],
     ['roots', report.roots.map((root) => root || '/').join(', ')],
     ['entrypoints', report.entrypoints.join(', ')],
-    ['builtins in the module', builtins.native.join(', ') || '(none)'],
+    [
+      report.engine === 'wasm' ? 'builtins in the module' : 'builtins of the engine',
+      builtins.native.join(', ') || '(none)',
+    ],
     ['builtins of the agent', builtins.host.join(', ') || '(none)'],
-    ['wasm', sizeText(report.wasmBytes)],
+    ...sized('wasm', report.wasmBytes),
+    ...sized('plan', report.planBytes),
     ['data', sizeText(report.dataBytes)],
-    ['memory', sizeText(report.memoryBytes)],
+    ...sized('memory', report.memoryBytes),
     ['load', `${report.loadMs.toFixed(1)} ms`],
     [`${report.decision}`, answer],
   ])
+}
+
+function sized(name: string, bytes: number | undefined): (readonly [string, string])[] {
+  return bytes === undefined ? [] : [[name, sizeText(bytes)]]
 }

@@ -165,6 +165,49 @@ const rules: readonly Rule[] = [
   },
 ]
 
+/** What lets answers pass unjudged, where policy is to judge them. */
+const answerRules: readonly Rule[] = [
+  ...[
+    { type: typeUrls.extProc, under: [] },
+    { type: typeUrls.extProcPerRoute, under: ['overrides'] },
+  ].flatMap(({ type, under }): Rule[] => [
+    {
+      type,
+      setting: 'processing_mode.response_header_mode',
+      isBroken: (filter) => at(filter, ...under, 'processing_mode', 'response_header_mode') === 'SKIP',
+      why: 'the agent never sees the answer, which policy is to judge.',
+      fix: 'set it to SEND.',
+    },
+    {
+      type,
+      setting: 'processing_mode.response_trailer_mode',
+      isBroken: (filter) =>
+        String(at(filter, ...under, 'processing_mode', 'response_body_mode')).startsWith('BUFFERED') &&
+        at(filter, ...under, 'processing_mode', 'response_trailer_mode') !== 'SEND',
+      why: 'answers with trailers and no body are never judged.',
+      fix: 'set it to SEND.',
+    },
+  ]),
+]
+
+/** What policy was promised to be shown of answers. */
+const answerBodyRule: Rule = {
+  type: typeUrls.extProc,
+  setting: 'processing_mode.response_body_mode',
+  isBroken: (filter) => !String(at(filter, 'processing_mode', 'response_body_mode')).startsWith('BUFFERED'),
+  why: 'policy does not see the body of the answer, which policy.response.body asks for.',
+  fix: 'set it to BUFFERED_PARTIAL.',
+}
+
+/** What policy judges of answers: nothing, their headers, or their bodies too. */
+export type JudgedAnswer = 'none' | 'headers' | 'body'
+
+const rulesFor: Readonly<Record<JudgedAnswer, readonly Rule[]>> = {
+  none: rules,
+  headers: [...rules, ...answerRules],
+  body: [...rules, ...answerRules, answerBodyRule],
+}
+
 function hasDecidingFilter(filters: unknown): boolean {
   const types = Array.isArray(filters) ? filters.map((filter) => at(filter, 'typed_config', '@type')) : []
   const deciding = types.findIndex((type) => type === typeUrls.extProc || type === typeUrls.extAuthz)
@@ -176,7 +219,7 @@ function hasDecidingFilter(filters: unknown): boolean {
  * Reads a bootstrap or a `/config_dump` and lists what would let a request pass undecided. It looks at every object that
  * carries a type, wherever it stands, so both forms are read alike.
  */
-export function auditEnvoyConfig(config: unknown): Finding[] {
+export function auditEnvoyConfig(config: unknown, judged: JudgedAnswer = 'none'): Finding[] {
   const findings: Finding[] = []
   const visit = (value: unknown, place: string): void => {
     if (Array.isArray(value)) {
@@ -185,7 +228,7 @@ export function auditEnvoyConfig(config: unknown): Finding[] {
     }
     if (!isJsonObject(value)) return
     const type = value['@type']
-    for (const rule of rules) {
+    for (const rule of rulesFor[judged]) {
       if (rule.type !== type || !rule.isBroken(value)) continue
       findings.push({ setting: rule.setting, place, why: rule.why, fix: rule.fix })
     }

@@ -71,7 +71,8 @@ function processingMode(bodies: { readonly request: string; readonly response: s
     request_body_mode: bodies.request,
     response_body_mode: bodies.response,
     request_trailer_mode: 'SKIP',
-    response_trailer_mode: 'SKIP',
+    // An answer that has trailers and no body is judged there: Envoy sends no empty body.
+    response_trailer_mode: bodies.response === 'NONE' ? 'SKIP' : 'SEND',
   }
 }
 

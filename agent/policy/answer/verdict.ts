@@ -30,7 +30,7 @@ const resultSchema = z.object({
 /** What Rego said about an answer, as a verdict. What should be redacted and cannot be is not shown at all. */
 export function answerVerdictOf(result: JsonValue | undefined, answer: Answer, decisionId: string): Verdict {
   if (result === undefined) return deny('policy_undefined')
-  if (result === true) return allowWith({})
+  if (result === true) return allowWith(rewritten(answer, []))
   if (result === false) return deny('policy_answer_denied')
   const parsed = resultSchema.safeParse(withDoubles(result))
   if (!parsed.success) return failure('policy_result_invalid', new Error(z.prettifyError(parsed.error)))
@@ -48,7 +48,7 @@ export function answerVerdictOf(result: JsonValue | undefined, answer: Answer, d
       },
     }
   }
-  if (redact.length > 0 && answer.json === undefined)
+  if (redact.length > 0 && answer.json === undefined && answer.isEmpty !== true)
     return deny('redaction_impossible', 'the whole answer is not there as JSON')
   const mutations: Mutations = {
     ...(dynamicMetadata && { dynamicMetadata }),
@@ -56,10 +56,16 @@ export function answerVerdictOf(result: JsonValue | undefined, answer: Answer, d
     ...(rest.response_headers_to_remove !== undefined && {
       removeResponseHeaders: rest.response_headers_to_remove,
     }),
-    ...(redact.length > 0 &&
-      answer.json !== undefined && {
-        responseBody: Buffer.from(JSON.stringify(redacted(answer.json, redact))),
-      }),
+    ...rewritten(answer, redact),
   }
   return allowWith(mutations)
+}
+
+/** The body without what is redacted. One that others may read otherwise is written anew all the same. */
+function rewritten(
+  { json, isAmbiguous }: Answer,
+  redact: readonly (readonly string[])[],
+): Pick<Mutations, 'responseBody'> {
+  if (json === undefined || (redact.length === 0 && isAmbiguous !== true)) return {}
+  return { responseBody: Buffer.from(JSON.stringify(redacted(json, redact))) }
 }

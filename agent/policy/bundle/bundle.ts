@@ -67,7 +67,11 @@ export function refuseModules(
 ): never {
   const what = target === 'wasm' ? 'module' : 'plan'
   const entrypoints = bundles.flatMap((bundle) => [...bundle[target].keys()])
-  const none = target === 'wasm' ? 'no wasm module' : 'no plan'
+  const isForOther = bundles.some((bundle) => bundle[target === 'wasm' ? 'plan' : 'wasm'].size > 0)
+  const none =
+    target === 'wasm'
+      ? `no wasm module${isForOther ? ', only a plan (for policy.engine: compiled)' : ''}`
+      : `no plan${isForOther ? ', only a wasm module (for policy.engine: wasm)' : ''}`
   const found = entrypoints.length === 0 ? none : `${what}s for ${entrypoints.join(', ')}`
   const member = target === 'wasm' ? '.manifest' : 'plan.json'
   return refuse(place, member, found, `a ${what} for ${entrypoint} (opa build -t ${target} -e ${entrypoint})`)

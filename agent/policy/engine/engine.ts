@@ -48,8 +48,9 @@ export class EvaluationError extends Error {
   override readonly name = 'EvaluationError'
 }
 
-/** What most evaluations end in. */
-const allowed = '{{"result":true}}'
+/** What most evaluations end in, letter for letter as the module writes it. */
+const allowed = '{{"result": true}}'
+const denied = '{{"result": false}}'
 
 // As JSON the module writes sets in an order of its own; OPA writes them in Rego's.
 const asRego = 1
@@ -97,7 +98,9 @@ function engineOn(prepared: Prepared, first: Live): ModuleEngine {
         const heap = (heapAddress + length + 7) & ~7
         const inputAddress = input === undefined ? 0 : heapAddress
         const result = memory.textAt(exports.opa_eval(0, id, dataAddress, inputAddress, length, heap, asRego))
+        // Without these two, reading the row again takes 0.8 µs (`bench -- policy`).
         if (result === allowed) return true
+        if (result === denied) return false
         return answerOf(result)
       } catch (thrown) {
         live = restartLive(kept, live)

@@ -1,6 +1,6 @@
 import type { EvaluationContext } from '../builtins/builtin.ts'
 import { callBuiltin } from './bridge.ts'
-import type { ModuleMemory } from './memory.ts'
+import { type ModuleMemory, pageBytes } from './memory.ts'
 import { instantiate, type PolicyExports } from './module.ts'
 import type { Prepared } from './prepared.ts'
 
@@ -18,8 +18,11 @@ const scratchPages = 2048
 /** Of them there from the start: each growth has the collector look at everything. */
 const roomPages = 32
 
-/** How much is copied between two turns of the event loop, and at once after a trap: some 4 ms. */
-const sliceBytes = 16 << 20
+/** How much is copied between two turns of the event loop. */
+const sliceBytes = 2 << 20
+
+/** Data of at most this size is put back whole after a trap. */
+const wholeBytes = 16 << 20
 
 /** An instance with a memory of its own, in which nothing lies yet. */
 function blank(prepared: Prepared, memory?: WebAssembly.Memory): Live {
@@ -63,9 +66,8 @@ export async function startLiveInSlices(prepared: Prepared): Promise<Live> {
  * given back. Of large data the start is kept, where the runtime's own state lies: the rest an evaluation only reads.
  */
 export function keptFor(prepared: Prepared): Prepared {
-  return prepared.image.length <= sliceBytes
-    ? prepared
-    : { ...prepared, image: prepared.image.slice(0, sliceBytes) }
+  if (prepared.image.length <= wholeBytes) return prepared
+  return { ...prepared, image: prepared.image.slice(0, prepared.policy.pages * pageBytes) }
 }
 
 /** An instance as it was before an evaluation trapped in `broken`. */

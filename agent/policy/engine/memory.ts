@@ -15,9 +15,11 @@ export class ModuleMemory {
     return this.memory.buffer.byteLength / pageBytes
   }
 
-  /** A copy of the first bytes. */
+  /** A copy of the first bytes, in memory that threads can share. */
   copy(end: number): Uint8Array {
-    return new Uint8Array(this.memory.buffer.slice(0, end))
+    const image = new Uint8Array(new SharedArrayBuffer(end))
+    image.set(new Uint8Array(this.memory.buffer, 0, end))
+    return image
   }
 
   /** Puts back what {@link copy} gave, from `start` to `end`. */

@@ -1,5 +1,5 @@
-import type { JsonObject } from '#base/json.ts'
-import type { Exchange } from '#decision/exchange.ts'
+import type { JsonObject, JsonValue } from '#base/json.ts'
+import type { Exchange, GenerationFacts, ModelCall } from '#decision/exchange.ts'
 import type { Switches } from '../switches.ts'
 import { type ParsedBody, parsedBody } from './body.ts'
 import { parsedPath, parsedQuery } from './parsed.ts'
@@ -9,6 +9,9 @@ import { withTextTime } from './request-time.ts'
 export interface InputFault {
   readonly fault: string
 }
+
+/** Envoy's own word on a body that it cut. */
+const cutHeader = 'x-envoy-auth-partial-body'
 
 const version = { ext_authz: 'v3', encoding: 'protojson' }
 
@@ -30,64 +33,78 @@ export function policyInput(x: Exchange, rules: InputRules, answer?: JsonObject)
   const plain = request.attributes()
   const attributes = rules.requestTime === 'rfc3339' ? withTextTime(plain) : plain
   const principal = (attributes['source'] as JsonObject | undefined)?.['principal']
-  return {
-    attributes,
-    version,
-    parsed_path: path,
-    parsed_query: query,
-    ...(body !== unparsed && { parsed_body: body.value, truncated_body: body.isTruncated }),
-    ...(typeof principal === 'string' && principal !== '' && { source_principal: principal }),
-    serving: serving(x, answer),
+  // Set one by one, here and below: a spread for each that may be missing costs 0.1 µs (`bench -- authz`).
+  const input: Record<string, JsonValue> = { attributes, version, parsed_path: path, parsed_query: query }
+  if (body !== unparsed) {
+    input['parsed_body'] = body.value
+    input['truncated_body'] = body.isTruncated
   }
+  if (typeof principal === 'string' && principal !== '') input['source_principal'] = principal
+  input['serving'] = serving(x, answer)
+  return input
 }
 
 const unparsed: ParsedBody = { isTruncated: false, value: null }
+const absent: ParsedBody = { isTruncated: false, value: null }
 
 function bodyOf({ request }: Exchange, path: readonly string[], rules: InputRules): ParsedBody | undefined {
-  const { headers } = request
+  const { headers, body } = request
+  const isCut = headers.has(cutHeader) && headers.all(cutHeader).includes('true')
+  // Where nothing was seen its type does not matter, but to who reads messages.
+  if (!isCut && (body === undefined || body.length === 0) && rules.readMessage === undefined) return absent
   return parsedBody(
     {
       // Joined as Envoy and the plugin do: a second content type must not hide a body from policy.
       contentType: headers.all('content-type').join(','),
       contentLength: headers.has('content-length') ? headers.all('content-length').join(',') : undefined,
-      body: request.body,
+      body,
       isText: request.isBodyText === true,
       isComplete: request.isBodyComplete,
-      isCut: headers.all('x-envoy-auth-partial-body').includes('true'),
+      isCut,
       path,
     },
     rules,
   )
 }
 
-function serving(
-  { call, inputs, tenant, peer, label, route }: Exchange,
-  answer: JsonObject | undefined,
-): JsonObject {
-  const version = call?.version ?? route?.version
+function serving(x: Exchange, answer: JsonObject | undefined): JsonObject {
+  const { call, tenant, peer, label } = x
+  const document: Record<string, JsonValue> = { phase: answer === undefined ? 'request' : 'response' }
+  if (call !== undefined) {
+    document['protocol'] = call.protocol
+    document['model'] = modelJson(x, call)
+  }
+  if (tenant !== undefined) document['tenant'] = { name: tenant.name, models: tenant.models }
+  if (peer !== undefined)
+    document['peer'] = {
+      spiffe_id: peer.spiffeId,
+      trust_domain: peer.trustDomain,
+      path: peer.path,
+      cert: { sha256: peer.certificateSha256, not_after: Math.floor(peer.notAfterMs / 1000) },
+    }
+  if (label !== undefined) document['residency'] = { zones: label.zones }
+  if (answer !== undefined) document['response'] = answer
+  return document
+}
+
+function modelJson({ inputs, route }: Exchange, call: ModelCall): JsonObject {
+  const model: Record<string, JsonValue> = { verb: call.verb }
+  if (call.model !== undefined) model['name'] = call.model
+  if (call.version !== undefined) model['requested_version'] = call.version
+  const version = call.version ?? route?.version
+  if (version !== undefined) model['version'] = version
+  if (call.generation !== undefined) model['generation'] = generation(call.generation)
   const summaries = inputs?.()
+  if (summaries !== undefined) model['inputs'] = summaries.map((summary) => ({ ...summary }))
+  return model
+}
+
+function generation({ isStream, maxTokens, choices, messages, tools }: GenerationFacts): JsonObject {
   return {
-    phase: answer === undefined ? 'request' : 'response',
-    ...(call && {
-      protocol: call.protocol,
-      model: {
-        verb: call.verb,
-        ...(call.model !== undefined && { name: call.model }),
-        ...(call.version !== undefined && { requested_version: call.version }),
-        ...(version !== undefined && { version }),
-        ...(summaries !== undefined && { inputs: summaries.map((summary) => ({ ...summary })) }),
-      },
-    }),
-    ...(tenant && { tenant: { name: tenant.name, models: tenant.models } }),
-    ...(peer && {
-      peer: {
-        spiffe_id: peer.spiffeId,
-        trust_domain: peer.trustDomain,
-        path: peer.path,
-        cert: { sha256: peer.certificateSha256, not_after: Math.floor(peer.notAfterMs / 1000) },
-      },
-    }),
-    ...(label && { residency: { zones: label.zones } }),
-    ...(answer && { response: answer }),
+    stream: isStream,
+    ...(maxTokens !== undefined && { max_tokens: maxTokens }),
+    ...(choices !== undefined && { n: choices }),
+    ...(messages !== undefined && { messages }),
+    ...(tools !== undefined && { tools }),
   }
 }

@@ -10,10 +10,15 @@ export type Form = Readonly<Record<string, readonly string[]>>
  */
 export function parsedPath(path: string): readonly string[] | undefined {
   const query = path.indexOf('?')
-  return unescapedText(query === -1 ? path : path.slice(0, query))
-    ?.replace(/^\/+/, '')
-    .split('/')
+  const plain = unescapedText(query === -1 ? path : path.slice(0, query))
+  if (plain === undefined) return undefined
+  // A third of the time of a regular expression (`bench -- authz`).
+  let start = 0
+  while (plain.charCodeAt(start) === slash) start++
+  return plain.slice(start).split('/')
 }
+
+const slash = 0x2f
 
 /**
  * Query parameters as Go's `url.ParseQuery` reads them: every value of a name, `+` a space.

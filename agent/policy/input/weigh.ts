@@ -33,8 +33,12 @@ function charactersOf(value: JsonValue | undefined, found: Weight): number {
         return characters
       }
       const object = value as { readonly [key: string]: JsonValue | undefined }
-      for (const key in object) characters += key.length + 4 + charactersOf(object[key], found)
-      if (Object.hasOwn(object, 'rawJSON') && isRawJSON(object)) found.isExact = false
+      for (const key in object) {
+        const item = object[key]
+        characters +=
+          key.length + 4 + (typeof item === 'string' ? item.length + 2 : charactersOf(item, found))
+        if (key === 'rawJSON' && isRawJSON(object)) found.isExact = false
+      }
       return characters
     }
     case 'undefined':

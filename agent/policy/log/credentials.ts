@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
+import { copyRules, secretsOf } from './copies.ts'
 import type { MaskRule } from './mask.ts'
 
 /** Headers that hold what a caller proves itself with. Never logged unless a mask policy puts something there. */
@@ -25,24 +26,48 @@ const places: readonly { readonly part: 'input' | 'result'; readonly path: reado
   { part: 'result', path: ['response_headers_to_add'] },
 ]
 
-/** The mask that every event gets, whatever policy says: rules for the credentials that are there. */
+/** The mask that every event gets, whatever policy says: rules for the credentials that are there, and for copies of them. */
 export function credentialRules(event: {
   readonly input?: JsonValue | undefined
   readonly result?: JsonValue | undefined
   readonly nd_builtin_cache?: JsonValue | undefined
 }): readonly MaskRule[] {
   const rules: MaskRule[] = []
+  const secrets = new Set<string>()
   for (const { part, path } of places) {
     const headers = valueAt(event[part], path)
     if (Array.isArray(headers)) listed(rules, part, path, headers)
     else if (isJsonObject(headers)) named(rules, part, path, headers)
+    if (part === 'input') for (const secret of secretsAmong(headers)) secrets.add(secret)
   }
   const recorded = event.nd_builtin_cache
   for (const name of credentialBuiltins) {
     if (isJsonObject(recorded) && Object.hasOwn(recorded, name))
       rules.push({ part: 'nd_builtin_cache', keys: [name], pointer: `/nd_builtin_cache/${name}` })
   }
-  return rules
+  const copies = (['result', 'nd_builtin_cache'] as const).flatMap((part) =>
+    copyRules(part, event[part], secrets),
+  )
+  // What is gone already needs no rule, and one would bring it back.
+  const isGone = ({ pointer }: MaskRule) =>
+    rules.some((rule) => pointer === rule.pointer || pointer.startsWith(`${rule.pointer}/`))
+  return [...rules, ...copies.filter((rule) => !isGone(rule))]
+}
+
+/** Of headers by name, or pairs of `key` and `value` or `rawValue`. */
+function secretsAmong(headers: JsonValue | undefined): readonly string[] {
+  const pairs: readonly (readonly [string, JsonValue | undefined])[] = Array.isArray(headers)
+    ? headers.filter(isJsonObject).map(({ key, value, rawValue }) => {
+        const decoded = typeof rawValue === 'string' ? Buffer.from(rawValue, 'base64').toString() : value
+        return [typeof key === 'string' ? key : '', decoded] as const
+      })
+    : isJsonObject(headers)
+      ? Object.entries(headers)
+      : []
+  return pairs.flatMap(([key, value]) => {
+    const name = key.toLowerCase()
+    return credentialHeaders.has(name) && typeof value === 'string' ? secretsOf(name, value) : []
+  })
 }
 
 function named(

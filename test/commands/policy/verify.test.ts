@@ -31,9 +31,11 @@ function changed(name: string, change: Readonly<Record<string, Buffer | string |
 t.test('verify shows what a bundle is and what it costs', async (t) => {
   const ran = await work.policy('verify', 'bundle.tar.gz', '--json')
   t.equal(ran.status, 0, ran.stderr)
-  const report = JSON.parse(ran.stdout)
+  const [report, ...others] = JSON.parse(ran.stdout)
+  t.same(others, [], 'one report for each engine that it was built for')
   t.match(report, {
     bundle: 'bundle.tar.gz',
+    engine: 'wasm',
     decision: 'envoy/authz/allow',
     revision: '',
     roots: [''],
@@ -49,6 +51,7 @@ t.test('verify shows what a bundle is and what it costs', async (t) => {
       'bundle',
       'dataBytes',
       'decision',
+      'engine',
       'entrypoints',
       'evaluationUs',
       'isUndefined',
@@ -74,7 +77,7 @@ t.test('verify shows what a bundle is and what it costs', async (t) => {
 
 t.test('builtins are told apart: those in the module, and those of the agent', async (t) => {
   t.equal((await work.policy('build', 'log', '-o', 'log.tar.gz')).status, 0)
-  const { builtins } = JSON.parse((await work.policy('verify', 'log.tar.gz', '--json')).stdout)
+  const [{ builtins }] = JSON.parse((await work.policy('verify', 'log.tar.gz', '--json')).stdout)
   t.same(builtins, { native: ['startswith'], host: ['sprintf', 'time.now_ns'] })
 })
 

@@ -93,12 +93,15 @@ t.test('a bundle without what the chosen engine runs is refused, and says how to
   await opened('wasm', 'compiled', (ask, status) => {
     t.match(status(), {
       engine: 'compiled',
-      lastError: /plan\.json: no plan; expected a plan .*build -t plan -e/,
+      lastError: /plan\.json: no plan, only a wasm module .*wasm.; expected a plan .*build -t plan -e/,
     })
     t.match(ask(validExchange()), { kind: 'error', reason: 'policy_not_loaded' })
   })
   await opened('plan', 'wasm', (ask, status) => {
-    t.match(status(), { engine: 'wasm', lastError: /no wasm module; expected a module .*build -t wasm -e/ })
+    t.match(status(), {
+      engine: 'wasm',
+      lastError: /no wasm module, only a plan .*compiled.; expected a module .*build -t wasm -e/,
+    })
     t.match(ask(validExchange()), { kind: 'error', reason: 'policy_not_loaded' })
   })
 })

@@ -38,7 +38,7 @@ t.test('an event has the fields and values that the real OPA Envoy plugin gives 
     revision: 'r1',
   })
   const engine = createEngine({ ...readBundle(bundle, 'p', decision), place: 'p' })
-  const active = { engine, revisions: { authz: 'r1' }, activatedAtMs: 0 }
+  const active = { engine, revisions: { authz: 'r1' }, revision: 'r1', activatedAtMs: 0 }
   const clock = { nowMs: () => 1_790_000_000_000, monotonicUs: () => 0 }
   const [server, console] = [golden('server'), golden('console')]
   for (const [name, request] of Object.entries(requests)) {

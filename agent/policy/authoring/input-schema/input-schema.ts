@@ -86,11 +86,23 @@ const tensor = z.strictObject({
 })
 
 const model = z.strictObject({
-  verb: z.string().describe('infer, generate, metadata, model_ready, server_ready, …'),
+  verb: z
+    .string()
+    .describe('infer, generate, generate_stream, embed, metadata, model_ready, server_ready, …'),
   name: z.string().optional().describe('Absent for calls that are about the server'),
   requested_version: z.string().optional().describe('The version that the client named'),
   version: z.string().optional().describe('The version that will answer'),
   inputs: z.array(tensor).optional().describe('What is sent to the model; never its content'),
+  generation: z
+    .strictObject({
+      stream: z.boolean(),
+      max_tokens: count.optional(),
+      n: count.optional(),
+      messages: count.optional().describe('How many there are'),
+      tools: count.optional().describe('How many there are'),
+    })
+    .optional()
+    .describe("What a request of OpenAI's API says of what is to be generated; never its content"),
 })
 
 const response = z.strictObject({
@@ -107,7 +119,7 @@ const response = z.strictObject({
 
 const serving = z.strictObject({
   phase: z.enum(['request', 'response']),
-  protocol: z.string().optional().describe('v2-http, v2-grpc, …'),
+  protocol: z.string().optional().describe('v2-http, v2-grpc, openai'),
   model: model.optional(),
   tenant: z.strictObject({ name: z.string(), models: z.array(z.string()) }).optional(),
   peer: z

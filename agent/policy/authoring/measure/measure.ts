@@ -9,8 +9,8 @@ export interface Measured {
   readonly p90Us: number
   readonly p99Us: number
   readonly maxUs: number
-  /** Of the module, when all were done. */
-  readonly memoryBytes: number
+  /** Of the module, when all were done; a compiled plan has no memory of its own. */
+  readonly memoryBytes?: number
 }
 
 /** Evaluations that are not counted: V8 compiles while it runs. */
@@ -31,6 +31,7 @@ export async function measure(
     timesUs[i] = (performance.now() - began) * 1000
   }
   timesUs.sort()
+  const memoryBytes = trial.memoryBytes()
   const at = (share: number) => timesUs[Math.min(evaluations - 1, Math.floor(share * evaluations))] ?? 0
   return {
     evaluations,
@@ -39,6 +40,6 @@ export async function measure(
     p90Us: at(0.9),
     p99Us: at(0.99),
     maxUs: at(1),
-    memoryBytes: trial.memoryBytes(),
+    ...(memoryBytes !== undefined && { memoryBytes }),
   }
 }

@@ -1,30 +1,32 @@
 import { readFileSync } from 'node:fs'
-import { gzipSync } from 'node:zlib'
 import { messageOf, SluiceError } from '#base/errors.ts'
 import { isJsonObject, type JsonValue } from '#base/json.ts'
 import type { Verdict } from '#decision/verdict.ts'
 import { answerVerdictOf } from '../../answer/verdict.ts'
 import type { EvaluationContext } from '../../builtins/builtin.ts'
-import { readBundle, unpackBundle } from '../../bundle/bundle.ts'
-import { signaturesMember, type Verification } from '../../bundle/signature/signature.ts'
-import { writeTar } from '../../bundle/tar.ts'
-import { createEngine } from '../../engine/engine.ts'
+import type { Verification } from '../../bundle/signature/signature.ts'
 import { InputDocument } from '../../engine/input-document.ts'
+import type { EngineChoice } from '../../policy.ts'
 import { verdictOf } from '../../result.ts'
-import { nativeBuiltins } from './native-builtins.ts'
+import { type Artefacts, artefactsOf, firstChoice } from './artefacts.ts'
+import { type Loaded, loadCompiled, loadModule } from './load.ts'
 
 /** What a person wants to know of a bundle. */
 export interface Facts {
+  /** What of it was loaded: its module, or its plan. */
+  readonly engine: EngineChoice
   readonly revision: string
   readonly roots: readonly string[]
   readonly entrypoints: readonly string[]
   /** Who signed it, where that was verified. */
   readonly signedBy?: string
   readonly builtins: { readonly native: readonly string[]; readonly host: readonly string[] }
-  readonly wasmBytes: number
+  readonly wasmBytes?: number
+  readonly planBytes?: number
   /** Of the data as JSON. */
   readonly dataBytes: number
-  readonly memoryBytes: number
+  /** Of the module; a compiled plan has none of its own. */
+  readonly memoryBytes?: number
   /** From the archive to an engine that can be asked. */
   readonly loadMs: number
 }
@@ -35,7 +37,8 @@ export interface Trial {
   /** The entrypoint that is asked when nobody says which. */
   readonly decision: string
   readonly facts: Facts
-  memoryBytes(): number
+  /** Of the module, now. */
+  memoryBytes(): number | undefined
   has(entrypoint: string): boolean
   /** @throws EvaluationError when the policy fails as a whole. */
   evaluate(
@@ -47,23 +50,40 @@ export interface Trial {
 
 const conventional = 'envoy/authz/allow'
 
+export interface TrialOptions {
+  readonly decision?: string | undefined
+  readonly verification?: Verification | undefined
+  readonly isStrict?: boolean
+  readonly engine?: EngineChoice | undefined
+}
+
 /**
  * Loads a bundle as activation does.
  *
+ * @param options.engine what evaluates; where absent, what the bundle was built for, its module before its plan.
  * @param options.decision the entrypoint; `envoy/authz/allow` or the only one where absent.
  * @param options.verification keys; without them a signature is passed over, unless `isStrict`: activation would refuse it.
  * @throws SluiceError for whatever activation would refuse, and for an entrypoint that is not there.
  */
-export async function loadTrial(
-  file: string,
-  options: {
-    readonly decision?: string | undefined
-    readonly verification?: Verification | undefined
-    readonly isStrict?: boolean
-  } = {},
-): Promise<Trial> {
+export async function loadTrial(file: string, options: TrialOptions = {}): Promise<Trial> {
   const read = readBytes(file)
-  const { names, roots, unsigned } = manifestOf(read, file)
+  return load(file, read, artefactsOf(read, file), options)
+}
+
+/** The same for each engine that the bundle was built for, or the one that is asked for. @throws SluiceError */
+export async function loadTrials(file: string, options: TrialOptions = {}): Promise<readonly Trial[]> {
+  const read = readBytes(file)
+  const artefacts = artefactsOf(read, file)
+  const isBoth = artefacts.wasm.length > 0 && artefacts.compiled.length > 0
+  const engines = options.engine === undefined && isBoth ? (['wasm', 'compiled'] as const) : [options.engine]
+  const trials: Trial[] = []
+  for (const engine of engines) trials.push(load(file, read, artefacts, { ...options, engine }))
+  return trials
+}
+
+function load(file: string, read: Buffer, artefacts: Artefacts, options: TrialOptions): Trial {
+  const { verification, engine = firstChoice(artefacts) } = options
+  const names = artefacts[engine]
   const decision = options.decision?.replace(/^data\./, '').replaceAll('.', '/') ?? defaultDecision(names)
   if (decision === undefined || (names.length > 0 && !names.includes(decision)))
     throw new SluiceError({
@@ -72,40 +92,39 @@ export async function loadTrial(
       found: decision === undefined ? `entrypoints ${names.join(', ')}` : `no entrypoint ${decision}`,
       expected: decision === undefined ? '-e PATH with one of them' : `-e with one of ${names.join(', ')}`,
     })
-  const bytes = options.verification === undefined && options.isStrict !== true ? (unsigned ?? read) : read
+  const isPassedOver = verification === undefined && options.isStrict !== true
+  const bytes = isPassedOver ? (artefacts.unsigned ?? read) : read
   const began = performance.now()
-  const bundle = readBundle(bytes, file, decision, options.verification)
-  const engine = await createEngine({ ...bundle, place: file })
+  const loaded: Loaded = (engine === 'wasm' ? loadModule : loadCompiled)(bytes, file, decision, verification)
   const loadMs = performance.now() - began
-  if (!engine.entrypoints.has(decision))
+  const { bundle, memoryBytes, entrypoints } = loaded
+  if (!entrypoints.has(decision))
     throw new SluiceError({
       code: 'policy_module_refused',
       place: file,
-      found: `a module with the entrypoints ${[...engine.entrypoints].join(', ')}`,
+      found: `a module with the entrypoints ${[...entrypoints].join(', ')}`,
       expected: `the entrypoint ${decision}, which the manifest names`,
     })
+  const memory = memoryBytes()
   return {
     place: file,
     decision,
     facts: {
+      engine,
       revision: bundle.revision,
-      roots,
-      entrypoints: [...engine.entrypoints].sort(),
+      roots: artefacts.roots,
+      entrypoints: [...entrypoints].sort(),
       ...(bundle.signedBy && { signedBy: bundle.signedBy.keyId }),
-      builtins: {
-        native: nativeBuiltins(new WebAssembly.Module(bundle.wasm as BufferSource)),
-        // Their numbers need not be consecutive.
-        host: engine.builtins.filter((name) => name !== undefined).sort(),
-      },
-      wasmBytes: bundle.wasm.length,
+      builtins: loaded.builtins,
+      ...loaded.sizes,
       dataBytes: Buffer.byteLength(JSON.stringify(bundle.data)),
-      memoryBytes: engine.memoryBytes,
+      ...(memory !== undefined && { memoryBytes: memory }),
       loadMs,
     },
-    memoryBytes: () => engine.memoryBytes,
-    has: (entrypoint) => engine.entrypoints.has(entrypoint),
+    memoryBytes,
+    has: (entrypoint) => entrypoints.has(entrypoint),
     evaluate: async (entrypoint, input, context) =>
-      engine.evaluate(entrypoint, input === undefined ? undefined : new InputDocument(input), context),
+      loaded.evaluate(entrypoint, input === undefined ? undefined : new InputDocument(input), context),
   }
 }
 
@@ -134,31 +153,6 @@ function readBytes(file: string): Buffer {
       expected: 'a bundle (tar.gz)',
       cause,
     })
-  }
-}
-
-/** What stands in the manifest, before it is believed, and the bundle without its signature. */
-function manifestOf(bytes: Buffer, place: string) {
-  const members = unpackBundle(bytes, place)
-  const manifest: unknown = jsonOf(members.get('.manifest'))
-  const { wasm, roots } = isJsonObject(manifest) ? manifest : {}
-  const modules = Array.isArray(wasm) ? wasm : []
-  const names = modules.map((each) => String(isJsonObject(each) ? each['entrypoint'] : ''))
-  const isSigned = members.delete(signaturesMember)
-  const entries = [...members].map(([path, content]) => ({ path, content }))
-  return {
-    names,
-    roots: Array.isArray(roots) ? roots.map(String) : [''],
-    ...(isSigned && { unsigned: gzipSync(writeTar(entries)) }),
-  }
-}
-
-function jsonOf(content: Buffer | undefined): unknown {
-  try {
-    return JSON.parse(String(content))
-  } catch {
-    // The loader proper says what is wrong with it.
-    return undefined
   }
 }
 

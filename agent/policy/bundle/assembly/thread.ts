@@ -20,10 +20,7 @@ const parts = new Map(
 try {
   const assembly = await assemble({ ...task, parts }, compiler)
   const answer: ThreadAnswer = { assembly, known: compiler.known }
-  port.postMessage(
-    answer,
-    assembly.policies.flatMap((policy) => ('image' in policy ? [policy.image.buffer as ArrayBuffer] : [])),
-  )
+  port.postMessage(answer)
 } catch (thrown) {
   const faults =
     thrown instanceof SluiceError

@@ -1,0 +1,95 @@
+import { existsSync } from 'node:fs'
+import { messageOf } from '#base/errors.ts'
+import type { Config } from '#config/config.ts'
+import { tenantFault } from '#identity/identity.ts'
+import { openPolicy } from '#policy/policy.ts'
+import { noResources, openResources, type Resources } from '#resources/resources.ts'
+import { policyOptions, switchesOf } from './policy-options.ts'
+
+/** One line of what a check found. */
+export interface Finding {
+  readonly isGood: boolean
+  readonly text: string
+}
+
+/**
+ * Whether policy and resources would take effect: bundles in files are loaded as the agent would load them, compiled with
+ * the `opa` on PATH where they are Rego alone. Servers are not asked.
+ */
+export async function policyFindings(config: Config): Promise<Finding[]> {
+  const { findings, resources } = resourceFindings(config)
+  const { policy } = config
+  if (policy === undefined) return findings
+  findings.push(...(await descriptorFindings(policy)))
+  const options = policyOptions(policy, config.profile)
+  const { source } = options
+  const bundles = 'file' in source ? [{ kind: 'file', path: source.file }] : source.bundles
+  if (bundles.some(({ kind }) => kind === 'download')) {
+    findings.push({ isGood: true, text: 'policy.opa.bundles: from servers, which are not asked here' })
+  } else if (bundles.every((bundle) => 'path' in bundle && existsSync(bundle.path))) {
+    const base = { ...options, ...(policy.response && { answer: answerOf(policy) }) }
+    findings.push(await loaded('policy', base))
+    for (const { name, decision } of resources.accessPolicies)
+      if (decision !== policy.decision)
+        findings.push(await loaded(`AccessPolicy ${name}`, { ...options, decision }))
+  }
+  if (policy.candidate && existsSync(policy.candidate.bundle))
+    findings.push(await loaded('policy.candidate', { ...options, source: { file: policy.candidate.bundle } }))
+  return findings
+}
+
+type PolicyConfig = NonNullable<Config['policy']>
+type Options = Omit<Parameters<typeof openPolicy>[0], 'onLoad'>
+
+function answerOf({ decision, response }: PolicyConfig): NonNullable<Options['answer']> {
+  return {
+    decision: response?.decision ?? decision,
+    body: response?.body ?? 'none',
+    tensorsOf: () => undefined,
+  }
+}
+
+/** @param what is loaded, for the report. */
+async function loaded(what: string, options: Options): Promise<Finding> {
+  try {
+    await using policy = await openPolicy({ ...options, onLoad: () => {} })
+    const { engine, revision, lastError } = policy.status()
+    if (!policy.isReady()) return { isGood: false, text: `${what}: ${lastError ?? 'not loaded'}` }
+    const asked = [options.decision, ...(options.answer ? [options.answer.decision] : [])]
+    const answers = [...new Set(asked)].join(', ')
+    return {
+      isGood: true,
+      text: `${what}: answers ${answers}, revision ${revision || '(none)'}, engine ${engine}`,
+    }
+  } catch (cause) {
+    return { isGood: false, text: `${what}: ${messageOf(cause)}` }
+  }
+}
+
+async function descriptorFindings(policy: PolicyConfig): Promise<Finding[]> {
+  const { protoDescriptor } = policy
+  if (protoDescriptor === undefined || !existsSync(protoDescriptor)) return []
+  try {
+    await switchesOf(policy)
+    return [{ isGood: true, text: 'policy.protoDescriptor: gRPC messages can be read' }]
+  } catch (cause) {
+    return [{ isGood: false, text: `policy.protoDescriptor: ${messageOf(cause)}` }]
+  }
+}
+
+function resourceFindings({ resources: config }: Config): {
+  readonly findings: Finding[]
+  readonly resources: Resources
+} {
+  if (config === undefined || !existsSync(config.dir)) return { findings: [], resources: noResources }
+  using source = openResources({ dir: config.dir, tenantFault, onLoad: () => {} })
+  const problem = source.lastError()
+  const resources = source.current()
+  const { tenants, quotas, accessPolicies, routes } = resources
+  const counts = `${tenants.length} tenants, ${quotas.length} quotas, ${routes.size} routes, ${accessPolicies.length} access policies`
+  const finding =
+    problem === undefined
+      ? { isGood: true, text: `resources: ${counts}` }
+      : { isGood: false, text: `resources: ${problem}` }
+  return { findings: [finding], resources }
+}

@@ -1,0 +1,125 @@
+import type { GenerationFacts, ModelVerb, RequestFacts } from '#decision/exchange.ts'
+import type { ParsedCall } from './v2-http.ts'
+
+/** What of OpenAI's API a model server answers with a model's computation, as vLLM, TGI and Triton's frontend have it. */
+const endpoints: ReadonlyMap<string, 'generate' | 'embed'> = new Map([
+  ['/v1/chat/completions', 'generate'],
+  ['/v1/completions', 'generate'],
+  ['/v1/responses', 'generate'],
+  ['/v1/messages', 'generate'],
+  ['/v1/embeddings', 'embed'],
+  ['/v1/rerank', 'embed'],
+  ['/v1/score', 'embed'],
+  ['/v1/audio/transcriptions', 'generate'],
+  ['/v1/audio/translations', 'generate'],
+])
+
+/** Names are repository paths (`org/model`), sometimes with a tag. */
+const modelName = /^[A-Za-z0-9_][A-Za-z0-9_./:-]{0,254}$/
+
+/**
+ * Reads a call of OpenAI's API. The model stands in the body: without the whole of it, as JSON, the call is one of which
+ * nobody knows the model.
+ *
+ * @param path canonical, without its query
+ * @see https://platform.openai.com/docs/api-reference
+ */
+export function parseOpenAi(path: string, request: RequestFacts): ParsedCall {
+  const kind = endpoints.get(path)
+  if (kind === undefined || request.method !== 'POST') return { kind: 'other' }
+  const { body, isBodyComplete } = request
+  if (body === undefined || !isBodyComplete) return called(kind, {})
+  const read = readBody(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString())
+  // A form (audio) names its model in a part; whoever demands to know it finds none.
+  if (read === undefined) return called(kind, {})
+  if ('fault' in read) return { kind: 'refused', reason: 'request_malformed', detail: read.fault }
+  const { model, stream } = read.value
+  if (typeof model !== 'string' || !modelName.test(model) || model.includes('//') || model.includes('..'))
+    return { kind: 'refused', reason: 'model_name_invalid', detail: 'the model name is not valid' }
+  const verb = kind === 'generate' && stream === true ? 'generate_stream' : kind
+  return called(verb, { model, generation: generationOf(read.value) })
+}
+
+function called(
+  verb: ModelVerb,
+  more: { readonly model?: string; readonly generation?: GenerationFacts },
+): ParsedCall {
+  return { kind: 'call', call: { protocol: 'openai', verb, ...more } }
+}
+
+type Body = Readonly<Record<string, unknown>>
+
+/** `undefined` where it is no JSON object. Of a key that decides something and comes twice readers take one or the other. */
+function readBody(text: string): { readonly value: Body } | { readonly fault: string } | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+  const twice = repeatedKey(text)
+  return twice === undefined
+    ? { value: value as Body }
+    : { fault: `${JSON.stringify(twice)} stands twice in the body` }
+}
+
+/** The first key of the outermost object that stands there twice, in whatever case; `text` is the JSON of an object. */
+function repeatedKey(text: string): string | undefined {
+  const seen = new Set<string>()
+  let depth = 0
+  let isKey = false
+  for (let at = 0; at < text.length; at++) {
+    switch (text[at]) {
+      case '{':
+      case '[':
+        isKey = ++depth === 1
+        break
+      case '}':
+      case ']':
+        depth--
+        break
+      case ',':
+        isKey = depth === 1
+        break
+      case '"': {
+        const end = endOfString(text, at)
+        if (isKey) {
+          // Some readers take `Model` for `model`.
+          const key = (JSON.parse(text.slice(at, end)) as string).toLowerCase()
+          if (seen.has(key)) return key
+          seen.add(key)
+          isKey = false
+        }
+        at = end - 1
+        break
+      }
+      default:
+    }
+  }
+  return undefined
+}
+
+/** Behind the quote that ends the string which begins at `from`. */
+function endOfString(text: string, from: number): number {
+  let at = from + 1
+  while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+  return at + 1
+}
+
+function generationOf(body: Body): GenerationFacts {
+  const count = (value: unknown) =>
+    typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
+  // Newer names first.
+  const maxTokens =
+    count(body['max_completion_tokens']) ?? count(body['max_output_tokens']) ?? count(body['max_tokens'])
+  const choices = count(body['n'])
+  const { messages, tools } = body
+  return {
+    isStream: body['stream'] === true,
+    ...(maxTokens !== undefined && { maxTokens }),
+    ...(choices !== undefined && { choices }),
+    ...(Array.isArray(messages) && { messages: messages.length }),
+    ...(Array.isArray(tools) && { tools: tools.length }),
+  }
+}

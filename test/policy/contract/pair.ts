@@ -14,7 +14,7 @@ export interface Side extends Disposable {
 }
 
 /** One side over gRPC, `address` as grpc-js takes it. */
-function sideAt(address: string): Side {
+export function sideAt(address: string): Side {
   const client = new Client(address, credentials.createInsecure(), {
     'grpc.max_receive_message_length': 64 << 20,
   })

@@ -54,3 +54,15 @@ function sorted(value: unknown): unknown {
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   )
 }
+
+t.test('a plain true or false is known without being parsed', async (t) => {
+  for (const expected of [true, false]) {
+    const engine = await engineOf(`${expected}`)
+    const parsed = t.capture(JSON, 'parse', JSON.parse)
+    const result = engine.evaluate(entrypoint, undefined, { nowNs: 0n })
+    const texts = parsed().map(({ args }) => args[0])
+    parsed.restore()
+    t.equal(result, expected)
+    t.strictSame(texts, [], `${expected}: what was parsed`)
+  }
+})

@@ -1,7 +1,7 @@
 import { OperandError } from './operands.ts'
 
-export type Alphabet = 'standard' | 'url'
-export type Padding = 'padded' | 'raw'
+type Alphabet = 'standard' | 'url'
+type Padding = 'padded' | 'raw'
 
 /** Without a group that repeats: long texts would fill the stack of the regular expression. */
 const characters: Readonly<Record<Alphabet, Readonly<Record<Padding, RegExp>>>> = {

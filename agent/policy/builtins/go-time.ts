@@ -8,7 +8,7 @@ export interface Moment {
 }
 
 /** What a calendar and a clock on the wall show. */
-export interface Civil {
+interface Civil {
   readonly year: number
   /** 1 to 12. */
   readonly month: number
@@ -192,6 +192,32 @@ function shownOffset(found: string, offsetSeconds: number): string {
   return sign + parts.slice(0, count).join(found.includes(':') ? ':' : '')
 }
 
+interface NumberChunk {
+  readonly field: 'year' | 'month' | 'day' | 'hour' | 'minute' | 'second'
+  readonly written: RegExp
+  readonly least: number
+  readonly most: number
+}
+
+const digitsOf = (least: number, most = least) => new RegExp(`^\\d{${least},${most}}`)
+
+/** The chunks that are a number of one field. Whether a month has the day is seen when all is read. */
+const numbers: ReadonlyMap<string, NumberChunk> = new Map([
+  ['2006', { field: 'year', written: digitsOf(4), least: 0, most: 9999 }],
+  ['01', { field: 'month', written: digitsOf(2), least: 1, most: 12 }],
+  ['1', { field: 'month', written: digitsOf(1, 2), least: 1, most: 12 }],
+  ['02', { field: 'day', written: digitsOf(2), least: 0, most: 99 }],
+  ['2', { field: 'day', written: digitsOf(1, 2), least: 0, most: 99 }],
+  ['_2', { field: 'day', written: /^ ?\d{1,2}/, least: 0, most: 99 }],
+  ['15', { field: 'hour', written: digitsOf(1, 2), least: 0, most: 23 }],
+  ['03', { field: 'hour', written: digitsOf(2), least: 0, most: 12 }],
+  ['3', { field: 'hour', written: digitsOf(1, 2), least: 0, most: 12 }],
+  ['04', { field: 'minute', written: digitsOf(2), least: 0, most: 59 }],
+  ['4', { field: 'minute', written: digitsOf(1, 2), least: 0, most: 59 }],
+  ['05', { field: 'second', written: digitsOf(2), least: 0, most: 59 }],
+  ['5', { field: 'second', written: digitsOf(1, 2), least: 0, most: 59 }],
+])
+
 /**
  * Go's `time.Parse`: what the layout does not say is the start of year 0 in UTC.
  *
@@ -232,10 +258,10 @@ export function parseTime(layout: string, text: string): Moment {
     rest = skip(rest, layout.slice(from, piece.index), bad)
     from = piece.index + piece[0].length
     const found = piece[0]
+    const number = numbers.get(found)
+    if (number !== undefined)
+      at[number.field] = between(Number(take(number.written)), number.least, number.most)
     switch (found) {
-      case '2006':
-        at.year = Number(take(/^\d{4}/))
-        break
       case '_2006':
         take(/^_/)
         at.year = Number(take(/^\d{4}/))
@@ -251,24 +277,11 @@ export function parseTime(layout: string, text: string): Moment {
       case 'Jan':
         at.month = name(months, 3) + 1
         break
-      case '01':
-        at.month = between(Number(take(/^\d{2}/)), 1, 12)
-        break
-      case '1':
-        at.month = between(Number(take(/^\d{1,2}/)), 1, 12)
-        break
       case 'Monday':
         name(weekdays)
         break
       case 'Mon':
         name(weekdays, 3)
-        break
-      case '02':
-        at.day = Number(take(/^\d{2}/))
-        break
-      case '2':
-      case '_2':
-        at.day = Number(take(found === '_2' ? /^ ?\d{1,2}/ : /^\d{1,2}/))
         break
       case '002':
         yearDay = Number(take(/^\d{3}/))
@@ -276,24 +289,8 @@ export function parseTime(layout: string, text: string): Moment {
       case '__2':
         yearDay = Number(take(/^[ \d]{2}\d/))
         break
-      case '15':
-        at.hour = between(Number(take(/^\d{1,2}/)), 0, 23)
-        break
-      case '03':
-        at.hour = between(Number(take(/^\d{2}/)), 0, 12)
-        break
-      case '3':
-        at.hour = between(Number(take(/^\d{1,2}/)), 0, 12)
-        break
-      case '04':
-        at.minute = between(Number(take(/^\d{2}/)), 0, 59)
-        break
-      case '4':
-        at.minute = between(Number(take(/^\d{1,2}/)), 0, 59)
-        break
       case '05':
       case '5': {
-        at.second = between(Number(take(found === '05' ? /^\d{2}/ : /^\d{1,2}/)), 0, 59)
         const next = pieces[index + 1]
         const isFractionNext = next !== undefined && next.index === from && /^[.,]/.test(next[0])
         // Go reads a fraction after seconds whether the layout has one or not.
@@ -314,7 +311,7 @@ export function parseTime(layout: string, text: string): Moment {
         } else if (/^[.,]0/.test(found)) {
           const digits = take(new RegExp(`^[.,]\\d{${found.length - 1}}`)).slice(1)
           nanosecond = Number(digits.slice(0, 9).padEnd(9, '0'))
-        } else offset = parsedOffset(take(offsetPattern(found)), bad)
+        } else if (number === undefined) offset = parsedOffset(take(offsetPattern(found)), bad)
     }
   })
   rest = skip(rest, layout.slice(from), bad)

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { goTime, type LogEvent } from './event.ts'
 
 /** Why an event never reached its reader. */
-export const lossReasons = {
+const lossReasons = {
   intake_full: 'more decisions came than could be written down',
   rate_limited: 'max_decisions_per_second was exceeded',
   buffer_full: 'the buffer was full while the log server did not take any',
@@ -61,7 +61,7 @@ export function mergeLosses(a: Loss, b: Loss): Loss {
   }
 }
 
-export function countOf({ reasons }: Loss): number {
+function countOf({ reasons }: Loss): number {
   return Object.values(reasons).reduce((sum, count) => sum + count, 0)
 }
 

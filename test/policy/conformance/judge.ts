@@ -68,7 +68,7 @@ export function faultOf(head: Head, answer: Answer): string | undefined {
   return undefined
 }
 
-export function rowsOf(json: string): readonly RegoValue[] {
+function rowsOf(json: string): readonly RegoValue[] {
   return fromJsonText(json) as readonly RegoValue[]
 }
 

@@ -34,7 +34,7 @@ export const differences = {
 export type Difference = keyof typeof differences
 
 /** Ours as the plugin would have said it: what Sluice adds to every answer is taken away. */
-export function withoutOurs(answer: Answer): Answer {
+function withoutOurs(answer: Answer): Answer {
   if (answer.kind === 'failed') return answer
   const headers = answer.headers.filter(([name]) => !name.startsWith('x-sluice-') && name !== 'grpc-status')
   if (answer.kind === 'ok') return { ...answer, headers }

@@ -14,9 +14,9 @@ import { findSources, mergeData, type SourceFile, type Sources } from './sources
 const shipped = (path: string) => fileURLToPath(new URL(`../../../../policies/${path}`, import.meta.url))
 
 /** What the agent can run: given to every `opa build`. */
-export const capabilitiesFile = shipped('capabilities.json')
+const capabilitiesFile = shipped('capabilities.json')
 /** The JSON Schema of `input`: given to every `opa check`. */
-export const inputSchemaFile = shipped('schemas/input.json')
+const inputSchemaFile = shipped('schemas/input.json')
 
 export type Target = 'wasm' | 'plan' | 'both'
 

@@ -10,7 +10,7 @@ export interface AddressRange {
   readonly mask: Buffer
 }
 
-export interface Subtrees {
+interface Subtrees {
   readonly dnsDomains: string[]
   readonly ipRanges: AddressRange[]
   readonly emailAddresses: string[]
@@ -90,7 +90,7 @@ export interface NamedCertificate extends SubjectAltNames {
 }
 
 /** Comparisons that are left. */
-export interface Budget {
+interface Budget {
   left: number
 }
 

@@ -72,9 +72,3 @@ function lineAt(text: string, from: number): { readonly line: string; readonly n
   while (stop > from && (text[stop - 1] === ' ' || text[stop - 1] === '\t')) stop--
   return { line: text.slice(from, stop), next: newline === -1 ? text.length : newline + 1 }
 }
-
-/** The bytes as PEM text of one block. */
-export function pemText(type: string, bytes: Buffer): string {
-  const lines = bytes.toString('base64').match(/.{1,64}/g) ?? []
-  return [`${begin}${type}${dashes}`, ...lines, `${end.trimStart()}${type}${dashes}`, ''].join('\n')
-}

@@ -49,7 +49,7 @@ export interface Spread {
   readonly Comment?: Comments | undefined
 }
 
-export interface InlineFragment {
+interface InlineFragment {
   readonly TypeCondition: string
   readonly Directives: readonly Directive[]
   readonly SelectionSet: readonly Selection[]

@@ -5,7 +5,7 @@ import { metaSchemas } from './meta-schemas.ts'
 import type { Draft } from './schema.ts'
 
 /** A document by reference, and the draft that it names. */
-export interface Pooled {
+interface Pooled {
   readonly document: Json
   readonly draft: Draft | undefined
 }

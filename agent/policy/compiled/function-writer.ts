@@ -1,7 +1,7 @@
 import { isEqual, lookup } from '../values/compare.ts'
 import { RegoSet, type RegoValue } from '../values/value.ts'
 import type { Keep } from './calls.ts'
-import { changedIn, hasAny, Locals, nestedBlocks } from './locals.ts'
+import { assigned, borrowedIn, changedIn, hasAny, Locals, nestedBlocks } from './locals.ts'
 import type { Block, Operand, PlanFunction, Statement } from './plan.ts'
 import { add as addTo, append, insert, newSet } from './runtime.ts'
 import { isPlainKey, type Known, type Tables } from './tables.ts'
@@ -36,6 +36,8 @@ export class FunctionWriter {
   readonly #labels: string[] = []
   /** Locals whose value is known where the statement stands. */
   #known = new Map<number, Known>()
+  /** Locals whose collection was made here, and by this path, where the statement stands. */
+  #owned = new Set<number>()
   #made = 0
 
   constructor(
@@ -85,9 +87,15 @@ export class FunctionWriter {
   /** A block inside another: what is known outside is known there, but for what a loop changes. */
   #nest(block: Block, kind: 'block' | 'loop', last?: string): void {
     const outside = this.#known
+    const owned = this.#owned
     const changed = changedIn(block)
+    const borrowed = borrowedIn(block)
     this.#known = new Map(outside)
-    if (kind === 'loop') for (const local of changed) this.#known.delete(local)
+    this.#owned = new Set(owned)
+    if (kind === 'loop') {
+      for (const local of changed) this.#known.delete(local)
+      for (const local of borrowed) this.#owned.delete(local)
+    }
     const label = this.#fresh('b')
     this.#labels.push(label)
     this.#emit(`${label}: {`)
@@ -97,10 +105,13 @@ export class FunctionWriter {
     this.#labels.pop()
     this.#known = outside
     for (const local of changed) this.#known.delete(local)
+    this.#owned = owned
+    for (const local of borrowed) this.#owned.delete(local)
   }
 
   #statements(block: Block): void {
     for (const statement of block.stmts) {
+      for (const local of assigned(statement)) this.#owned.delete(local)
       this.#statement(statement)
       if (statement.type === 'BreakStmt' || statement.type === 'ReturnLocalStmt') return
     }
@@ -187,7 +198,7 @@ export class FunctionWriter {
       case 'ObjectInsertOnceStmt':
         return this.#fill(statement)
       case 'ObjectMergeStmt':
-        return this.#set(stmt.target, `merge(${this.#textOf(stmt.a)}, ${this.#textOf(stmt.b)})`)
+        return this.#set(stmt.target, `merge(gauge, ${this.#textOf(stmt.a)}, ${this.#textOf(stmt.b)})`)
       case 'DotStmt':
         return this.#dot(stmt.source, stmt.key, stmt.target)
       case 'LenStmt': {
@@ -271,7 +282,10 @@ export class FunctionWriter {
 
   /** A collection that is made once and filled in the same block may turn out to be a constant. */
   #make(local: number, text: string, empty: RegoValue): void {
-    if (!this.#locals.isLiteral(local)) return this.#set(local, text)
+    if (!this.#locals.isLiteral(local)) {
+      this.#owned.add(local)
+      return this.#set(local, text)
+    }
     const known = this.#program.tables.constant(empty)
     this.#set(local, known.text, known)
   }
@@ -294,8 +308,10 @@ export class FunctionWriter {
       else insert(open.value, (key as Known).value, value.value)
       return
     }
-    if (open !== undefined) this.#set(local, `own(${open.text})`)
-    else if (!this.#locals.isOwn(local)) this.#set(local, `own(${this.#textOf(local)})`)
+    if (open !== undefined) this.#set(local, `own(gauge, ${open.text})`)
+    else if (!this.#locals.isOwn(local) && !this.#owned.has(local))
+      this.#set(local, `own(gauge, ${this.#textOf(local)})`)
+    this.#owned.add(local)
     const [into, item] = [`l${local}`, this.#text(stmt.value)]
     switch (type) {
       case 'ArrayAppendStmt':
@@ -339,6 +355,7 @@ export class FunctionWriter {
     this.#emit(`const ${source} = ${this.#textOf(stmt.source)}, ${keys} = ${list}(${source})`)
     this.#known.delete(stmt.key)
     this.#known.delete(stmt.value)
+    this.#emit(`if (${keys} !== ${source}) gauge.charge(${keys})`)
     this.#emit(`for (let ${at} = 0; ${at} < ${keys}.length; ${at}++) {`)
     this.#emit('if (--gauge.left < 0) exhausted()')
     this.#emit(`if (${keys} === ${source}) { ${key} = ${at}; ${value} = ${source}[${at}] }`)
@@ -355,7 +372,7 @@ export class FunctionWriter {
     this.#emit(`const ${saved} = ${this.#textOf(stmt.local)}, ${before} = epoch`)
     this.#set(
       stmt.local,
-      path.length === 0 ? value : `upsert(${saved}, ${this.#program.tables.path(path)}, ${value})`,
+      path.length === 0 ? value : `upsert(gauge, ${saved}, ${this.#program.tables.path(path)}, ${value})`,
     )
     // What was kept is true of the other documents only; it is again when they are back.
     this.#emit(`epoch = ++epochs; let ${isUndefined} = true`)

@@ -4,7 +4,7 @@ import { EvaluationError } from '../engine/engine.ts'
 import { isEqual, lookup } from '../values/compare.ts'
 import { isAnyObject, type RegoValue } from '../values/value.ts'
 import type { Generated, runtimeNames } from './generate.ts'
-import { total } from './native/native.ts'
+import { lookups, total } from './native/native.ts'
 import type { Plan } from './plan.ts'
 import * as runtime from './runtime.ts'
 
@@ -42,9 +42,10 @@ export function link(generated: Generated, plan: Plan, builtins: ReadonlyMap<str
 /** A builtin whose error is undefined, and which pays for what it reads and makes. */
 function guarded(name: string, builtin: Builtin, gauge: runtime.Gauge): Builtin {
   const isRecorded = nondeterministicBuiltins.has(name)
+  const isLookup = lookups.has(name)
   return (context, ...operands) => {
     gauge.left--
-    for (const each of operands) gauge.charge(each)
+    if (!isLookup) for (const each of operands) gauge.charge(each)
     let result: RegoValue | undefined
     try {
       // A decision that is repeated gets what was said then.
@@ -55,7 +56,7 @@ function guarded(name: string, builtin: Builtin, gauge: runtime.Gauge): Builtin 
       if (thrown instanceof EvaluationError || isTooMuch(thrown)) throw thrown
       return undefined
     }
-    gauge.charge(result)
+    if (!isLookup) gauge.charge(result)
     if (isRecorded && result !== undefined) recordCall(context, name, operands, result)
     return result
   }

@@ -91,7 +91,7 @@ export class Locals {
 }
 
 /** Locals that a statement itself gives a value or takes it from. */
-function assigned({ type, stmt }: Statement): readonly number[] {
+export function assigned({ type, stmt }: Statement): readonly number[] {
   switch (type) {
     case 'CallStmt':
     case 'CallDynamicStmt':
@@ -116,6 +116,30 @@ export function nestedBlocks({ type, stmt }: Statement): readonly Block[] {
     default:
       return []
   }
+}
+
+const making: ReadonlySet<Statement['type']> = new Set([
+  'MakeArrayStmt',
+  'MakeObjectStmt',
+  'MakeSetStmt',
+  'ResetLocalStmt',
+])
+
+const borrowedWithin = new WeakMap<Block, ReadonlySet<number>>()
+
+/** Locals that in a block, or in one inside it, are given a value that was not made there for them. */
+export function borrowedIn(block: Block): ReadonlySet<number> {
+  let known = borrowedWithin.get(block)
+  if (known === undefined) {
+    const found = new Set<number>()
+    for (const statement of block.stmts) {
+      if (!making.has(statement.type)) for (const local of assigned(statement)) found.add(local)
+      for (const nested of nestedBlocks(statement)) for (const local of borrowedIn(nested)) found.add(local)
+    }
+    known = found
+    borrowedWithin.set(block, known)
+  }
+  return known
 }
 
 const assignedWithin = new WeakMap<Block, ReadonlySet<number>>()

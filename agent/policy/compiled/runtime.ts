@@ -20,6 +20,7 @@ export class Gauge {
     else if (typeof value !== 'object' || value === null) return
     else if (Array.isArray(value)) this.left -= value.length >> 2
     else if (value instanceof RegoSet || value instanceof RegoMap) this.left -= value.size >> 2
+    else this.left -= Object.keys(value).length >> 2
     if (this.left < 0) exhausted()
   }
 }
@@ -38,8 +39,13 @@ export function newSet(): RegoSet {
   return new RegoSet([])
 }
 
-/** A copy of a collection that was not made where it is to be filled. */
-export function own(value: RegoValue | undefined): RegoValue | undefined {
+/** A copy of a collection that was not made where it is to be filled; a loop may ask for one at each turn. */
+export function own(gauge: Gauge, value: RegoValue | undefined): RegoValue | undefined {
+  gauge.charge(value)
+  return copyOf(value)
+}
+
+export function copyOf(value: RegoValue | undefined): RegoValue | undefined {
   if (Array.isArray(value)) return [...value]
   if (value instanceof RegoSet) return new RegoSet(value.members)
   if (value instanceof RegoMap) return new RegoMap(value.entries)
@@ -91,21 +97,26 @@ export function insertOnce(
 }
 
 /** What two definitions of one document give together: objects are merged, of anything else the first counts. */
-export function merge(a: RegoValue | undefined, b: RegoValue | undefined): RegoValue | undefined {
+export function merge(
+  gauge: Gauge,
+  a: RegoValue | undefined,
+  b: RegoValue | undefined,
+): RegoValue | undefined {
   if (a === undefined) return b
   if (!isAnyObject(a) || !isAnyObject(b)) return a
-  let merged = own(a)
+  let merged = own(gauge, a)
   for (const [key, value] of entriesOf(b)) {
     const known = lookup(a, key)
     if (known === undefined) merged = insert(merged, key, value)
     else if (isAnyObject(known) && isAnyObject(value))
-      merged = insert(merged, key, merge(known, value) as RegoValue)
+      merged = insert(merged, key, merge(gauge, known, value) as RegoValue)
   }
   return merged
 }
 
 /** The document with another value at a path, what stands on the way copied or made. */
 export function upsert(
+  gauge: Gauge,
   document: RegoValue | undefined,
   path: readonly string[],
   value: RegoValue,
@@ -113,8 +124,8 @@ export function upsert(
 ): RegoValue | undefined {
   if (depth === path.length) return value
   const key = path[depth] as string
-  const base = isAnyObject(document) ? own(document) : {}
-  return insert(base, key, upsert(lookup(document, key), path, value, depth + 1) as RegoValue)
+  const base = isAnyObject(document) ? own(gauge, document) : {}
+  return insert(base, key, upsert(gauge, lookup(document, key), path, value, depth + 1) as RegoValue)
 }
 
 export function isSet(value: RegoValue | undefined): boolean {

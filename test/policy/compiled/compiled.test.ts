@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { JsonValue } from '#base/json.ts'
+import type { JsonObject, JsonValue } from '#base/json.ts'
 import { readPlanBundle } from '#policy/bundle/bundle.ts'
 import { createCompiledEngine } from '#policy/compiled/compiled.ts'
 import { generate } from '#policy/compiled/generate.ts'
@@ -177,6 +177,46 @@ t.test('what builtins make is paid for: a text that doubles without end is stopp
   const ask = await engineOf(`s0 := input.text\n${doubled.join('\n')}\nanswer := count(s40)`, {}, 100_000)
   t.throws(() => ask({ text: 'x'.repeat(64) }), { message: /more steps than it may/ })
 })
+
+t.test('what a loop reads or copies at each turn is paid for', async (t) => {
+  const many = Array.from({ length: 100_000 }, (_, index) => index)
+  const object = Object.fromEntries(many.map((index) => [`k${index}`, index]))
+  const rows: [rego: string, input: JsonObject][] = [
+    ['answer := count([x | some x in input.a; x in input.b])', { a: many, b: many.map((each) => -each - 1) }],
+    [
+      'answer := count([y | some x in input.a; y := object.union(input.o, {"x": x})])',
+      { a: many, o: object },
+    ],
+    [
+      'answer := count([y | some x in input.a; y := f with input.o.x as x])\n\nf := input.o.x',
+      { a: many, o: object },
+    ],
+    [
+      'answer := count([x | some x in input.a; not f(x)])\n\nf(x) if {\n  some _, v in input.o\n  v + x < 0\n}',
+      { a: many, o: object },
+    ],
+  ]
+  for (const [rego, input] of rows) {
+    const ask = await engineOf(rego)
+    t.throws(() => ask(input), /takes more steps than it may/, rego)
+  }
+})
+
+t.test(
+  'what is made in a loop is made once, though another rule keeps other things in the same place',
+  async (t) => {
+    // The plan numbers its locals anew for each rule.
+    const rules = ['allow', 'b', 'c', 'd'].map(
+      (name) => `answer := x if { input.rule == "${name}"; x := f(input.${name}) }`,
+    )
+    const ask = await engineOf(
+      `f(x) := x\n\n${rules.join('\n\n')}\n\nanswer := n if { input.rule == "n"; n := count([x | some x in numbers.range(1, 300000)]) }`,
+    )
+    // Copied at each turn it would be more than it may take.
+    t.equal(ask({ rule: 'n' }), 300_000)
+    t.equal(ask({ rule: 'allow', allow: 1 }), 1)
+  },
+)
 
 t.test('a stack that is full refuses; it is no undefined that a policy could negate', async (t) => {
   const ask = await engineOf('answer if not json.marshal(json.unmarshal(input.text))')

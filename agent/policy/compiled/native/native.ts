@@ -36,6 +36,7 @@ export const natives: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
 export const total: ReadonlySet<string> = new Set([
   ...Object.keys(comparisonBuiltins),
   ...Object.keys(typeBuiltins).filter((name) => name.startsWith('is_') || name === 'type_name'),
-  'internal.member_2',
-  'internal.member_3',
 ])
+
+/** Builtins that look up a place in what they are given, however large that is: they do not pay for reading it. */
+export const lookups: ReadonlySet<string> = new Set(['object.get'])

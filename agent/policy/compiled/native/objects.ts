@@ -2,7 +2,7 @@ import type { Family } from '../../builtins/builtin.ts'
 import { anyObject, list, OperandError } from '../../builtins/operands.ts'
 import { entriesOf, lookup, objectOf, setOf } from '../../values/compare.ts'
 import { isAnyObject, RegoSet, type RegoValue } from '../../values/value.ts'
-import { insert, own } from '../runtime.ts'
+import { copyOf, insert } from '../runtime.ts'
 
 /** The keys that an array, set or object names. */
 function keys(value: RegoValue | undefined): RegoSet {
@@ -14,7 +14,7 @@ function keys(value: RegoValue | undefined): RegoSet {
 /** Objects under one key are merged; of anything else the second counts. */
 function union(a: RegoValue, b: RegoValue): RegoValue {
   if (!isAnyObject(a) || !isAnyObject(b)) return b
-  let merged = own(a)
+  let merged = copyOf(a)
   for (const [key, value] of entriesOf(b)) {
     const known = lookup(a, key)
     merged = insert(merged, key, known === undefined ? value : union(known, value))

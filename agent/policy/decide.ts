@@ -45,7 +45,8 @@ export function decideRequest(
 ): Verdict | Promise<Verdict> {
   const { switches } = options
   const input = documentOf(active, policyInput(x, switches), switches)
-  if (!(input instanceof InputDocument)) return input
+  if (typeof input === 'string') return unasked(active, x, options.decision, input, options)
+  const document = input
   const judge = (result: JsonValue | undefined) => verdictOf(result, x.id)
   const policies = accessPoliciesFor(x)
   const base = ask(active, x, { path: options.decision, input, judge }, options)
@@ -63,7 +64,7 @@ export function decideRequest(
   function narrowed(before: Verdict, rest: readonly AccessPolicy[]): Verdict | Promise<Verdict> {
     const [first, ...others] = rest
     if (first === undefined || before.kind !== 'allow') return before
-    const question = { path: first.decision, input: input as InputDocument, judge }
+    const question = { path: first.decision, input: document, judge }
     if (first.mode === 'shadow') {
       options.queue.offer(() => shadow(first, question))
       return narrowed(before, others)
@@ -92,7 +93,7 @@ export function decideAnswer(
   const answer = answerOf(x.served, body, tensorsOf)
   const { switches } = options
   const input = documentOf(active, policyInput(x, switches, answer.document), switches)
-  if (!(input instanceof InputDocument)) return input
+  if (typeof input === 'string') return unasked(active, x, decision, input, options)
   const judge = (result: JsonValue | undefined) => answerVerdictOf(result, answer, x.id)
   return ask(active, x, { path: decision, input, judge }, options)
 }
@@ -100,19 +101,38 @@ export function decideAnswer(
 /** No character takes more bytes than this, escaped or not. */
 const maxBytesPerCharacter = 6
 
+/** @returns why there is none, where policy cannot be asked. */
 function documentOf(
   { engine }: Active,
   input: JsonObject | InputFault,
-  switches: Switches,
-): InputDocument | Verdict {
-  if ('fault' in input) return malformed(String(input.fault), switches)
+  { maxInputBytes }: Switches,
+): InputDocument | string {
+  if ('fault' in input) return String(input.fault)
   const document = new InputDocument(input)
-  const { maxInputBytes } = switches
   // Where nobody reads the text it is only made if the size is in doubt.
   if (engine.readsValue && document.characters * maxBytesPerCharacter <= maxInputBytes) return document
-  return isLonger(document.text, maxInputBytes)
-    ? malformed('the policy input is too large', switches)
-    : document
+  return isLonger(document.text, maxInputBytes) ? 'the policy input is too large' : document
+}
+
+/** Of a request that policy cannot be asked about there is an event all the same, without an input, as under the plugin. */
+function unasked(active: Active, x: Exchange, path: string, why: string, options: DecideOptions): Verdict {
+  const { clock, sink, switches } = options
+  const verdict = malformed(why, switches)
+  if (sink !== undefined) {
+    const question = { path, input: new InputDocument(null), judge: () => verdict }
+    const [atMs, beganUs] = [clock.nowMs(), clock.monotonicUs()]
+    const asked = {
+      active,
+      x,
+      question,
+      options,
+      atMs,
+      beganUs,
+      context: { nowNs: BigInt(atMs) * 1_000_000n },
+    }
+    tell(sink, asked, undefined, new Error(why))
+  }
+  return verdict
 }
 
 /** Goes on at once where there is nothing to wait for. */

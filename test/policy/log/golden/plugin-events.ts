@@ -49,6 +49,7 @@ export const requests: Readonly<Record<string, CheckRequest>> = {
   nonsense: ask('/nonsense'),
   conflict: ask('/conflict'),
   undefined: ask('/undefined'),
+  malformed: ask('/%zz'),
   traced: ask('/plain', { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }),
 }
 

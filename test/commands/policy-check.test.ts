@@ -208,6 +208,6 @@ t.test('the option for isolation is refused beside the compiled engine, too', as
   )
   t.match(await sluice(['agent', '-c', 'compiled.yaml', '--policy-isolation', 'worker']), {
     status: 1,
-    said: /--policy-isolation: worker; expected none beside policy\.engine compiled/,
+    said: /--policy-isolation: the compiled engine and isolation in a worker; expected one of them/,
   })
 })

@@ -76,7 +76,7 @@ t.test('a mistake is named with its line, its path, what was found and what was 
     [
       'no URL',
       valid.replace('bundle: policy.tar.gz', 'opa: {services: {s: {url: h}}, bundles: {b: {}}}'),
-      /services\.s\.url: "h"; expected a URL such as https:\/\/\S+$/,
+      /services\.s\.url: "h"; expected an http or https URL such as https:\/\/\S+$/,
     ],
     [
       'wrong choice',

@@ -79,7 +79,12 @@ t.test('the compiled engine decides as the module does', async (t) => {
         { kind: 'deny', reason: 'request_malformed' },
         `${engine}: an input that is too large`,
       )
-      t.equal(decided.length, 3)
+      t.equal(decided.length, 4)
+      t.match(
+        decided[3],
+        { input: { value: null }, error: /input is too large/ },
+        'and what was not asked about',
+      )
       t.match(
         decided[0]?.input.text,
         /"parsed_body":\{"amount":12345678901234567891\}/,

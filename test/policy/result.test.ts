@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { JsonValue } from '#base/json.ts'
+import { rawJSON } from '#base/raw-json.ts'
 import { verdictOf } from '#policy/result.ts'
 import { plainResult, resultSchema } from '#policy/result-schema.ts'
 import { withDoubles } from '#policy/values/json.ts'
@@ -116,7 +117,6 @@ t.test('a policy may not touch routing, framing or what Sluice vouches for', asy
 })
 
 t.test('what is read of a result by hand is what the schema makes of it', async (t) => {
-  const { rawJSON } = JSON as unknown as { rawJSON(text: string): JsonValue }
   const odd = fc.constantFrom<JsonValue>(
     null,
     1,

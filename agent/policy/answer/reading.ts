@@ -1,9 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { JsonValue } from '#base/json.ts'
+import { isRawJSON } from '#base/raw-json.ts'
 import { wellFormedEscapes } from '../values/json.ts'
-
-// In the language (JSON.parse source text access), but not yet in TypeScript's library.
-const { isRawJSON } = JSON as unknown as { isRawJSON(value: unknown): boolean }
 
 /**
  * Whether all who read a JSON text read what `parsed` says. They do not where a member stands twice (some take the first,

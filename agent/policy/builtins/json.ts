@@ -1,3 +1,4 @@
+import { isRawJSON } from '#base/raw-json.ts'
 import { entriesOf } from '../values/compare.ts'
 import { goJsonString } from '../values/go-json.ts'
 import { toJson } from '../values/json.ts'
@@ -48,7 +49,7 @@ class Writer {
   }
 
   #value(value: RegoValue, depth: number): void {
-    if (typeof value !== 'object' || value === null || isRaw(value)) return this.#write(scalar(value))
+    if (typeof value !== 'object' || value === null || isRawJSON(value)) return this.#write(scalar(value))
     const isList = Array.isArray(value)
     const items: readonly (readonly [RegoValue, RegoValue])[] = isList
       ? value.map((item) => ['', item] as const)
@@ -75,10 +76,6 @@ class Writer {
     if (this.#written.length + text.length > maxWritten) throw new OperandError('too long a text')
     this.#written += text
   }
-}
-
-function isRaw(value: object): boolean {
-  return (JSON as unknown as { isRawJSON(value: unknown): boolean }).isRawJSON(value)
 }
 
 function scalar(value: unknown): string {

@@ -1,14 +1,7 @@
 import type { JsonValue } from '#base/json.ts'
+import { parseWithSource, rawJSON } from '#base/raw-json.ts'
 import { wellFormedEscapes } from '../values/json.ts'
 import { mayHoldInexactNumber } from '../values/number.ts'
-
-type Reviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown
-
-// Both are in the language (JSON.parse source text access), but not yet in TypeScript's library.
-const { parse, rawJSON } = JSON as unknown as {
-  parse(text: string, reviver?: Reviver): JsonValue
-  rawJSON(text: string): JsonValue
-}
 
 const maxNumberCharacters = 64
 
@@ -22,7 +15,9 @@ const maxNumberCharacters = 64
  */
 export function parseExactJson(text: string): JsonValue {
   const sound = wellFormedEscapes(text)
-  return mayHoldInexactNumber.test(sound) ? parse(sound, keepNumber) : parse(sound)
+  return mayHoldInexactNumber.test(sound)
+    ? (parseWithSource(sound, keepNumber) as JsonValue)
+    : JSON.parse(sound)
 }
 
 function keepNumber(_key: string, value: unknown, { source }: { readonly source?: string }): unknown {

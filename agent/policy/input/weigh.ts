@@ -1,7 +1,5 @@
 import type { JsonValue } from '#base/json.ts'
-
-// In the language (JSON.parse source text access), but not yet in TypeScript's library.
-const { isRawJSON } = JSON as unknown as { isRawJSON(value: unknown): boolean }
+import { isRawJSON } from '#base/raw-json.ts'
 
 /** What is known of an input without writing it out. */
 export interface Weight {

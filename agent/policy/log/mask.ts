@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
+import { isRawJSON } from '#base/raw-json.ts'
 
 /** The parts of an event that a mask may touch. */
 export interface Maskable {
@@ -153,8 +154,6 @@ function put(value: JsonObject, key: string, item: JsonValue): JsonObject {
 function isContainer(value: JsonValue): value is JsonObject {
   return isJsonObject(value) && !isRawJSON(value)
 }
-
-const { isRawJSON } = JSON as unknown as { isRawJSON(value: unknown): boolean }
 
 /** As Go's `strconv.Atoi` reads it. */
 function indexOf(key: string, length: number): number | undefined {

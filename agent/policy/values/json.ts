@@ -1,28 +1,20 @@
 import type { JsonObject, JsonValue } from '#base/json.ts'
+import { isRawJSON, parseWithSource, rawJSON } from '#base/raw-json.ts'
 import { entriesOf } from './compare.ts'
 import { goJsonKey } from './go-json.ts'
 import { mayHoldInexactNumber, numberText, parseNumber } from './number.ts'
 import { parseRegoText } from './rego-text.ts'
 import { Decimal, type RegoMap, RegoSet, type RegoValue } from './value.ts'
 
-const { parse, rawJSON, isRawJSON } = JSON as unknown as {
-  parse(
-    text: string,
-    reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown,
-  ): RegoValue
-  rawJSON(text: string): JsonValue
-  isRawJSON(value: unknown): boolean
-}
-
 /** Reads JSON without rounding a number, lone surrogates as U+FFFD. @throws SyntaxError, RangeError */
 export function fromJsonText(text: string): RegoValue {
   const sound = wellFormedEscapes(text)
   if (!mayHoldInexactNumber.test(sound)) return JSON.parse(sound)
-  return parse(sound, (_key, value, { source }) =>
+  return parseWithSource(sound, (_key, value, { source }) =>
     typeof value === 'number' && source !== undefined && source !== String(value)
       ? parseNumber(source)
       : value,
-  )
+  ) as RegoValue
 }
 
 /** JSON text with every escaped surrogate that has no other half as U+FFFD, which is how Go reads it. */

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { isRawJSON } from '#base/raw-json.ts'
 import { readBundle } from '#policy/bundle/bundle.ts'
 import { createEngine } from '#policy/engine/engine.ts'
 import { InputDocument } from '#policy/engine/input-document.ts'
@@ -100,11 +101,9 @@ function ordered(json: string | undefined): string | undefined {
 }
 
 function byKey(_: string, value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || isRaw(value)) return value
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || isRawJSON(value)) return value
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
-
-const isRaw = (JSON as unknown as { isRawJSON(value: unknown): boolean }).isRawJSON
 
 /** The query is one argument of a process, of which Linux takes 128 KiB. */
 const maxQueryLength = 100_000

@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonValue } from '#base/json.ts'
+import { isRawJSON } from '#base/raw-json.ts'
 
 /** Where two values part first. `undefined` on a side: nothing is there. */
 export interface Difference {
@@ -25,7 +26,7 @@ export function firstDifference(
     }
     return undefined
   }
-  if (isJsonObject(left) && isJsonObject(right) && !isRaw(left) && !isRaw(right)) {
+  if (isJsonObject(left) && isJsonObject(right) && !isRawJSON(left) && !isRawJSON(right)) {
     for (const key of [...new Set([...Object.keys(left), ...Object.keys(right)])].sort()) {
       const found = firstDifference(own(left, key), own(right, key), `${path}/${escaped(key)}`)
       if (found !== undefined) return found
@@ -40,7 +41,7 @@ export function firstDifference(
 /** Whether two numbers are the same to a side that has them as a double. */
 function isRounded(left: JsonValue | undefined, right: JsonValue | undefined): boolean {
   if (typeof left !== 'number' && typeof right !== 'number') return false
-  const number = (value: JsonValue | undefined) => (isRaw(value) ? Number(JSON.stringify(value)) : value)
+  const number = (value: JsonValue | undefined) => (isRawJSON(value) ? Number(JSON.stringify(value)) : value)
   return number(left) === number(right)
 }
 
@@ -53,7 +54,7 @@ export function shown(value: JsonValue | undefined): string {
 /** JSON with sorted keys and, in arrays, sorted members. */
 export function canonical(value: JsonValue | undefined): string {
   if (Array.isArray(value)) return sorted(value)
-  if (isJsonObject(value) && !isRaw(value)) {
+  if (isJsonObject(value) && !isRawJSON(value)) {
     const fields = Object.keys(value)
       .sort()
       .map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`)
@@ -65,9 +66,6 @@ export function canonical(value: JsonValue | undefined): string {
 function sorted(values: readonly JsonValue[]): string {
   return `[${values.map(canonical).sort().join(',')}]`
 }
-
-/** A number kept as it was written; see `parseExactJson`. */
-const { isRawJSON: isRaw } = JSON as unknown as { isRawJSON(value: unknown): boolean }
 
 function own(object: { readonly [key: string]: JsonValue | undefined }, key: string): JsonValue | undefined {
   return Object.hasOwn(object, key) ? object[key] : undefined

@@ -1,3 +1,4 @@
+import { isRawJSON } from '#base/raw-json.ts'
 import { goFloat } from '../../values/go-float.ts'
 import { toJson } from '../../values/json.ts'
 import { numberText } from '../../values/number.ts'
@@ -7,8 +8,6 @@ import { naturalOrder } from './natural-order.ts'
 import { resolveScalar } from './resolve.ts'
 
 type Plain = null | boolean | string | number | { readonly [key: string]: Plain } | readonly Plain[]
-
-const { isRawJSON } = JSON as unknown as { isRawJSON(value: unknown): value is { readonly rawJSON: string } }
 
 /**
  * Block style as go-yaml v3 writes it with two spaces.

@@ -2,14 +2,13 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import type { JsonObject } from '#base/json.ts'
 import { cluster } from '#envoy/bootstrap/cluster.ts'
-import { typed } from '#envoy/bootstrap/types.ts'
 import { writeTar } from '#policy/bundle/tar.ts'
 import { startBundleServer } from '../harness/bundle-server.ts'
 import { startEnvoy } from '../harness/envoy.ts'
 import { goTool } from '../harness/go-tools.ts'
 import { http } from '../harness/http.ts'
+import { extAuthzFilter, plainListener } from '../harness/listener.ts'
 import { freePorts } from '../harness/ports.ts'
 import { startProcess } from '../harness/process.ts'
 import { run } from '../harness/run.ts'
@@ -122,7 +121,10 @@ t.test("with OPA's own file and arguments Sluice decides as the plugin, also aft
   await using upstream = await startUpstream()
   await using _envoy = await startEnvoy({
     static_resources: {
-      listeners: [listener('theirs', theirPort), listener('ours', ourPort)],
+      listeners: [
+        plainListener({ name: 'theirs', port: theirPort, filter: extAuthzFilter('theirs') }),
+        plainListener({ name: 'ours', port: ourPort, filter: extAuthzFilter('ours') }),
+      ],
       clusters: [
         cluster({ name: 'theirs', address: `127.0.0.1:${theirs}`, isHttp2: true }),
         cluster({ name: 'ours', address: `127.0.0.1:${ours}`, isHttp2: true }),
@@ -219,21 +221,3 @@ t.test(
     await t.rejects(start(['--config', 'x', rego], {}), { message: /both --config and options of OPA's/ })
   },
 )
-
-function listener(name: string, port: number): JsonObject {
-  const filter = typed('envoy.filters.http.ext_authz', 'extAuthz', {
-    transport_api_version: 'V3',
-    grpc_service: { envoy_grpc: { cluster_name: name }, timeout: '5s' },
-  })
-  const route = { match: { prefix: '/' }, route: { cluster: 'upstream' } }
-  const manager = typed('hcm', 'httpConnectionManager', {
-    stat_prefix: name,
-    route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes: [route] }] },
-    http_filters: [filter, typed('router', 'router', {})],
-  })
-  return {
-    name,
-    address: { socket_address: { address: '127.0.0.1', port_value: port } },
-    filter_chains: [{ filters: [manager] }],
-  }
-}

@@ -2,12 +2,11 @@ import { createHmac } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { JsonObject } from '#base/json.ts'
 import { cluster } from '#envoy/bootstrap/cluster.ts'
-import { typed } from '#envoy/bootstrap/types.ts'
 import { startAgent } from '../harness/agent.ts'
 import { startEnvoy } from '../harness/envoy.ts'
 import { http } from '../harness/http.ts'
+import { extAuthzFilter, plainListener } from '../harness/listener.ts'
 import { buildBundle } from '../harness/opa.ts'
 import { startOpaEnvoyPlugin } from '../harness/opa-envoy-plugin.ts'
 import { freePorts } from '../harness/ports.ts'
@@ -125,6 +124,8 @@ const requests: [name: string, request: Request][] = [
   ['an undefined decision', { path: '/query' }],
 ]
 
+const withBody = { with_request_body: { max_request_bytes: 8192, allow_partial_message: true } }
+
 t.test('a policy in the manner of the tutorials decides as under the real OPA Envoy plugin', async (t) => {
   using folder = temporaryFolder()
   await using upstream = await startUpstream()
@@ -136,7 +137,10 @@ t.test('a policy in the manner of the tutorials decides as under the real OPA En
   const [theirPort, ourPort] = (await freePorts(2)) as [number, number]
   await using _envoy = await startEnvoy({
     static_resources: {
-      listeners: [listener('theirs', theirPort), listener('ours', ourPort)],
+      listeners: [
+        plainListener({ name: 'theirs', port: theirPort, filter: extAuthzFilter('theirs', withBody) }),
+        plainListener({ name: 'ours', port: ourPort, filter: extAuthzFilter('ours', withBody) }),
+      ],
       clusters: [
         cluster({ name: 'theirs', address: `127.0.0.1:${plugin.port}`, isHttp2: true }),
         cluster({ name: 'ours', address: `unix:${join(own, 'agent.sock')}`, isHttp2: true }),
@@ -162,22 +166,3 @@ t.test('a policy in the manner of the tutorials decides as under the real OPA En
   for (const [name, request] of requests)
     t.same(await ask(ourPort, request), await ask(theirPort, request), name)
 })
-
-function listener(name: string, port: number): JsonObject {
-  const filter = typed('envoy.filters.http.ext_authz', 'extAuthz', {
-    transport_api_version: 'V3',
-    grpc_service: { envoy_grpc: { cluster_name: name }, timeout: '5s' },
-    with_request_body: { max_request_bytes: 8192, allow_partial_message: true },
-  })
-  const route = { match: { prefix: '/' }, route: { cluster: 'upstream' } }
-  const manager = typed('hcm', 'httpConnectionManager', {
-    stat_prefix: name,
-    route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes: [route] }] },
-    http_filters: [filter, typed('router', 'router', {})],
-  })
-  return {
-    name,
-    address: { socket_address: { address: '127.0.0.1', port_value: port } },
-    filter_chains: [{ filters: [manager] }],
-  }
-}

@@ -8,10 +8,10 @@ import type { JsonObject } from '#base/json.ts'
 import { loadConfig } from '#config/config.ts'
 import { cluster } from '#envoy/bootstrap/cluster.ts'
 import { agentCluster, extProcFilter, routeOverrides } from '#envoy/bootstrap/filters.ts'
-import { typed } from '#envoy/bootstrap/types.ts'
 import { startAgent } from '../../harness/agent.ts'
 import { startEnvoy } from '../../harness/envoy.ts'
 import { http } from '../../harness/http.ts'
+import { plainListener } from '../../harness/listener.ts'
 import { buildBundle } from '../../harness/opa.ts'
 import { freePorts } from '../../harness/ports.ts'
 import { eventually, temporaryFolder } from '../../harness/temp.ts'
@@ -152,22 +152,13 @@ const routes: JsonObject[] = [
 const envoy = await startEnvoy({
   static_resources: {
     listeners: [
-      {
+      plainListener({
         name: 'main',
-        address: { socket_address: { address: '127.0.0.1', port_value: port } },
-        per_connection_buffer_limit_bytes: 1 << 20,
-        filter_chains: [
-          {
-            filters: [
-              typed('hcm', 'httpConnectionManager', {
-                stat_prefix: 'main',
-                route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes }] },
-                http_filters: [extProcFilter(config, 5000, 0), typed('router', 'router', {})],
-              }),
-            ],
-          },
-        ],
-      },
+        port,
+        filter: extProcFilter(config, 5000, 0),
+        routes,
+        listener: { per_connection_buffer_limit_bytes: 1 << 20 },
+      }),
     ],
     clusters: [
       cluster({ name: agentCluster, address: config.listen.agent, isHttp2: true }),

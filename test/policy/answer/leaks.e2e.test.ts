@@ -8,10 +8,10 @@ import type { JsonObject } from '#base/json.ts'
 import { loadConfig } from '#config/config.ts'
 import { cluster } from '#envoy/bootstrap/cluster.ts'
 import { agentCluster, extProcFilter } from '#envoy/bootstrap/filters.ts'
-import { typed } from '#envoy/bootstrap/types.ts'
 import { startAgent } from '../../harness/agent.ts'
 import { startEnvoy } from '../../harness/envoy.ts'
 import { http } from '../../harness/http.ts'
+import { plainListener } from '../../harness/listener.ts'
 import { buildBundle } from '../../harness/opa.ts'
 import { freePorts } from '../../harness/ports.ts'
 import { temporaryFolder } from '../../harness/temp.ts'
@@ -103,21 +103,12 @@ const local = (server: { address(): unknown }) => `127.0.0.1:${(server.address()
 const envoy = await startEnvoy({
   static_resources: {
     listeners: [
-      {
+      plainListener({
         name: 'main',
-        address: { socket_address: { address: '127.0.0.1', port_value: port } },
-        filter_chains: [
-          {
-            filters: [
-              typed('hcm', 'httpConnectionManager', {
-                stat_prefix: 'main',
-                route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes }] },
-                http_filters: [extProcFilter(config, 5000, 0), typed('router', 'router', {})],
-              }),
-            ],
-          },
-        ],
-      },
+        port,
+        filter: extProcFilter(config, 5000, 0),
+        routes,
+      }),
     ],
     clusters: [
       cluster({ name: agentCluster, address: config.listen.agent, isHttp2: true }),

@@ -9,6 +9,7 @@ import { typed } from '#envoy/bootstrap/types.ts'
 import { startAgent } from '../../harness/agent.ts'
 import { type Envoy, startEnvoy } from '../../harness/envoy.ts'
 import { http } from '../../harness/http.ts'
+import { extAuthzFilter, plainListener } from '../../harness/listener.ts'
 import { buildBundle } from '../../harness/opa.ts'
 import { startOpaEnvoyPlugin } from '../../harness/opa-envoy-plugin.ts'
 import { freePorts } from '../../harness/ports.ts'
@@ -69,9 +70,7 @@ async function startWorld(
 }
 
 function authzFilter(name: string, more: JsonObject = {}): JsonObject {
-  return typed('envoy.filters.http.ext_authz', 'extAuthz', {
-    transport_api_version: 'V3',
-    grpc_service: { envoy_grpc: { cluster_name: name }, timeout: '5s' },
+  return extAuthzFilter(name, {
     with_request_body: { max_request_bytes: 256, allow_partial_message: true, pack_as_bytes: true },
     ...more,
   })
@@ -86,21 +85,9 @@ function procFilter(name: string): JsonObject {
 }
 
 function listener(name: string, port: number, filter: JsonObject): JsonObject {
-  const route = { match: { prefix: '/' }, route: { cluster: 'upstream' } }
   const role = { key: 'x-role', value: '%DYNAMIC_METADATA(envoy.filters.http.ext_authz:role)%' }
-  const manager = typed('hcm', 'httpConnectionManager', {
-    stat_prefix: name,
-    route_config: {
-      virtual_hosts: [{ name: 'all', domains: ['*'], routes: [route] }],
-      response_headers_to_add: [{ header: role }],
-    },
-    http_filters: [filter, typed('router', 'router', {})],
-  })
-  return {
-    name,
-    address: { socket_address: { address: '127.0.0.1', port_value: port } },
-    filter_chains: [{ filters: [manager] }],
-  }
+  const routeConfig = { response_headers_to_add: [{ header: role }] }
+  return plainListener({ name, port, filter, routeConfig })
 }
 
 /** What differs from one request to the next, and what Sluice adds to every one. */

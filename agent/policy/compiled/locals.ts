@@ -1,12 +1,19 @@
 import type { Block, PlanFunction, Statement } from './plan.ts'
 
+/** Statements that make a new collection or take the value away. */
+const making: ReadonlySet<Statement['type']> = new Set([
+  'MakeArrayStmt',
+  'MakeObjectStmt',
+  'MakeSetStmt',
+  'ResetLocalStmt',
+])
+
 /** Collections are filled where they were made; whoever fills one from elsewhere gets a copy first. */
 interface Use {
   /** Statements that give the local a value. */
   assignments: number
-  /** Of these, the ones that make a new collection or take the value away. */
+  /** Of these, the ones of {@link making}. */
   own: number
-  makes: Statement['type'][]
   madeIn: Block | undefined
   fills: { readonly statement: Statement; readonly block: Block }[]
 }
@@ -50,7 +57,7 @@ export class Locals {
   #use(local: number): Use {
     let use = this.#uses.get(local)
     if (use === undefined) {
-      use = { assignments: 0, own: 0, makes: [], madeIn: undefined, fills: [] }
+      use = { assignments: 0, own: 0, madeIn: undefined, fills: [] }
       this.#uses.set(local, use)
     }
     return use
@@ -60,19 +67,13 @@ export class Locals {
     for (const statement of block.stmts) {
       for (const local of assigned(statement)) this.#use(local).assignments++
       for (const nested of nestedBlocks(statement)) this.#block(nested)
+      if (making.has(statement.type)) for (const local of assigned(statement)) this.#use(local).own++
       const { type, stmt } = statement
       switch (type) {
         case 'MakeArrayStmt':
         case 'MakeObjectStmt':
-        case 'MakeSetStmt': {
-          const use = this.#use(stmt.target)
-          use.own++
-          use.makes.push(type)
-          use.madeIn = block
-          break
-        }
-        case 'ResetLocalStmt':
-          this.#use(stmt.target).own++
+        case 'MakeSetStmt':
+          this.#use(stmt.target).madeIn = block
           break
         case 'ArrayAppendStmt':
           this.#use(stmt.array).fills.push({ statement, block })
@@ -117,13 +118,6 @@ export function nestedBlocks({ type, stmt }: Statement): readonly Block[] {
       return []
   }
 }
-
-const making: ReadonlySet<Statement['type']> = new Set([
-  'MakeArrayStmt',
-  'MakeObjectStmt',
-  'MakeSetStmt',
-  'ResetLocalStmt',
-])
 
 const borrowedWithin = new WeakMap<Block, ReadonlySet<number>>()
 

@@ -30,9 +30,11 @@ const result = spawnSync('tap', ['--reporter=terse', `--output-file=${report}`, 
   cwd: root,
   stdio: ['ignore', 'inherit', 'inherit'],
 })
-const { passed, failed } = count(report)
+const { passed, failed, broken } = count(report)
 rmSync(folder, { recursive: true, force: true })
 const isGood = result.status === 0 && failed === 0 && passed > 0
+// Once more at the end: a log that keeps only its tail must still say what broke.
+for (const line of broken) process.stdout.write(`\n${line}`)
 // A runner that died without naming a failed assertion is a failure all the same.
 // On a line of its own: the reporter leaves the cursor, and escape codes, on the one before.
 process.stdout.write(`\n${passed} passed, ${isGood ? 0 : Math.max(failed, 1)} failed\n`)
@@ -47,8 +49,10 @@ function needsComponents(file: string): boolean {
   )
 }
 
-function count(path: string): { readonly passed: number; readonly failed: number } {
+/** Totals of a TAP report, and the lines of the assertions that failed, each below the files and tests it is in. */
+function count(path: string): { readonly passed: number; readonly failed: number; readonly broken: readonly string[] } {
   const text = readFileSync(path, 'utf8')
   const figures = [...text.matchAll(/^# \{ total: (\d+)(?:, pass: (\d+))?(?:, fail: (\d+))?/gm)].at(-1)
-  return { passed: Number(figures?.[2] ?? 0), failed: Number(figures?.[3] ?? 0) }
+  const broken = [...text.matchAll(/^ *not ok \d+(?! .*# (?:TODO|SKIP)).*$/gm)].map(([line]) => line)
+  return { passed: Number(figures?.[2] ?? 0), failed: Number(figures?.[3] ?? 0), broken }
 }

@@ -50,7 +50,11 @@ function needsComponents(file: string): boolean {
 }
 
 /** Totals of a TAP report, and the lines of the assertions that failed, each below the files and tests it is in. */
-function count(path: string): { readonly passed: number; readonly failed: number; readonly broken: readonly string[] } {
+function count(path: string): {
+  readonly passed: number
+  readonly failed: number
+  readonly broken: readonly string[]
+} {
   const text = readFileSync(path, 'utf8')
   const figures = [...text.matchAll(/^# \{ total: (\d+)(?:, pass: (\d+))?(?:, fail: (\d+))?/gm)].at(-1)
   const broken = [...text.matchAll(/^ *not ok \d+(?! .*# (?:TODO|SKIP)).*$/gm)].map(([line]) => line)

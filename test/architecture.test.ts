@@ -6,7 +6,7 @@ const agent = join(import.meta.dirname, '..', 'agent')
 const files = globSync('**/*.ts', { cwd: agent, exclude: ['gen/**'] })
 
 /** Rooms whose every file may be imported: plain types and small files that depend on little. */
-const open = new Set(['base', 'decision', 'gen', 'telemetry'])
+const open = new Set(['base', 'crypto', 'decision', 'gen', 'telemetry'])
 /** Doors that do not carry their folder's name. */
 const doors = new Set(['grpc/service.ts'])
 const stages = ['identity', 'inference', 'policy', 'limits', 'residency', 'traffic', 'audit']
@@ -17,10 +17,13 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   resources: [],
   config: [],
   grpc: [],
+  crypto: [],
   decision: ['resources'],
   telemetry: ['decision'],
-  ...Object.fromEntries(stages.map((stage) => [stage, ['decision', 'resources', 'telemetry']])),
-  envoy: ['decision', 'resources', 'telemetry', 'config', 'grpc', 'gen', 'inference', 'limits'],
+  ...Object.fromEntries(stages.map((stage) => [stage, ['crypto', 'decision', 'resources', 'telemetry']])),
+  // The Workload API is SPIFFE's own, and has a client and a server there.
+  identity: ['crypto', 'decision', 'resources', 'telemetry', 'grpc', 'gen'],
+  envoy: ['decision', 'resources', 'telemetry', 'config', 'grpc', 'gen', 'identity', 'inference', 'limits'],
   commands: ['decision', 'resources', 'telemetry', 'config', 'envoy', ...stages],
 }
 
@@ -65,10 +68,10 @@ t.test('inside a room imports are relative and stay inside', async (t) => {
   t.same(wrong, [])
 })
 
-t.test('only envoy knows protobuf, and only commands print or exit', async (t) => {
+t.test('only envoy and the Workload API know protobuf, and only commands print or exit', async (t) => {
   for (const file of files) {
     const text = readFileSync(join(agent, file), 'utf8')
-    if (!file.startsWith('envoy/')) t.notMatch(text, /@bufbuild\/protobuf|#gen\//, file)
+    if (!file.startsWith('envoy/') && !file.startsWith('identity/workload-api/')) t.notMatch(text, /@bufbuild\/protobuf|#gen\//, file)
     if (!file.startsWith('commands/')) t.notMatch(text, /console\.|process\.(exit|stdout|stderr|env)/, file)
   }
 })

@@ -58,6 +58,39 @@ export interface Peer {
   readonly notAfterMs: number
 }
 
+/** On whose behalf a request is made, proven by a token that was verified. Holds claims, never the token. */
+export interface TokenFacts {
+  readonly kind: 'jwt' | 'jwt-svid' | 'opaque'
+  readonly issuer: string
+  readonly subject: string
+  readonly audiences: readonly string[]
+  /** Frozen, without a prototype. */
+  readonly claims: Readonly<Record<string, unknown>>
+  /** Milliseconds since the epoch. */
+  readonly expiresAtMs: number
+  /** `jti`, where the token has one. */
+  readonly tokenId?: string
+  /** base64url SHA-256 of what identifies the token whatever its spelling: a JWT's signing input, an opaque token's text. */
+  readonly hash: string
+  /** What the token is bound to (RFC 7800, RFC 8705, RFC 9449); checked where it stands here. */
+  readonly confirmation?: { readonly certificateSha256?: string; readonly keyThumbprint?: string }
+  /** The claim that the issuer's configuration names for it, where it is there. */
+  readonly tenantClaim?: string
+  /** Scopes of `scope` or `scp`. */
+  readonly scopes: readonly string[]
+  /** Verified with keys that could not be refreshed in time, within the bound. */
+  readonly isKeySetStale: boolean
+}
+
+/** Who the request came from before a trusted gateway forwarded it, as that gateway says. */
+export interface ForwardedPeer {
+  readonly spiffeId: string
+  /** Lower-case hex SHA-256 of the certificate, where the gateway says it. */
+  readonly certificateSha256?: string
+  /** SPIFFE ID of the gateway. */
+  readonly by: string
+}
+
 export type ModelVerb =
   | 'infer'
   | 'stream_infer'
@@ -165,6 +198,8 @@ export interface Exchange {
   readonly resources: Resources
   readonly startedUs: number
   peer?: Peer
+  forwarded?: ForwardedPeer
+  token?: TokenFacts
   tenant?: Tenant
   call?: ModelCall
   /** Reads what the call says of its input tensors, for who wants to know; `undefined` where that was not seen. */

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util'
+import { decodeBase64 } from '#crypto/base64.ts'
+import { nextPemBlock, type PemBlock } from '#crypto/pem.ts'
 import { entriesOf } from '../values/compare.ts'
 import { isArray, type RegoObject, RegoSet, type RegoValue } from '../values/value.ts'
-import { decodeBase64 } from './base64.ts'
 import type { Family } from './builtin.ts'
 import { type Certificate, parseCertificate, parseCertificates } from './crypto/certificate.ts'
 import { type ChainOptions, findChain } from './crypto/chain.ts'
 import { certificateDocument, extendedDocument } from './crypto/document.ts'
-import { nextPemBlock, type PemBlock } from './crypto/pem.ts'
 import {
   type PrivateKey,
   parsePkcs1,

@@ -1,5 +1,5 @@
+import { DerReader, type Element, parseOid, tags } from '#crypto/der.ts'
 import { integerOf, type RegoValue } from '../../values/value.ts'
-import { DerReader, type Element, parseOid, tags } from './der.ts'
 import { parseString } from './name.ts'
 import { parseTime, timeText } from './time.ts'
 

@@ -1,5 +1,5 @@
+import { constructed, context, DerReader, rightAligned, tags } from '#crypto/der.ts'
 import { OperandError } from '../operands.ts'
-import { constructed, context, DerReader, rightAligned, tags } from './der.ts'
 import { type Extension, type Extensions, parseExtension, parseExtensions } from './extensions.ts'
 import { type Attribute, parseName } from './name.ts'
 import {

@@ -1,6 +1,6 @@
+import { constructed, context, DerReader, tags } from '#crypto/der.ts'
 import { type GoUrl, parseUrl } from '../go-url.ts'
 import { OperandError } from '../operands.ts'
-import { constructed, context, DerReader, tags } from './der.ts'
 import { isDomainName } from './domain-name.ts'
 import { ia5 } from './name.ts'
 import { type NameConstraints, parseNameConstraints } from './name-constraints.ts'

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
+import { constructed, context, DerReader, tags } from '#crypto/der.ts'
 import { OperandError } from '../operands.ts'
-import { constructed, context, DerReader, tags } from './der.ts'
 import { isDomainName, lowerAscii, type Mailbox, parseMailbox } from './domain-name.ts'
 import type { SubjectAltNames } from './extensions.ts'
 import { ia5 } from './name.ts'

@@ -1,6 +1,6 @@
+import { DerReader, tags } from '#crypto/der.ts'
 import type { RegoObject, RegoValue } from '../../values/value.ts'
 import { OperandError } from '../operands.ts'
-import { DerReader, tags } from './der.ts'
 
 export interface Attribute {
   readonly type: readonly number[]

@@ -1,7 +1,7 @@
 import { createECDH, createPrivateKey, createPublicKey } from 'node:crypto'
+import { constructed, DerReader, tags } from '#crypto/der.ts'
 import { integerOf, type RegoObject, type RegoValue } from '../../values/value.ts'
 import { OperandError } from '../operands.ts'
-import { constructed, DerReader, tags } from './der.ts'
 import { algorithmIdentifier, curves, keyKinds, pointDocument } from './public-key.ts'
 import { type RsaNumbers, readRsa } from './rsa-private-key.ts'
 

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
+import { type BitString, DerReader, rightAligned, tags } from '#crypto/der.ts'
 import { integerOf, type RegoValue } from '../../values/value.ts'
 import { OperandError } from '../operands.ts'
-import { type BitString, DerReader, rightAligned, tags } from './der.ts'
 
 /** Elliptic curves that Go knows, with the octets of a coordinate. */
 export const curves: ReadonlyMap<string, { readonly name: string; readonly size: number }> = new Map([

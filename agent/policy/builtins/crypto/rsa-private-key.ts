@@ -1,5 +1,5 @@
+import { DerReader, tags } from '#crypto/der.ts'
 import { OperandError } from '../operands.ts'
-import { DerReader, tags } from './der.ts'
 
 export interface RsaNumbers {
   readonly n: bigint

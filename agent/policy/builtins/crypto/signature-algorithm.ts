@@ -1,5 +1,5 @@
 import { constants, type KeyObject, verify } from 'node:crypto'
-import { DerReader, tags } from './der.ts'
+import { DerReader, tags } from '#crypto/der.ts'
 import {
   type AlgorithmIdentifier,
   algorithmIdentifier,

@@ -1,5 +1,5 @@
+import { type DerReader, tags } from '#crypto/der.ts'
 import { OperandError } from '../operands.ts'
-import { type DerReader, tags } from './der.ts'
 
 /** A point in time with the offset it was written with. */
 export interface CertificateTime {

@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
-import { decodeBase64 } from '../base64.ts'
+import { decodeBase64 } from '#crypto/base64.ts'
 import { parseCertificate } from '../crypto/certificate.ts'
 import { isFitRsa } from '../crypto/public-key.ts'
 import { completeRsa } from '../crypto/rsa-private-key.ts'

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
+import { decodeBase64 } from '#crypto/base64.ts'
 import { fromJsonText } from '../../values/json.ts'
 import type { RegoObject } from '../../values/value.ts'
-import { decodeBase64 } from '../base64.ts'
 import { OperandError, object } from '../operands.ts'
 
 /** The three parts of a compact token, as they are written. */

@@ -1,4 +1,4 @@
-import { decodeBase64 } from '../../builtins/base64.ts'
+import { decodeBase64 } from '#crypto/base64.ts'
 import type { Family } from '../../builtins/builtin.ts'
 import { OperandError, succeeds, text } from '../../builtins/operands.ts'
 import { goText } from '../../values/go-text.ts'

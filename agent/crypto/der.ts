@@ -1,4 +1,4 @@
-import { OperandError } from '../operands.ts'
+import { MalformedError } from '#base/malformed.ts'
 
 /** Universal tags of ASN.1, with the constructed bit where they have it. */
 export const tags = {
@@ -39,12 +39,12 @@ export interface BitString {
 /** Four times the longest RSA key that OpenSSL takes; what is longer was made to be slow in decimal. */
 const maxIntegerOctets = 8192
 
-const malformed = (what: string) => new OperandError(`malformed DER: ${what}`)
+const malformed = (what: string) => new MalformedError(`malformed DER: ${what}`)
 
 /**
  * Reads DER front to back, as strictly as Go's `cryptobyte`: lengths in their shortest form, none indefinite, tags below
  * 31, integers minimal. Everything it finds is a slice, so that deep or long input costs nothing twice. Every method
- * throws OperandError where the next element is not what it asks for.
+ * throws MalformedError where the next element is not what it asks for.
  *
  * @see ITU-T X.690
  */
@@ -138,7 +138,7 @@ export class DerReader {
   }
 }
 
-/** The arcs of an object identifier, each of at most 31 bits. @throws OperandError */
+/** The arcs of an object identifier, each of at most 31 bits. @throws MalformedError */
 export function parseOid(bytes: Buffer): readonly number[] {
   const arcs: number[] = []
   let [value, isFirst] = [0, true]
@@ -156,7 +156,7 @@ export function parseOid(bytes: Buffer): readonly number[] {
   return arcs
 }
 
-/** Its dotted text, of arcs of any size up to what is sane. @throws OperandError */
+/** Its dotted text, of arcs of any size up to what is sane. @throws MalformedError */
 export function oidText(bytes: Buffer): string {
   const arcs: bigint[] = []
   let [value, octets] = [0n, 0]

@@ -71,7 +71,8 @@ t.test('inside a room imports are relative and stay inside', async (t) => {
 t.test('only envoy and the Workload API know protobuf, and only commands print or exit', async (t) => {
   for (const file of files) {
     const text = readFileSync(join(agent, file), 'utf8')
-    if (!file.startsWith('envoy/') && !file.startsWith('identity/workload-api/')) t.notMatch(text, /@bufbuild\/protobuf|#gen\//, file)
+    if (!file.startsWith('envoy/') && !file.startsWith('identity/workload-api/'))
+      t.notMatch(text, /@bufbuild\/protobuf|#gen\//, file)
     if (!file.startsWith('commands/')) t.notMatch(text, /console\.|process\.(exit|stdout|stderr|env)/, file)
   }
 })

@@ -4,6 +4,7 @@ import type { z } from 'zod'
 import { type Fault, SluiceError } from '#base/errors.ts'
 import { parseDocument } from '#base/schema-faults.ts'
 import { readDocuments } from '#base/yaml-document.ts'
+import { identityFiles, withAbsoluteIdentityPaths } from './identity-paths.ts'
 import { opaFiles, withAbsoluteOpaPaths } from './opa-paths.ts'
 import { configSchema } from './schema.ts'
 
@@ -42,6 +43,7 @@ export function missingFiles(config: Config): Fault[] {
   for (const [place, path] of opaFiles(policy?.opa)) named.push([`policy.opa.${place}`, path, 'file'])
   for (const [id, { file }] of Object.entries(policy?.verification?.keys ?? {}))
     named.push([`policy.verification.keys.${id}`, file, 'file'])
+  for (const [place, path] of identityFiles(config.identity)) named.push([`identity.${place}`, path, 'file'])
   if (resources) named.push(['resources.dir', resources.dir, 'directory'])
   for (const file of rateLimit?.config ?? []) named.push(['rateLimit.config', file, 'file'])
   if (envoy) {
@@ -93,6 +95,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
         }),
       },
     }),
+    ...(config.identity && { identity: withAbsoluteIdentityPaths(config.identity, file) }),
     ...(config.rateLimit && { rateLimit: { config: config.rateLimit.config.map(file) } }),
     ...(config.audit && { audit: { ...config.audit, dir: file(config.audit.dir) } }),
     ...(config.resources && { resources: { ...config.resources, dir: file(config.resources.dir) } }),

@@ -5,10 +5,10 @@ import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
 import type { Tenant } from '#resources/resources.ts'
-import { type ParsedLeaf, parseLeaf } from './leaf.ts'
 import { parsePeerPattern } from './peer-pattern.ts'
 import { trustDomainFault } from './spiffe-id.ts'
 import { bindTenant } from './tenant-binding.ts'
+import { type ParsedLeaf, parseLeafPem } from './x509/leaf.ts'
 
 /** Headers that decide something and must not be said twice: readers differ in which one they believe. */
 const singleHeaders = [
@@ -64,11 +64,12 @@ export function createIdentityStage(options: {
     }
     let parsed = leaves.get(certificate.pem)
     if (parsed === undefined) {
-      parsed = parseLeaf(certificate.pem)
+      parsed = parseLeafPem(certificate.pem)
       leaves.set(certificate.pem, parsed)
     }
     if (!parsed.ok) return deny('peer_certificate_invalid', parsed.why)
-    const { id, sha256, notBeforeMs, notAfterMs } = parsed.leaf
+    const { id, certificate: leaf } = parsed.leaf
+    const { sha256, notBeforeMs, notAfterMs } = leaf
     const nowMs = clock.nowMs()
     if (nowMs >= notAfterMs || nowMs < notBeforeMs) return deny('peer_certificate_expired', id.text)
     if (!trusted.has(id.trustDomain)) return deny('peer_trust_domain_foreign', id.text)

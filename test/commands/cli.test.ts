@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
 import { auditEnvoyConfig } from '#envoy/audit/audit.ts'
-import { parseLeaf } from '#identity/leaf.ts'
+import { parseLeafPem } from '#identity/x509/leaf.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const folder = mkdtempSync(join(tmpdir(), 'sluice-cli-'))
@@ -96,7 +96,7 @@ t.test(
       out,
     ]
     t.equal(sluice('identity', 'issue', ...args).status, 0)
-    t.match(parseLeaf(readFileSync(`${out}.pem`, 'utf8')), {
+    t.match(parseLeafPem(readFileSync(`${out}.pem`, 'utf8')), {
       ok: true,
       leaf: { id: { text: 'spiffe://example.org/app' } },
     })

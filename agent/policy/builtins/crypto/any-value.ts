@@ -1,7 +1,8 @@
 import { DerReader, type Element, parseOid, tags } from '#crypto/der.ts'
+import { parseTime } from '#crypto/x509/time.ts'
 import { integerOf, type RegoValue } from '../../values/value.ts'
 import { parseString } from './name.ts'
-import { parseTime, timeText } from './time.ts'
+import { timeText } from './time.ts'
 
 const strings: ReadonlySet<number> = new Set([
   tags.utf8String,

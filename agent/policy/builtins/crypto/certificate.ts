@@ -1,16 +1,11 @@
 import { constructed, context, DerReader, rightAligned, tags } from '#crypto/der.ts'
+import { algorithmIdentifier, keyKinds } from '#crypto/x509/algorithm.ts'
+import { signatureAlgorithm } from '#crypto/x509/signature-algorithm.ts'
+import { type CertificateTime, parseTime } from '#crypto/x509/time.ts'
 import { OperandError } from '../operands.ts'
 import { type Extension, type Extensions, parseExtension, parseExtensions } from './extensions.ts'
 import { type Attribute, parseName } from './name.ts'
-import {
-  algorithmIdentifier,
-  keyKinds,
-  type PublicKey,
-  parsePublicKey,
-  publicKeyAlgorithms,
-} from './public-key.ts'
-import { signatureAlgorithm } from './signature-algorithm.ts'
-import { type CertificateTime, parseTime } from './time.ts'
+import { type PublicKey, parsePublicKey, publicKeyAlgorithms } from './public-key.ts'
 
 /** A certificate as Go's `x509.ParseCertificate` reads it. */
 export interface Certificate {

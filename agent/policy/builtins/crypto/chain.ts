@@ -1,8 +1,8 @@
+import { isSignedWith } from '#crypto/x509/signature-algorithm.ts'
 import type { Certificate } from './certificate.ts'
 import { isNamed } from './host-name.ts'
 import { areNamesPermitted, maxComparisons, type NamedCertificate } from './name-constraints.ts'
 import { arePoliciesValid } from './policies.ts'
-import { isSignedWith } from './signature-algorithm.ts'
 
 export interface ChainOptions {
   readonly nowNs: bigint

@@ -1,8 +1,9 @@
 import { createECDH, createPrivateKey, createPublicKey } from 'node:crypto'
 import { constructed, DerReader, tags } from '#crypto/der.ts'
+import { algorithmIdentifier, keyKinds } from '#crypto/x509/algorithm.ts'
 import { integerOf, type RegoObject, type RegoValue } from '../../values/value.ts'
 import { OperandError } from '../operands.ts'
-import { algorithmIdentifier, curves, keyKinds, pointDocument } from './public-key.ts'
+import { curves, pointDocument } from './public-key.ts'
 import { type RsaNumbers, readRsa } from './rsa-private-key.ts'
 
 /** A private key as Go reads it. */

@@ -1,5 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { type BitString, DerReader, rightAligned, tags } from '#crypto/der.ts'
+import { type AlgorithmIdentifier, derNull, type KeyKind, keyKinds } from '#crypto/x509/algorithm.ts'
 import { integerOf, type RegoValue } from '../../values/value.ts'
 import { OperandError } from '../operands.ts'
 
@@ -9,16 +10,6 @@ export const curves: ReadonlyMap<string, { readonly name: string; readonly size:
   ['1.2.840.10045.3.1.7', { name: 'prime256v1', size: 32 }],
   ['1.3.132.0.34', { name: 'secp384r1', size: 48 }],
   ['1.3.132.0.35', { name: 'secp521r1', size: 66 }],
-])
-
-export type KeyKind = 'rsa' | 'dsa' | 'ecdsa' | 'ed25519' | 'x25519'
-
-export const keyKinds: ReadonlyMap<string, KeyKind> = new Map([
-  ['1.2.840.113549.1.1.1', 'rsa'],
-  ['1.2.840.10040.4.1', 'dsa'],
-  ['1.2.840.10045.2.1', 'ecdsa'],
-  ['1.3.101.112', 'ed25519'],
-  ['1.3.101.110', 'x25519'],
 ])
 
 /** Go's `x509.PublicKeyAlgorithm`; x25519 is none of them. */
@@ -37,19 +28,6 @@ export interface PublicKey {
   /** Fit to verify with, or undefined where Go would not verify with it. */
   readonly verifying: () => KeyObject | undefined
 }
-
-export interface AlgorithmIdentifier {
-  readonly algorithm: string
-  /** The parameters' DER, empty where there are none. */
-  readonly parameters: Buffer
-}
-
-export function algorithmIdentifier(reader: DerReader): AlgorithmIdentifier {
-  const algorithm = reader.oid().join('.')
-  return { algorithm, parameters: reader.isEmpty ? Buffer.alloc(0) : reader.any().whole }
-}
-
-export const derNull = Buffer.from([5, 0])
 
 /** A SubjectPublicKeyInfo. @throws OperandError where Go refuses the key, undefined where it does not know its kind. */
 export function parsePublicKey(

@@ -1,4 +1,6 @@
 import { constructed, DerReader, rightAligned, tags } from '#crypto/der.ts'
+import { algorithmIdentifier } from '#crypto/x509/algorithm.ts'
+import { signatureAlgorithm } from '#crypto/x509/signature-algorithm.ts'
 import { integerOf, type RegoObject, type RegoValue } from '../../values/value.ts'
 import { OperandError } from '../operands.ts'
 import { anyValue } from './any-value.ts'
@@ -6,8 +8,6 @@ import { assertUnique, parseSpki } from './certificate.ts'
 import { base64, extensionDocuments, namesDocument } from './document.ts'
 import { type Extension, noNames, parseAltNames, parseExtension } from './extensions.ts'
 import { type Attribute, nameDocument } from './name.ts'
-import { algorithmIdentifier } from './public-key.ts'
-import { signatureAlgorithm } from './signature-algorithm.ts'
 
 /**
  * A certificate signing request as Go's `x509.CertificateRequest` in JSON. Nobody looks at its signature, as in OPA.

@@ -1,20 +1,21 @@
 import { constants, type KeyObject, verify } from 'node:crypto'
-import { DerReader, tags } from '#crypto/der.ts'
-import {
-  type AlgorithmIdentifier,
-  algorithmIdentifier,
-  derNull,
-  type KeyKind,
-  type PublicKey,
-} from './public-key.ts'
+import { DerReader, tags } from '../der.ts'
+import { type AlgorithmIdentifier, algorithmIdentifier, derNull, type KeyKind } from './algorithm.ts'
 
-interface SignatureAlgorithm {
+export interface SignatureAlgorithm {
   /** Go's `x509.SignatureAlgorithm`. */
   readonly number: number
   /** The keys it verifies with; none where Go holds it for broken or does not know it. */
   readonly kind?: KeyKind
   readonly digest: string | null
   readonly isPss?: boolean
+}
+
+/** The public key of an issuer. */
+export interface SigningKey {
+  readonly kind: KeyKind
+  /** Undefined, or throws, where nothing can be verified with it. */
+  readonly verifying: () => KeyObject | undefined
 }
 
 const unknown: SignatureAlgorithm = { number: 0, digest: null }
@@ -78,7 +79,7 @@ export function isSignedWith(
     key,
     signed,
     signature,
-  }: { readonly key: PublicKey; readonly signed: Buffer; readonly signature: Buffer },
+  }: { readonly key: SigningKey; readonly signed: Buffer; readonly signature: Buffer },
 ): boolean {
   const { kind, digest, isPss } = algorithm
   if (kind === undefined || key.kind !== kind) return false

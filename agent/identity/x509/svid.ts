@@ -1,0 +1,68 @@
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { messageOf } from '#base/errors.ts'
+import type { SpiffeId } from '../spiffe-id.ts'
+import { type Certificate, parseCertificate } from './certificate.ts'
+import { findChain, signingFault } from './chain.ts'
+import { parseLeaf } from './leaf.ts'
+
+/** An identity of our own: a chain and the key that belongs to it. */
+export interface X509Svid {
+  readonly id: SpiffeId
+  /** Leaf first. */
+  readonly chain: readonly Certificate[]
+  readonly privateKey: KeyObject
+  /** What the Workload API says it is for; empty where it says nothing. */
+  readonly hint: string
+}
+
+export type ParsedSvid =
+  | { readonly ok: true; readonly svid: X509Svid }
+  | { readonly ok: false; readonly why: string }
+
+/** Certificates of one chain. */
+const maxChain = 5
+
+/**
+ * Puts a chain and a private key together where they fit: the leaf keeps the rules of an X509-SVID, every other
+ * certificate may sign, the key is the leaf's, the chain ends at one of the authorities, and nothing has expired.
+ * A pair that does not fit is never used.
+ *
+ * @see X509-SVID.md
+ */
+export function parseX509Svid(given: {
+  /** DER, leaf first. */
+  readonly chain: readonly Buffer[]
+  readonly privateKey: KeyObject
+  readonly hint?: string
+  /** Of the trust domain of the leaf, for which it is asked. */
+  readonly authorities: (trustDomain: string) => readonly Certificate[] | undefined
+  readonly nowMs: number
+}): ParsedSvid {
+  const [first, ...others] = given.chain
+  if (first === undefined) return no('no certificate')
+  if (given.chain.length > maxChain) return no(`a chain of ${given.chain.length} certificates`)
+  const parsed = parseLeaf(first)
+  if (!parsed.ok) return no(parsed.why)
+  const { id, certificate } = parsed.leaf
+  let intermediates: Certificate[]
+  try {
+    intermediates = others.map(parseCertificate)
+    const own = createPublicKey(given.privateKey).export({ type: 'spki', format: 'der' })
+    if (!own.equals(certificate.publicKey().export({ type: 'spki', format: 'der' })))
+      return no('the private key does not belong to the certificate')
+  } catch (thrown) {
+    return no(messageOf(thrown))
+  }
+  const fault = intermediates.map(signingFault).find((each) => each !== undefined)
+  if (fault !== undefined) return no(`the chain: ${fault}`)
+  if (given.nowMs >= certificate.notAfterMs) return no('the certificate has expired')
+  if (given.nowMs < certificate.notBeforeMs) return no('the certificate is not valid yet')
+  const authorities = given.authorities(id.trustDomain)
+  if (authorities === undefined) return no(`no trust bundle for ${id.trustDomain}`)
+  const verdict = findChain(certificate, { intermediates, authorities, nowMs: given.nowMs })
+  if (!verdict.ok) return no(verdict.why)
+  const { privateKey, hint = '' } = given
+  return { ok: true, svid: { id, chain: [certificate, ...intermediates], privateKey, hint } }
+}
+
+const no = (why: string): ParsedSvid => ({ ok: false, why })

@@ -17,7 +17,7 @@ export function decisionRecord(
   phase: 'request' | 'response',
   time: string,
 ): LogRecord {
-  const { request, peer, tenant, call, label, route, policy } = x
+  const { request, peer, forwarded, token, tenant, call, label, route, policy } = x
   const query = request.path.indexOf('?')
   const record: { time: string; [key: string]: unknown } = {
     time,
@@ -35,6 +35,14 @@ export function decisionRecord(
   if (peer !== undefined) {
     record['peer'] = peer.spiffeId
     record['certificate'] = peer.certificateSha256
+  }
+  if (forwarded !== undefined) record['forwarded'] = forwarded.spiffeId
+  if (token !== undefined) {
+    record['issuer'] = short(token.issuer)
+    record['subject'] = short(token.subject)
+    record['token'] = token.hash
+    record['bound'] = token.confirmation !== undefined
+    if (token.isKeySetStale) record['keysStale'] = true
   }
   if (tenant !== undefined) record['tenant'] = tenant.name
   if (call !== undefined) {

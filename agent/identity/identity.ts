@@ -4,8 +4,6 @@ import { SluiceError } from '#base/errors.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
-import type { Tenant } from '#resources/resources.ts'
-import { parsePeerPattern } from './peer-pattern.ts'
 import { trustDomainFault } from './spiffe-id.ts'
 import { bindTenant } from './tenant-binding.ts'
 import { type ParsedLeaf, parseLeafPem } from './x509/leaf.ts'
@@ -20,6 +18,8 @@ const singleHeaders = [
   'content-type',
   'x-session-id',
 ]
+
+export { tenantFault } from './tenant-binding.ts'
 
 /**
  * Who is calling: the workload from the certificate that Envoy passes, and the tenant it acts for. Where no
@@ -82,20 +82,10 @@ export function createIdentityStage(options: {
     }
     // Without resources nobody was declared; a set that lost its last tenant demands one all the same.
     if (x.resources.epoch === 0) return ALLOW
-    const binding = bindTenant(x.resources, id)
-    if (binding.kind === 'none') return deny('tenant_unknown', id.text)
-    if (binding.kind === 'several') return deny('tenant_ambiguous', binding.names.join(', '))
+    const binding = bindTenant(x.resources, x.peer, x.token)
+    if (binding.kind !== 'tenant') return binding
     x.tenant = binding.tenant
     return ALLOW
   }
   return { name: 'identity', failureReason: 'internal_error', request: identify }
-}
-
-/** Why a Tenant cannot be used: the first of its patterns that is none. */
-export function tenantFault(tenant: Tenant): string | undefined {
-  for (const text of tenant.peers) {
-    const parsed = parsePeerPattern(text)
-    if (!parsed.ok) return `Tenant ${tenant.name}: the peer pattern ${text} ${parsed.why}`
-  }
-  return undefined
 }

@@ -44,6 +44,30 @@ const duration = z
   })
   .refine((ms) => ms <= maxWindowMs, 'at most 24h')
 
+const claimValue = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+
+/** Which tokens of one issuer act for a tenant. What is absent is not asked for, but one of them is. */
+const tenantToken = z
+  .strictObject({
+    issuer: z.string().min(1).describe('The issuer, as in `issuers` of the configuration.'),
+    tenant: claimValue
+      .optional()
+      .describe(
+        "Values of the issuer's `tenantClaim`; the name of the tenant if neither subjects nor claims are here.",
+      ),
+    subjects: z
+      .array(z.string().min(1))
+      .min(1)
+      .optional()
+      .describe('Subjects; for JWT-SVIDs SPIFFE ID patterns.'),
+    claims: z
+      .record(z.string(), claimValue)
+      .refine((claims) => Object.keys(claims).length > 0, 'at least one claim')
+      .optional()
+      .describe('Claims, by name or JSON pointer, that must have the value, or one of the values.'),
+  })
+  .readonly()
+
 export const tenantSpec = z
   .strictObject({
     peers: z
@@ -51,6 +75,13 @@ export const tenantSpec = z
       .min(1)
       .describe(
         'SPIFFE ID patterns: an exact ID, `*` for one segment, a trailing `/**` for one or more segments.',
+      ),
+    tokens: z
+      .array(tenantToken)
+      .min(1)
+      .optional()
+      .describe(
+        'Tokens that act for the tenant; a request must come from one of the peers and with one of the tokens.',
       ),
     models: z
       .array(modelPattern)

@@ -1,5 +1,5 @@
 import type { Clock } from '#base/clock.ts'
-import type { Exchange, RequestFacts, ServedFacts } from '#decision/exchange.ts'
+import type { Exchange, RequestFacts, ServedFacts, TokenFacts } from '#decision/exchange.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import type { ModelRoute, Resources, Tenant } from '#resources/resources.ts'
 
@@ -27,6 +27,20 @@ export const someResources = (more: Partial<Resources> = {}): Resources => ({
   quotas: [],
   accessPolicies: [],
   routes: new Map([['fraud', fraudRoute]]),
+  ...more,
+})
+
+/** A complete token, to change one thing of. */
+export const aToken = (more: Partial<TokenFacts> = {}): TokenFacts => ({
+  kind: 'jwt',
+  issuer: 'https://idp.example',
+  subject: 'alice',
+  audiences: ['models'],
+  claims: {},
+  expiresAtMs: 2_000_000_000_000,
+  hash: 'h',
+  scopes: [],
+  isKeySetStale: false,
   ...more,
 })
 

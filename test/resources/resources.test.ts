@@ -112,7 +112,7 @@ t.test('one mistake refuses the whole set and names its place', async (t) => {
     [
       'a pattern that is none',
       tenant('a').replace('/ns/a/**', '/ns/a*'),
-      /Tenant a: the peer pattern .* stands for a whole segment/,
+      /Tenant a: peers: the pattern .* stands for a whole segment/,
     ],
     ['a window that is too long', quota('99h'), /window: "99h"; expected at most 24h/],
     ['a window without a unit', quota('60'), /window: "60"; expected a duration such as/],

@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from '#base/json.ts'
-import type { Exchange, GenerationFacts, ModelCall } from '#decision/exchange.ts'
+import type { Exchange, GenerationFacts, ModelCall, TokenFacts } from '#decision/exchange.ts'
 import type { Switches } from '../switches.ts'
 import { type ParsedBody, parsedBody } from './body.ts'
 import { parsedPath, parsedQuery } from './parsed.ts'
@@ -68,7 +68,7 @@ function bodyOf({ request }: Exchange, path: readonly string[], rules: InputRule
 }
 
 function serving(x: Exchange, answer: JsonObject | undefined): JsonObject {
-  const { call, tenant, peer, label } = x
+  const { call, tenant, peer, forwarded, token, label } = x
   const document: Record<string, JsonValue> = { phase: answer === undefined ? 'request' : 'response' }
   if (call !== undefined) {
     document['protocol'] = call.protocol
@@ -82,9 +82,26 @@ function serving(x: Exchange, answer: JsonObject | undefined): JsonObject {
       path: peer.path,
       cert: { sha256: peer.certificateSha256, not_after: Math.floor(peer.notAfterMs / 1000) },
     }
+  if (forwarded !== undefined) document['forwarded'] = { spiffe_id: forwarded.spiffeId, by: forwarded.by }
+  if (token !== undefined) document['token'] = tokenJson(token)
   if (label !== undefined) document['residency'] = { zones: label.zones }
   if (answer !== undefined) document['response'] = answer
   return document
+}
+
+/** What a verified token says; the token itself is nowhere. */
+function tokenJson(token: TokenFacts): JsonObject {
+  return {
+    kind: token.kind,
+    issuer: token.issuer,
+    subject: token.subject,
+    audiences: token.audiences,
+    scopes: token.scopes,
+    claims: token.claims as JsonObject,
+    expires_at: Math.floor(token.expiresAtMs / 1000),
+    bound: token.confirmation !== undefined,
+    keys_stale: token.isKeySetStale,
+  }
 }
 
 function modelJson({ inputs, route }: Exchange, call: ModelCall): JsonObject {

@@ -130,6 +130,24 @@ const serving = z.strictObject({
       cert: z.strictObject({ sha256: z.string(), not_after: z.int().describe('Seconds since the epoch') }),
     })
     .optional(),
+  forwarded: z
+    .strictObject({ spiffe_id: z.string(), by: z.string() })
+    .optional()
+    .describe('Whom a trusted gateway forwarded the request for'),
+  token: z
+    .strictObject({
+      kind: z.enum(['jwt', 'jwt-svid', 'opaque']),
+      issuer: z.string(),
+      subject: z.string(),
+      audiences: z.array(z.string()),
+      scopes: z.array(z.string()),
+      claims: z.record(z.string(), anyJson),
+      expires_at: z.int().describe('Seconds since the epoch'),
+      bound: z.boolean().describe('To a certificate or key, which was checked'),
+      keys_stale: z.boolean().describe('Verified with keys that could not be refreshed in time'),
+    })
+    .optional()
+    .describe('The access token, verified'),
   residency: z.strictObject({ zones: z.array(z.string()) }).optional(),
   response: response.optional().describe('In the response phase'),
 })

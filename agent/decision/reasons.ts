@@ -29,6 +29,7 @@ export const reasons = {
   peer_certificate_invalid: row(401, 16, 'client', 'The client certificate was not accepted.'),
   peer_certificate_expired: row(401, 16, 'client', 'The client certificate was not accepted.'),
   peer_trust_domain_foreign: row(403, 7, 'client', 'The caller is not permitted here.'),
+  peer_checks_exhausted: row(503, 14, 'mesh', 'A decision could not be made.'),
   peer_bundle_missing: row(401, 16, 'client', 'The client certificate was not accepted.'),
   forwarded_identity_invalid: row(400, 3, 'client', 'The forwarded client certificate could not be read.'),
   // on whose behalf

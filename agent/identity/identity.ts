@@ -1,12 +1,11 @@
-import { LRUCache } from 'lru-cache'
-import { type Clock, systemClock } from '#base/clock.ts'
+import type { Clock } from '#base/clock.ts'
 import { SluiceError } from '#base/errors.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
+import { createPeerVerifier, type PeerVerifierOptions } from './peer/peer.ts'
 import { trustDomainFault } from './spiffe-id.ts'
 import { bindTenant } from './tenant-binding.ts'
-import { type ParsedLeaf, parseLeafPem } from './x509/leaf.ts'
 
 /** Headers that decide something and must not be said twice: readers differ in which one they believe. */
 const singleHeaders = [
@@ -27,12 +26,9 @@ export { tenantFault } from './tenant-binding.ts'
  *
  * @throws SluiceError when a trust domain is none.
  */
-export function createIdentityStage(options: {
-  /** Whose workloads may call. */
-  readonly trustDomains: readonly string[]
-  readonly clock?: Clock
-}): Stage {
-  const { clock = systemClock } = options
+export function createIdentityStage(
+  options: Omit<PeerVerifierOptions, 'maxChecksPerSecond'> & { readonly clock?: Clock },
+): Stage {
   for (const name of options.trustDomains) {
     const found = trustDomainFault(name)
     if (found !== undefined) {
@@ -45,9 +41,7 @@ export function createIdentityStage(options: {
       })
     }
   }
-  const trusted = new Set(options.trustDomains)
-  // By the whole PEM text: what is remembered about one certificate can never be said of another.
-  const leaves = new LRUCache<string, ParsedLeaf>({ max: 4096 })
+  const peers = createPeerVerifier(options)
 
   const identify = (x: Exchange): Verdict => {
     const { certificate, api, headers } = x.request
@@ -55,31 +49,9 @@ export function createIdentityStage(options: {
       if (headers.all(name).length > 1) return deny('header_duplicated', name)
     }
     if (certificate === undefined) return deny('peer_certificate_missing')
-    // Only ext_proc says whether Envoy validated the chain; there it must say yes.
-    if (
-      certificate.isChainValid === false ||
-      (api === 'ext_proc' && certificate.isChainValid === undefined)
-    ) {
-      return deny('peer_certificate_untrusted')
-    }
-    let parsed = leaves.get(certificate.pem)
-    if (parsed === undefined) {
-      parsed = parseLeafPem(certificate.pem)
-      leaves.set(certificate.pem, parsed)
-    }
-    if (!parsed.ok) return deny('peer_certificate_invalid', parsed.why)
-    const { id, certificate: leaf } = parsed.leaf
-    const { sha256, notBeforeMs, notAfterMs } = leaf
-    const nowMs = clock.nowMs()
-    if (nowMs >= notAfterMs || nowMs < notBeforeMs) return deny('peer_certificate_expired', id.text)
-    if (!trusted.has(id.trustDomain)) return deny('peer_trust_domain_foreign', id.text)
-    x.peer = {
-      spiffeId: id.text,
-      trustDomain: id.trustDomain,
-      path: id.path,
-      certificateSha256: sha256,
-      notAfterMs,
-    }
+    const verdict = peers.verify(certificate, api)
+    if (!verdict.ok) return deny(verdict.reason, verdict.detail)
+    x.peer = verdict.peer
     // Without resources nobody was declared; a set that lost its last tenant demands one all the same.
     if (x.resources.epoch === 0) return ALLOW
     const binding = bindTenant(x.resources, x.peer, x.token)

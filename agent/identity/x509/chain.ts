@@ -48,6 +48,10 @@ function climb(
   ] as const) {
     for (const candidate of candidates) {
       if (!candidate.subject.equals(last.issuer) || chain.includes(candidate)) continue
+      if (!isKeyOf(last, candidate)) {
+        search.fault ??= notSigned
+        continue
+      }
       if (++search.signatures > maxSignatures) {
         search.fault = 'too many candidates for its issuer'
         return undefined
@@ -84,7 +88,14 @@ function issuerFault(issuer: Certificate, chain: readonly Certificate[], nowMs: 
   const isSigned =
     keyKind !== undefined &&
     isSignedWith(signatureAlgorithm, { key: { kind: keyKind, verifying }, signed, signature })
-  return isSigned ? undefined : 'a CA by that name did not sign it'
+  return isSigned ? undefined : notSigned
+}
+
+const notSigned = 'a CA by that name did not sign it'
+
+/** Whether the issuer's key can be the one that a certificate names, where both name theirs. Spares the signature. */
+function isKeyOf({ authorityKeyId }: Certificate, { subjectKeyId }: Certificate): boolean {
+  return authorityKeyId === undefined || subjectKeyId === undefined || authorityKeyId.equals(subjectKeyId)
 }
 
 /** Why a certificate may not sign others; `undefined` when it may. @see X509-SVID.md, 3.2, 4.1 and 4.3 */

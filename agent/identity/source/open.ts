@@ -1,0 +1,67 @@
+import type { Clock } from '#base/clock.ts'
+import { SluiceError } from '#base/errors.ts'
+import { type FederatedEndpoint, openFederation } from '../federation/federation.ts'
+import type { BundleLayer } from './bundle-layer.ts'
+import { openBundleMapFile } from './bundle-map-file.ts'
+import { type FilesConfig, openFilesSource } from './files.ts'
+import { layBundles } from './layered.ts'
+import type { IdentitySource } from './source.ts'
+
+/** `identity` of the configuration, as far as it says where identities come from. */
+export interface IdentityConfig {
+  readonly source?: SourceConfig | undefined
+  /** By trust domain. */
+  readonly federation?: Readonly<Record<string, FederatedEndpoint>> | undefined
+  readonly trustBundleMap?: string | undefined
+}
+
+export type SourceConfig =
+  | ({ readonly type: 'files' } & FilesConfig)
+  | { readonly type: 'spire'; readonly socket?: string | undefined }
+  | { readonly type: 'dev'; readonly dir: string; readonly spiffeId: string; readonly ttlSeconds: number }
+
+/**
+ * Opens what the configuration names: our own identity and the bundles that belong to it, and beside them the bundles of
+ * other trust domains from a map and from their endpoints, which are asked in the background. Resolves when what is here
+ * was looked at, whether or not it is good; `problem()` tells.
+ *
+ * @returns undefined where the configuration has no source.
+ * @throws SluiceError for a configuration that cannot be opened.
+ */
+export async function openIdentitySource(
+  { source, federation, trustBundleMap }: IdentityConfig,
+  options: { readonly clock?: Clock } = {},
+): Promise<IdentitySource | undefined> {
+  if (source === undefined) return undefined
+  await using opening = new AsyncDisposableStack()
+  const base = opening.use(await openBase(source, options))
+  let layered: IdentitySource = base
+  const layers: BundleLayer[] = []
+  if (trustBundleMap !== undefined) layers.push(opening.use(openBundleMapFile(trustBundleMap)))
+  if (federation !== undefined)
+    layers.push(
+      opening.use(
+        openFederation(federation, {
+          ...options,
+          bundleFor: (name) => layered.current()?.bundles.get(name),
+        }),
+      ),
+    )
+  layered = layBundles(base, layers)
+  opening.move()
+  return layered
+}
+
+function openBase(source: SourceConfig, options: { readonly clock?: Clock }): Promise<IdentitySource> {
+  switch (source.type) {
+    case 'files':
+      return openFilesSource({ ...source, ...options })
+    default:
+      throw new SluiceError({
+        code: 'identity_source_unsupported',
+        place: 'identity.source.type',
+        found: source.type,
+        expected: 'files',
+      })
+  }
+}

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { identitySchema } from './identity-schema.ts'
+import { issuersSchema } from './issuer-schema.ts'
 import { policySchema } from './policy-schema.ts'
 
 /** An address whose last part is a port there can be. */
@@ -26,6 +27,7 @@ const shape = z.strictObject({
     ),
   role: z.enum(['model', 'edge']).default('model').describe('Where the agent sits.'),
   identity: identitySchema.optional().describe('Who may call. Without it no identity or tenant is demanded.'),
+  issuers: issuersSchema.optional().describe('Whose tokens are accepted. Without it none is looked at.'),
   policy: policySchema.optional().describe('Rego, compiled to wasm.'),
   limits: z
     .strictObject({ store: z.literal('memory').default('memory') })

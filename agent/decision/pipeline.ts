@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Clock, systemClock } from '#base/clock.ts'
 import type { Resources } from '#resources/resources.ts'
+import { type Challenger, createChallenger } from './challenger.ts'
 import type { Exchange, RequestFacts, ServedFacts } from './exchange.ts'
 import type { Stage } from './stage.ts'
 import { ALLOW, failure, type Mutations, mergeMutations, type Refusal, type Verdict } from './verdict.ts'
@@ -25,6 +26,8 @@ export interface PipelineOptions {
   readonly resources: () => Resources
   readonly recorder?: Recorder
   readonly observer?: DecisionObserver
+  /** How clients are told what would be accepted. */
+  readonly challenger?: Challenger
   readonly deadlineMs: number
   readonly clock?: Clock
 }
@@ -47,7 +50,14 @@ export interface Pipeline {
  * deadline) is a refusal with its own reason; there is no path to `allow` but every stage having said so.
  */
 export function createPipeline(options: PipelineOptions): Pipeline {
-  const { stages, recorder, observer, deadlineMs, clock = systemClock } = options
+  const {
+    stages,
+    recorder,
+    observer,
+    deadlineMs,
+    clock = systemClock,
+    challenger = createChallenger(),
+  } = options
 
   /** The stages from `index` on. Stays synchronous as long as the stages do. */
   function run(
@@ -108,6 +118,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       final = failure('audit_failed', cause)
       if (verdict.kind === 'allow') final = revoked(x, phase, stages.length, final)
     }
+    if (final.kind === 'deny') final = challenger(final, x.request.headers)
     observer?.(x, final, clock.monotonicUs() - beganUs)
     return final as Decision
   }

@@ -1,4 +1,5 @@
 import type { JsonObject } from '#base/json.ts'
+import type { Challenge, Demand } from './challenge.ts'
 import type { ReasonCode } from './reasons.ts'
 
 /** A header as it goes on the wire: lower-case name, value as text. */
@@ -36,6 +37,10 @@ export type Verdict =
       /** For the log and the audit record, never for the client. */
       readonly detail?: string
       readonly retryAfterSeconds?: number
+      /** What a better token must have, where one would help. */
+      readonly demand?: Demand
+      /** How the client is told; the pipeline writes it. */
+      readonly challenge?: Challenge
       readonly own?: OwnDenial
       /** For the client, where whoever runs this chose to tell it more than the reason's text. */
       readonly clientDetail?: string

@@ -1,7 +1,8 @@
 import type { ClientKind } from '#decision/exchange.ts'
 import { problemType, reasons } from '#decision/reasons.ts'
-import type { Header, Refusal, Verdict } from '#decision/verdict.ts'
+import type { Header, OwnDenial, Refusal, Verdict } from '#decision/verdict.ts'
 import { encodeGrpcMessage, type Status } from '#grpc/service.ts'
+import { challengeHeaders } from './authenticate-header.ts'
 
 /** What the OPA Envoy plugin fails with. @see google.rpc.Code */
 const unknown = 2
@@ -23,11 +24,13 @@ export interface Denial {
  */
 export function denialOf(refusal: Refusal, client: ClientKind, decisionId: string): Denial {
   const reason = reasons[refusal.reason]
-  const own = refusal.kind === 'deny' ? refusal.own : undefined
+  const own = writtenDenial(refusal)
+  const challenge = refusal.kind === 'deny' ? refusal.challenge : undefined
   const retry = refusal.kind === 'deny' ? refusal.retryAfterSeconds : undefined
   const ours: Header[] = [
     ['x-sluice-decision-id', decisionId],
     ...(retry === undefined ? [] : [['retry-after', String(retry)] as const]),
+    ...(challenge === undefined ? [] : challengeHeaders(challenge)),
   ]
   /** A policy's own header stands in place of ours. */
   const withOwn = (...more: readonly Header[]): Header[] => {
@@ -79,6 +82,14 @@ export function denialOf(refusal: Refusal, client: ClientKind, decisionId: strin
     default:
       return client satisfies never
   }
+}
+
+/** What a policy wrote. Where it only says what a better token must have, the answer is ours. */
+function writtenDenial(refusal: Refusal): OwnDenial | undefined {
+  if (refusal.kind !== 'deny') return undefined
+  const { own, demand } = refusal
+  const isWritten = own?.httpStatus !== undefined || own?.headers !== undefined || own?.body !== undefined
+  return demand === undefined || isWritten ? own : undefined
 }
 
 /** The status of a call that is to fail, where whoever runs this leaves our own failures to Envoy's failure mode. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
+import type { Demand } from '#decision/challenge.ts'
 import type { Header } from '#decision/verdict.ts'
 import { withDoubles } from './values/json.ts'
 
@@ -69,10 +70,40 @@ export const headerNames = z.array(
     .transform((name) => name.toLowerCase()),
 )
 
+/** What may stand in a quoted list with spaces between. @see RFC 6749, appendix A.4 */
+const listed = z
+  .string()
+  .max(256)
+  .regex(
+    /^[\x21\x23-\x5b\x5d-\x7e]+$/,
+    'characters of a scope: printable ASCII without space, quote and backslash',
+  )
+
+/** What a better token must have; a name that is not known is a mistake, for it would demand less than was meant. */
+const challenge = z
+  .strictObject({
+    acr_values: z.array(listed).min(1).max(16).optional(),
+    max_age: z.int().min(0).optional(),
+    scope: z
+      .string()
+      .transform((text) => text.split(' '))
+      .pipe(z.array(listed).min(1).max(32))
+      .optional(),
+  })
+  .refine((all) => Object.values(all).some((each) => each !== undefined), 'acr_values, max_age or scope')
+  .transform(({ acr_values: acrValues, max_age: maxAgeSeconds, scope }) => ({
+    isStepUp: acrValues !== undefined || maxAgeSeconds !== undefined,
+    demand: {
+      ...(acrValues !== undefined && { acrValues }),
+      ...(maxAgeSeconds !== undefined && { maxAgeSeconds }),
+      ...(scope !== undefined && { scope: scope.join(' ') }),
+    } satisfies Demand,
+  }))
+
 export const envoyStatus = z.number().refine((code) => envoyStatuses.has(code), "one of Envoy's status codes")
 
 /**
- * The result object of the OPA Envoy plugin. Keys that only the other outcome has are not looked at, as there: a policy may
+ * The result object of the OPA Envoy plugin, and `challenge`, which is ours. Keys that only the other outcome has are not looked at, as there: a policy may
  * carry its denial's status along when it allows.
  */
 export const resultSchema = z.discriminatedUnion('allowed', [
@@ -85,13 +116,19 @@ export const resultSchema = z.discriminatedUnion('allowed', [
     query_parameters_to_set: query.optional(),
     query_parameters_to_remove: z.array(z.string()).optional(),
   }),
-  z.object({
-    allowed: z.literal(false),
-    headers: headers.optional(),
-    dynamic_metadata: dynamicMetadata.optional(),
-    http_status: envoyStatus.optional(),
-    body: z.string().optional(),
-  }),
+  z
+    .object({
+      allowed: z.literal(false),
+      headers: headers.optional(),
+      dynamic_metadata: dynamicMetadata.optional(),
+      http_status: envoyStatus.optional(),
+      body: z.string().optional(),
+      challenge: challenge.optional(),
+    })
+    .refine(({ challenge, http_status }) => challenge === undefined || http_status === undefined, {
+      path: ['http_status'],
+      error: 'no http_status beside challenge, which is 401 or 403 by what it asks for',
+    }),
 ])
 
 export type ResultObject = z.infer<typeof resultSchema>
@@ -127,6 +164,7 @@ export function plainResult(result: JsonValue): ResultObject | undefined {
     const pairs = plainHeaders(added)
     return pairs && { allowed, ...read, response_headers_to_add: pairs }
   }
+  if (result['challenge'] !== undefined) return undefined
   if (status !== undefined && !(typeof status === 'number' && envoyStatuses.has(status))) return undefined
   if (body !== undefined && typeof body !== 'string') return undefined
   return {

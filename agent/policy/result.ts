@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { JsonValue } from '#base/json.ts'
+import type { ReasonCode } from '#decision/reasons.ts'
 import { allowWith, deny, failure, type Header, type Verdict } from '#decision/verdict.ts'
 import { plainResult, type ResultObject, resultSchema } from './result-schema.ts'
 import { withDoubles } from './values/json.ts'
@@ -21,10 +22,11 @@ export function verdictOf(result: JsonValue | undefined, decisionId: string): Ve
 function verdictOfObject(data: ResultObject, decisionId: string): Verdict {
   const dynamicMetadata = { ...data.dynamic_metadata, decision_id: decisionId }
   if (!data.allowed) {
-    const { http_status, headers: set, body } = data
+    const { http_status, headers: set, body, challenge } = data
     return {
       kind: 'deny',
-      reason: 'policy_denied',
+      reason: challenge === undefined ? 'policy_denied' : challengeReason(challenge),
+      ...(challenge !== undefined && { demand: challenge.demand }),
       own: {
         dynamicMetadata,
         ...(http_status !== undefined && { httpStatus: http_status }),
@@ -44,6 +46,11 @@ function verdictOfObject(data: ResultObject, decisionId: string): Verdict {
     ...(setQuery !== undefined && { setQuery }),
     ...(data.query_parameters_to_remove !== undefined && { removeQuery: data.query_parameters_to_remove }),
   })
+}
+
+/** Another sign-in is asked for before more scopes: the token that comes of it may have them. */
+function challengeReason({ isStepUp }: { readonly isStepUp: boolean }): ReasonCode {
+  return isStepUp ? 'step_up_required' : 'scope_insufficient'
 }
 
 /** Envoy sets first and removes then: what a policy names in both lists is gone. */

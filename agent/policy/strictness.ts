@@ -1,4 +1,5 @@
 import { messageOf } from '#base/errors.ts'
+import type { ReasonCode } from '#decision/reasons.ts'
 import { allowWith, deny, type Refusal, type Verdict } from '#decision/verdict.ts'
 import type { Switches } from './switches.ts'
 
@@ -8,6 +9,14 @@ export function malformed(why: string, { errorDetailToClient }: Switches): Refus
   return errorDetailToClient ? { ...refusal, clientDetail: why } : refusal
 }
 
+/** What a policy says no with. */
+const denials: ReadonlySet<ReasonCode> = new Set([
+  'policy_denied',
+  'policy_answer_denied',
+  'step_up_required',
+  'scope_insufficient',
+])
+
 /**
  * A verdict under the switches. In a dry run a denial lets the request go on with nothing of it but its metadata; what is
  * undefined or failed refuses there too, as under the OPA Envoy plugin.
@@ -15,8 +24,8 @@ export function malformed(why: string, { errorDetailToClient }: Switches): Refus
 export function judged(verdict: Verdict, switches: Switches): Verdict {
   if (verdict.kind === 'allow') return verdict
   if (verdict.kind === 'deny') {
-    const isDenied = verdict.reason === 'policy_denied' || verdict.reason === 'policy_answer_denied'
-    if (isDenied && switches.dryRun) return allowWith({ dynamicMetadata: verdict.own?.dynamicMetadata ?? {} })
+    if (denials.has(verdict.reason) && switches.dryRun)
+      return allowWith({ dynamicMetadata: verdict.own?.dynamicMetadata ?? {} })
     if (verdict.reason === 'policy_undefined' && switches.onUndefined === 'grpc_error')
       return {
         kind: 'error',

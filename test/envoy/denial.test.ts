@@ -2,7 +2,7 @@ import t from 'tap'
 import type { ClientKind } from '#decision/exchange.ts'
 import { type ReasonCode, reasons } from '#decision/reasons.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
-import { deny, failure } from '#decision/verdict.ts'
+import { deny, failure, type Refusal } from '#decision/verdict.ts'
 import { clientKind } from '#envoy/client-kind.ts'
 import { callFailure, denialOf } from '#envoy/denial.ts'
 import { StatusCode } from '#gen/envoy/type/v3/http_status_pb.js'
@@ -136,4 +136,64 @@ t.test('only our own failures fail the call, and only on demand', async (t) => {
     code: 2,
     message: 'A decision could not be made.',
   })
+})
+
+t.test('a challenge is one header that every kind of client gets', async (t) => {
+  const refusal = {
+    ...deny('dpop_nonce_required', 'SECRET'),
+    challenge: {
+      schemes: [
+        {
+          scheme: 'DPoP',
+          parameters: [
+            ['error', 'use_dpop_nonce'],
+            ['algs', 'ES256 EdDSA'],
+          ],
+        },
+        { scheme: 'Bearer', parameters: [] },
+      ],
+      nonce: 'n-1',
+    },
+  } as const
+  for (const kind of kinds) {
+    const { headers } = denialOf(refusal, kind, id)
+    t.match(
+      Object.fromEntries(headers),
+      {
+        'www-authenticate': 'DPoP error="use_dpop_nonce", algs="ES256 EdDSA", Bearer',
+        'dpop-nonce': 'n-1',
+        'cache-control': 'no-store',
+      },
+      kind,
+    )
+    t.equal(headers.filter(([name]) => name === 'www-authenticate').length, 1, kind)
+  }
+})
+
+t.test('nothing in a challenge ends its quotes or its header', async (t) => {
+  const challenge = (value: string) =>
+    denialOf(
+      {
+        ...deny('token_expired'),
+        challenge: { schemes: [{ scheme: 'Bearer', parameters: [['realm', value]] }] },
+      } as Refusal,
+      'http',
+      id,
+    ).headers.find(([name]) => name === 'www-authenticate')?.[1]
+  const rows: [value: string, text: string][] = [
+    ['models', 'Bearer realm="models"'],
+    ['a "b" c', 'Bearer realm="a \\"b\\" c"'],
+    ['a\\', 'Bearer realm="a\\\\"'],
+    ['a\r\nx: y\u0000\u00e9', 'Bearer realm="ax: y"'],
+  ]
+  for (const [value, text] of rows) t.equal(challenge(value), text)
+})
+
+t.test('a demand of a policy is told by us unless it wrote an answer of its own', async (t) => {
+  const demand = { acrValues: ['mfa'] }
+  const bare = { ...deny('step_up_required'), demand, own: { dynamicMetadata: { a: 1 } } } as Refusal
+  t.match(denialOf(bare, 'http', id), { httpStatus: 401, body: `${reasons.step_up_required.text}\n` })
+  t.match(JSON.parse(denialOf(bare, 'json', id).body), { status: 401 })
+  const written = { ...deny('scope_insufficient'), demand, own: { body: 'sign in' } } as Refusal
+  t.match(denialOf(written, 'http', id), { httpStatus: 403, body: 'sign in' })
 })

@@ -54,6 +54,41 @@ t.test('what Rego said becomes a verdict', async (t) => {
         own: { dynamicMetadata: decided, httpStatus: 302, headers: [['location', '/login']], body: 'no' },
       },
     ],
+    [
+      {
+        allowed: false,
+        body: 'sign in',
+        challenge: { acr_values: ['phr', 'mfa'], max_age: 300, scope: 'infer admin' },
+      },
+      {
+        kind: 'deny',
+        reason: 'step_up_required',
+        demand: { acrValues: ['phr', 'mfa'], maxAgeSeconds: 300, scope: 'infer admin' },
+        own: { dynamicMetadata: decided, body: 'sign in' },
+      },
+    ],
+    [
+      { allowed: false, challenge: { max_age: 0 } },
+      {
+        kind: 'deny',
+        reason: 'step_up_required',
+        demand: { maxAgeSeconds: 0 },
+        own: { dynamicMetadata: decided },
+      },
+    ],
+    [
+      { allowed: false, challenge: { scope: 'admin' } },
+      {
+        kind: 'deny',
+        reason: 'scope_insufficient',
+        demand: { scope: 'admin' },
+        own: { dynamicMetadata: decided },
+      },
+    ],
+    [
+      { allowed: true, challenge: 'not looked at where it allows' },
+      { kind: 'allow', mutations: { dynamicMetadata: decided } },
+    ],
   ]
   for (const [result, verdict] of cases) t.same(verdictOf(result, 'd1'), verdict, JSON.stringify(result))
 })
@@ -83,6 +118,23 @@ t.test('a result of the wrong shape is an error, and an error refuses', async (t
     { allowed: false, http_status: 403.5 },
     { allowed: false, http_status: 451 },
     { allowed: false, http_status: 0 },
+    { allowed: false, challenge: null },
+    { allowed: false, challenge: 'mfa' },
+    { allowed: false, challenge: {} },
+    { allowed: false, challenge: { acr: ['mfa'] } },
+    { allowed: false, challenge: { max_age: 1, acr_value: ['mfa'] } },
+    { allowed: false, challenge: { acr_values: 'mfa' } },
+    { allowed: false, challenge: { acr_values: [] } },
+    { allowed: false, challenge: { acr_values: ['a b'] } },
+    { allowed: false, challenge: { acr_values: ['a"'] } },
+    { allowed: false, challenge: { acr_values: ['a\r\nb'] } },
+    { allowed: false, challenge: { max_age: -1 } },
+    { allowed: false, challenge: { max_age: 1.5 } },
+    { allowed: false, challenge: { max_age: '1' } },
+    { allowed: false, challenge: { scope: '' } },
+    { allowed: false, challenge: { scope: 'a  b' } },
+    { allowed: false, challenge: { scope: 'a\\b' } },
+    { allowed: false, http_status: 401, challenge: { max_age: 1 } },
   ]
   for (const result of wrong) {
     t.match(
@@ -168,9 +220,12 @@ t.test('what is read of a result by hand is what the schema makes of it', async 
     },
     { requiredKeys: [] },
   )
+  const challenged = fc
+    .tuple(result, fc.oneof(odd, fc.constant({ max_age: 1 })))
+    .map(([given, challenge]) => ({ ...given, challenge }))
   let plainCount = 0
   fc.assert(
-    fc.property(fc.oneof({ weight: 20, arbitrary: result }, odd), (given) => {
+    fc.property(fc.oneof({ weight: 20, arbitrary: result }, challenged, odd), (given) => {
       const plain = plainResult(given as JsonValue)
       if (plain === undefined) return
       plainCount++

@@ -1,5 +1,6 @@
 import { messageOf } from '#base/errors.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
+import { createChallenger } from '#decision/challenger.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import type { Header, Verdict } from '#decision/verdict.ts'
 import { clientKind } from '../client-kind.ts'
@@ -7,6 +8,9 @@ import { denialOf } from '../denial.ts'
 
 /** Stands where each real answer has an id of its own. */
 export const previewId = '00000000-0000-0000-0000-000000000000'
+
+/** What the agent adds to a challenge by its own configuration is not known here. */
+const challenger = createChallenger()
 
 /**
  * A verdict as HTTP would see it: what is changed about an allowed request, or the answer to a client of the kind that
@@ -27,7 +31,9 @@ export function previewOf(verdict: Verdict, input: JsonValue | undefined): JsonO
       ...(mutations.dynamicMetadata && { dynamic_metadata: mutations.dynamicMetadata }),
     }
   }
-  const { httpStatus, grpcStatus, headers, body } = denialOf(verdict, clientKind(headersOf(input)), previewId)
+  const asked = headersOf(input)
+  const refusal = challenger(verdict, asked)
+  const { httpStatus, grpcStatus, headers, body } = denialOf(refusal, clientKind(asked), previewId)
   return {
     allowed: false,
     reason: verdict.reason,

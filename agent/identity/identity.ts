@@ -1,11 +1,13 @@
-import type { Clock } from '#base/clock.ts'
 import { SluiceError } from '#base/errors.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
+import { judgeToken, type TokenRules } from './caller-token.ts'
 import { createPeerVerifier, type PeerVerifierOptions } from './peer/peer.ts'
 import { trustDomainFault } from './spiffe-id.ts'
 import { bindTenant } from './tenant-binding.ts'
+
+export { tenantFault } from './tenant-binding.ts'
 
 /** Headers that decide something and must not be said twice: readers differ in which one they believe. */
 const singleHeaders = [
@@ -18,32 +20,23 @@ const singleHeaders = [
   'x-session-id',
 ]
 
-export { tenantFault } from './tenant-binding.ts'
+export interface IdentityOptions extends Omit<PeerVerifierOptions, 'maxChecksPerSecond'> {
+  /** Absent where no issuer is configured: tokens are nobody's business then. */
+  readonly tokens?: TokenRules | undefined
+}
 
 /**
- * Who is calling: the workload from the certificate that Envoy passes, and the tenant it acts for. Where no
- * resources are configured only the workload is demanded.
+ * Who is calling, and for whom: the workload from the certificate that Envoy passes, the token it sends, and the one
+ * tenant that both may act for. Where no resources are configured no tenant is demanded.
  *
  * @throws SluiceError when a trust domain is none.
  */
-export function createIdentityStage(
-  options: Omit<PeerVerifierOptions, 'maxChecksPerSecond'> & { readonly clock?: Clock },
-): Stage {
-  for (const name of options.trustDomains) {
-    const found = trustDomainFault(name)
-    if (found !== undefined) {
-      const expected = 'a trust domain name, without spiffe://'
-      throw new SluiceError({
-        code: 'trust_domain_invalid',
-        place: 'identity.trustDomains',
-        found: `${name}: ${found}`,
-        expected,
-      })
-    }
-  }
+export function createIdentityStage(options: IdentityOptions): Stage {
+  checkTrustDomains(options.trustDomains)
   const peers = createPeerVerifier(options)
+  const { tokens } = options
 
-  const identify = (x: Exchange): Verdict => {
+  const identify = (x: Exchange): Verdict | Promise<Verdict> => {
     const { certificate, api, headers } = x.request
     for (const name of singleHeaders) {
       if (headers.all(name).length > 1) return deny('header_duplicated', name)
@@ -52,12 +45,32 @@ export function createIdentityStage(
     const verdict = peers.verify(certificate, api)
     if (!verdict.ok) return deny(verdict.reason, verdict.detail)
     x.peer = verdict.peer
-    // Without resources nobody was declared; a set that lost its last tenant demands one all the same.
-    if (x.resources.epoch === 0) return ALLOW
-    const binding = bindTenant(x.resources, x.peer, x.token)
-    if (binding.kind !== 'tenant') return binding
-    x.tenant = binding.tenant
-    return ALLOW
+    if (tokens === undefined) return bound(x, ALLOW)
+    const judged = judgeToken(tokens, x, verdict.peer)
+    return judged instanceof Promise ? judged.then((answer) => bound(x, answer)) : bound(x, judged)
   }
   return { name: 'identity', failureReason: 'internal_error', request: identify }
+}
+
+/** The tenant, where the token was not refused. */
+function bound(x: Exchange, verdict: Verdict): Verdict {
+  // Without resources nobody was declared; a set that lost its last tenant demands one all the same.
+  if (verdict.kind !== 'allow' || x.peer === undefined || x.resources.epoch === 0) return verdict
+  const binding = bindTenant(x.resources, x.forwarded ?? x.peer, x.token)
+  if (binding.kind !== 'tenant') return binding
+  x.tenant = binding.tenant
+  return verdict
+}
+
+function checkTrustDomains(names: readonly string[]): void {
+  for (const name of names) {
+    const found = trustDomainFault(name)
+    if (found === undefined) continue
+    throw new SluiceError({
+      code: 'trust_domain_invalid',
+      place: 'identity.trustDomains',
+      found: `${name}: ${found}`,
+      expected: 'a trust domain name, without spiffe://',
+    })
+  }
 }

@@ -7,11 +7,9 @@ import { parseSpiffeId } from './spiffe-id.ts'
 
 export type Binding = { readonly kind: 'tenant'; readonly tenant: Tenant } | Refusal
 
-/** A workload, as far as a tenant is bound to it. */
+/** A workload, as far as a tenant is bound to it: the peer, or whom a gateway forwarded. */
 export interface BoundPeer {
   readonly spiffeId: string
-  readonly trustDomain: string
-  readonly path: readonly string[]
 }
 
 interface TokenRule {
@@ -73,9 +71,12 @@ function candidatesOf(resources: Resources, peer: BoundPeer): readonly Candidate
   const { candidates, remembered } = compiled(resources)
   const known = remembered.get(peer.spiffeId)
   if (known !== undefined) return known
-  const found = candidates.filter(({ patterns }) =>
-    patterns.some((pattern) => matchesPeer(pattern, peer.trustDomain, peer.path)),
-  )
+  const parsed = parseSpiffeId(peer.spiffeId)
+  const found = parsed.ok
+    ? candidates.filter(({ patterns }) =>
+        patterns.some((pattern) => matchesPeer(pattern, parsed.id.trustDomain, parsed.id.path)),
+      )
+    : []
   if (remembered.size >= maxRemembered) remembered.clear()
   remembered.set(peer.spiffeId, found)
   return found

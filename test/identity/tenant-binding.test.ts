@@ -8,11 +8,7 @@ import { acme, aToken, someResources } from '../decision/an-exchange.ts'
 
 const idp = 'https://idp.example'
 
-const aPeer = (path: string) => ({
-  spiffeId: `spiffe://example.org/${path}`,
-  trustDomain: 'example.org',
-  path: path.split('/'),
-})
+const aPeer = (path: string) => ({ spiffeId: `spiffe://example.org/${path}` })
 
 const aTenant = (name: string, more: Partial<Tenant> = {}): Tenant => ({
   ...acme,

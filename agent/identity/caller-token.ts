@@ -1,0 +1,97 @@
+import type { Exchange, Peer, TokenFacts } from '#decision/exchange.ts'
+import { ALLOW, allowWith, deny, failure, type Verdict } from '#decision/verdict.ts'
+import { checkBinding, type LeafHistory } from './binding/binding.ts'
+import { type Credential, readCredential } from './credential/credential.ts'
+import type { ProofCheck, ProofVerdict } from './dpop/dpop.ts'
+import type { TokenVerdict } from './token/token.ts'
+
+/** How the access tokens of requests are judged. */
+export interface TokenRules {
+  /** JWTs. `peer` is who sent it. */
+  verify(token: string, peer: string): TokenVerdict
+  /** Whatever is no JWT, and JWTs of issuers that are asked about theirs; absent where no issuer is asked. */
+  introspect?(token: string): TokenVerdict | Promise<TokenVerdict>
+  /** Whether a request without a token is refused, whatever its tenant asks for. */
+  readonly isRequired: boolean
+  /** Whether tokens of an issuer must be bound to who sends them. */
+  isBindingRequired(issuer: string): boolean
+  /** Absent where proofs of possession are not taken. */
+  readonly proofs?: ProofCheck
+  readonly history?: LeafHistory
+}
+
+type Presented = Extract<Credential, { kind: 'bearer' | 'dpop' }>
+
+/**
+ * Finds on whose behalf a request is made: its one token is verified, is the sender's own, and stands in the exchange
+ * then. Waits only where somebody else must be asked: the issuer about a token, the store of proofs that were used.
+ */
+export function judgeToken(rules: TokenRules, x: Exchange, peer: Peer): Verdict | Promise<Verdict> {
+  const { headers, path } = x.request
+  const query = path.indexOf('?')
+  const credential = readCredential(headers, query === -1 ? '' : path.slice(query))
+  // Seen before the token is looked at: the certificate of now is the one before of the next.
+  rules.history?.seen(peer)
+  switch (credential.kind) {
+    case 'none':
+      return rules.isRequired ? deny('token_missing') : ALLOW
+    case 'refused':
+      return deny(credential.reason, credential.why)
+    case 'bearer':
+    case 'dpop': {
+      const verdict = verified(rules, credential.token, peer)
+      return verdict instanceof Promise
+        ? verdict.then((answer) => bound(rules, { x, peer, credential }, answer))
+        : bound(rules, { x, peer, credential }, verdict)
+    }
+    default:
+      return credential satisfies never
+  }
+}
+
+function verified(rules: TokenRules, token: string, peer: Peer): TokenVerdict | Promise<TokenVerdict> {
+  const isJwt = token.split('.', 4).length === 3
+  if (!isJwt && rules.introspect !== undefined) return rules.introspect(token)
+  return rules.verify(token, peer.spiffeId)
+}
+
+interface Sent {
+  readonly x: Exchange
+  readonly peer: Peer
+  readonly credential: Presented
+}
+
+/** A stolen token is nobody's. */
+function bound(rules: TokenRules, sent: Sent, verdict: TokenVerdict): Verdict | Promise<Verdict> {
+  if (!verdict.ok) return deny(verdict.reason, verdict.why)
+  const { token } = verdict
+  const { credential, peer, x } = sent
+  const binding = checkBinding(token, credential.kind, peer, {
+    isRequired: rules.isBindingRequired(token.issuer),
+    ...(rules.history && { history: rules.history }),
+  })
+  if (!binding.ok) return deny('token_binding_mismatch', binding.why)
+  const { proof } = credential
+  const keyThumbprint = token.confirmation?.keyThumbprint
+  if (proof === undefined || keyThumbprint === undefined) return accepted(x, token)
+  if (rules.proofs === undefined) return deny('token_binding_mismatch', 'proofs of possession are not taken')
+  const { method, path } = x.request
+  const proven = rules.proofs(proof, { method, path, token: credential.token, keyThumbprint })
+  return proven instanceof Promise
+    ? proven.then((answer) => proved(x, token, answer))
+    : proved(x, token, proven)
+}
+
+function proved(x: Exchange, token: TokenFacts, verdict: ProofVerdict): Verdict {
+  if (verdict.ok) return accepted(x, token, verdict.nextNonce)
+  if (verdict.reason === 'replay_store_failed') return failure(verdict.reason, verdict.cause)
+  const refusal = deny(verdict.reason, verdict.why)
+  return verdict.reason === 'dpop_nonce_required' && refusal.kind === 'deny'
+    ? { ...refusal, demand: { nonce: verdict.nonce } }
+    : refusal
+}
+
+function accepted(x: Exchange, token: TokenFacts, nextNonce?: string): Verdict {
+  x.token = token
+  return nextNonce === undefined ? ALLOW : allowWith({ addResponseHeaders: [['dpop-nonce', nextNonce]] })
+}

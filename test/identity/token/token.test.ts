@@ -188,31 +188,35 @@ t.test('a token that breaks a rule is refused for its own reason', async (t) => 
     [
       'RS256 with the name of an EC key',
       someToken({}, { alg: 'RS256' }),
-      no('token_key_unknown', /no such key/),
+      no('token_key_unknown', /such a key|no such key/),
     ],
     [
       'ES384 with the name of a P-256 key',
       someToken({}, { alg: 'ES384' }),
-      no('token_key_unknown', /no such key/),
+      no('token_key_unknown', /such a key|no such key/),
     ],
     ['alg in lower case', someToken({}, { alg: 'es256' }), no('token_invalid', /alg/)],
-    ['a kid that is not there', someToken({}, { kid: 'key-2' }), no('token_key_unknown', /no such key/)],
+    [
+      'a kid that is not there',
+      someToken({}, { kid: 'key-2' }),
+      no('token_key_unknown', /such a key|no such key/),
+    ],
     [
       'a kid that is a path',
       someToken({}, { kid: '../../dev/null' }),
-      no('token_key_unknown', /no such key/),
+      no('token_key_unknown', /such a key|no such key/),
     ],
     [
       'a kid that is SQL',
       someToken({}, { kid: "x' UNION SELECT 'key" }),
-      no('token_key_unknown', /no such key/),
+      no('token_key_unknown', /such a key|no such key/),
     ],
     [
       'a kid that every object has',
       someToken({}, { kid: 'constructor' }),
-      no('token_key_unknown', /no such key/),
+      no('token_key_unknown', /such a key|no such key/),
     ],
-    ['an empty kid', someToken({}, { kid: '' }), no('token_key_unknown', /no such key/)],
+    ['an empty kid', someToken({}, { kid: '' }), no('token_key_unknown', /such a key|no such key/)],
     // signature
     ['another key of that name', someToken({}, {}, other), no('token_signature_invalid', /not signed/)],
     [

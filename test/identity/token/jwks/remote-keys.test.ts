@@ -223,6 +223,10 @@ t.test('ten thousand unknown keys make one fetch in the cooldown, and never two 
   t.equal(fetches(), 3)
   t.equal(timer.delays().length, 1, 'and one timer')
   t.match(verifier.verify(someToken(), 'peer'), good)
+  clock.advanceMs(31_000)
+  const other = { iss: 'https://other.example' }
+  t.match(verifier.verify(someToken(other, { kid: 'random' }), 'peer'), { reason: 'token_issuer_unknown' })
+  t.equal(fetches(), 3, 'no key is fetched for a token of somebody else')
 })
 
 t.test('a key that a fetch did not bring is not fetched for again before the next refresh', async (t) => {

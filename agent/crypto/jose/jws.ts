@@ -24,44 +24,57 @@ export type ParsedJws =
   | { readonly ok: true; readonly jws: CompactJws }
   | { readonly ok: false; readonly why: string }
 
+/** The first part of a token by itself. */
+export type ParsedHeader =
+  | ({ readonly ok: true } & Pick<CompactJws, 'header' | 'alg' | 'typ' | 'kid'>)
+  | { readonly ok: false; readonly why: string }
+
 /** Of the whole token. Envoy gives up its own cache at 4096. */
 export const maxJwsCharacters = 8192
 
 /**
- * Reads a JWS in compact form that carries a JSON object. Everything has one spelling: base64url without padding and
- * left-over bits, no member twice, UTF-8. An extension that must be understood (`crit`, `b64`) is refused, for none is.
- *
- * @see RFC 7515, 3.1 and 7.1; RFC 8725
+ * Reads the header alone, for who can refuse a token by that. An extension that must be understood (`crit`, `b64`) is
+ * refused, for none is.
  */
-export function parseCompactJws(text: string): ParsedJws {
-  const no = (why: string): ParsedJws => ({ ok: false, why })
+export function parseJwsHeader(text: string): ParsedHeader {
+  const no = (why: string): ParsedHeader => ({ ok: false, why })
   if (text.length > maxJwsCharacters) return no(`longer than ${maxJwsCharacters} characters`)
-  const first = text.indexOf('.')
-  const second = text.indexOf('.', first + 1)
-  if (first === -1 || second === -1 || text.includes('.', second + 1)) return no('not three parts')
-  const header = objectOf(text.slice(0, first))
-  if (!header.ok) return no(`header: ${header.why}`)
-  const { alg, typ, kid, crit, b64 } = header.object
+  const end = text.indexOf('.')
+  if (end === -1) return no('not three parts')
+  const read = objectOf(text.slice(0, end))
+  if (!read.ok) return no(`header: ${read.why}`)
+  const { alg, typ, kid, crit, b64 } = read.object
   if (typeof alg !== 'string') return no('header: no alg')
   if (typ !== undefined && typeof typ !== 'string') return no('header: a typ that is no text')
   if (kid !== undefined && typeof kid !== 'string') return no('header: a kid that is no text')
   if (crit !== undefined || b64 !== undefined) return no('header: an extension that is not known (crit, b64)')
+  return {
+    ok: true,
+    header: read.object,
+    alg,
+    ...(typ !== undefined && { typ: mediaType(typ) }),
+    ...(kid !== undefined && { kid }),
+  }
+}
+
+/**
+ * Reads a JWS in compact form that carries a JSON object. Everything has one spelling: base64url without padding and
+ * left-over bits, no member twice, UTF-8.
+ *
+ * @see RFC 7515, 3.1 and 7.1; RFC 8725
+ */
+export function parseCompactJws(text: string, header = parseJwsHeader(text)): ParsedJws {
+  const no = (why: string): ParsedJws => ({ ok: false, why })
+  if (!header.ok) return header
+  const first = text.indexOf('.')
+  const second = text.indexOf('.', first + 1)
+  if (second === -1 || text.includes('.', second + 1)) return no('not three parts')
   const claims = objectOf(text.slice(first + 1, second))
   if (!claims.ok) return no(`payload: ${claims.why}`)
   const signature = decodeBase64url(text.slice(second + 1))
   if (signature === undefined || signature.length === 0) return no('signature: not base64url')
-  return {
-    ok: true,
-    jws: {
-      header: header.object,
-      alg,
-      ...(typ !== undefined && { typ: mediaType(typ) }),
-      ...(kid !== undefined && { kid }),
-      claims: claims.object,
-      signed: text.slice(0, second),
-      signature,
-    },
-  }
+  const { ok: _, ...read } = header
+  return { ok: true, jws: { ...read, claims: claims.object, signed: text.slice(0, second), signature } }
 }
 
 /**

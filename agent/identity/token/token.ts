@@ -130,6 +130,7 @@ function authorityKeys(issuer: string, authorities: JwtAuthorities = noAuthoriti
     current,
     isStale: () => false,
     // The bundle is pushed, or fetched by its own rules.
+    mayFetch: () => false,
     missed: () => undefined,
     status: () => {
       const keys = current()?.length

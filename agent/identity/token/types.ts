@@ -63,7 +63,9 @@ export interface IssuerKeys {
   current(nowUs: number): readonly VerifyingKey[] | undefined
   /** Whether they could not be refreshed in time; they are in force for a while yet. */
   isStale(nowUs: number): boolean
-  /** A token names a key that is not there. */
+  /** Whether it would help to say that a key is missed. */
+  mayFetch(kid: string | undefined, nowUs: number): boolean
+  /** A token names a key that is not there: it is fetched for, but not too often. */
   missed(kid: string | undefined, nowUs: number): void
 }
 

@@ -41,6 +41,10 @@ export class FileKeys implements IssuerKeys, Disposable {
     return false
   }
 
+  mayFetch(): boolean {
+    return false
+  }
+
   missed(): void {
     // Who changes the file is seen; nobody can be asked for more.
   }

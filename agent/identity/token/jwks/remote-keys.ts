@@ -65,9 +65,14 @@ export class RemoteKeys implements IssuerKeys, AsyncDisposable {
     return nowUs >= this.#freshUntilUs
   }
 
+  mayFetch(kid: string | undefined, nowUs: number): boolean {
+    if (nowUs < this.#coolUntilUs || this.#inFlight !== undefined || this.#stopping.signal.aborted)
+      return false
+    return kid === undefined || nowUs >= (this.#absent.get(kid) ?? 0)
+  }
+
   missed(kid: string | undefined, nowUs: number): void {
-    if (nowUs < this.#coolUntilUs || this.#inFlight !== undefined || this.#stopping.signal.aborted) return
-    if (kid !== undefined && nowUs < (this.#absent.get(kid) ?? 0)) return
+    if (!this.mayFetch(kid, nowUs)) return
     this.#coolUntilUs = nowUs + this.#options.cooldownSeconds * 1e6
     this.#inFlight = this.#turn().then(() => this.#remember(kid))
   }

@@ -34,7 +34,7 @@ export function loadConfig(path: string): Config {
 
 /** The files and directories that the configuration names and that are not there, or not what they should be. */
 export function missingFiles(config: Config): Fault[] {
-  const { policy, resources, rateLimit, envoy } = config
+  const { policy, issuers, resources, rateLimit, envoy } = config
   const named: (readonly [place: string, path: string, kind: 'file' | 'directory'])[] = []
   if (policy?.candidate)
     named.push(['policy.candidate.bundle', policy.candidate.bundle, kindOf(policy.candidate.bundle)])
@@ -42,6 +42,10 @@ export function missingFiles(config: Config): Fault[] {
   for (const [place, path] of opaFiles(policy?.opa)) named.push([`policy.opa.${place}`, path, 'file'])
   for (const [id, { file }] of Object.entries(policy?.verification?.keys ?? {}))
     named.push([`policy.verification.keys.${id}`, file, 'file'])
+  for (const [index, { jwks, ca }] of (issuers ?? []).entries()) {
+    if (jwks !== undefined && 'file' in jwks) named.push([`issuers.${index}.jwks.file`, jwks.file, 'file'])
+    if (ca !== undefined) named.push([`issuers.${index}.ca`, ca, 'file'])
+  }
   if (resources) named.push(['resources.dir', resources.dir, 'directory'])
   for (const file of rateLimit?.config ?? []) named.push(['rateLimit.config', file, 'file'])
   if (envoy) {
@@ -93,6 +97,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
         }),
       },
     }),
+    ...(config.issuers && { issuers: config.issuers.map((issuer) => withAbsoluteIssuerPaths(issuer, file)) }),
     ...(config.rateLimit && { rateLimit: { config: config.rateLimit.config.map(file) } }),
     ...(config.audit && { audit: { ...config.audit, dir: file(config.audit.dir) } }),
     ...(config.resources && { resources: { ...config.resources, dir: file(config.resources.dir) } }),
@@ -108,5 +113,17 @@ function withAbsolutePaths(config: Config, folder: string): Config {
         },
       },
     }),
+  }
+}
+
+type Issuer = NonNullable<Config['issuers']>[number]
+
+function withAbsoluteIssuerPaths(issuer: Issuer, file: (path: string) => string): Issuer {
+  const { jwks, ca, persist } = issuer
+  return {
+    ...issuer,
+    ...(jwks !== undefined && 'file' in jwks && { jwks: { file: file(jwks.file) } }),
+    ...(ca !== undefined && { ca: file(ca) }),
+    ...(persist !== undefined && { persist: file(persist) }),
   }
 }

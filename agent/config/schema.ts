@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { issuersSchema } from './issuer-schema.ts'
 import { opaSchema } from './opa-schema.ts'
 
 /** An address whose last part is a port there can be. */
@@ -34,6 +35,7 @@ const shape = z.strictObject({
     })
     .optional()
     .describe('Who may call. Without it no identity or tenant is demanded.'),
+  issuers: issuersSchema.optional().describe('Whose tokens are accepted. Without it none is looked at.'),
   policy: z
     .strictObject({
       bundle: path

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { messageOf } from '#base/errors.ts'
+import { keep, readKept } from '#base/kept-file.ts'
 import type { ServiceClient } from '../../service/service.ts'
 import { maxBundleBytes, readArchive } from '../archive.ts'
 import { isDelta } from '../contents.ts'
-import { keep, readKept } from '../persist.ts'
 import type { Listener, SourceBase } from './source.ts'
 
 /** A bundle that a server has. */

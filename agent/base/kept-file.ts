@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-/** The bundle that was kept, and when it was last known to be good. `undefined` where nothing was kept yet. */
+/** What was kept for a start without its server, and when. `undefined` where nothing was kept yet. */
 export async function readKept(
   path: string,
 ): Promise<{ readonly bytes: Buffer; readonly keptAtMs: number } | undefined> {

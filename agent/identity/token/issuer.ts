@@ -1,0 +1,38 @@
+import { algorithms } from '#crypto/jose/signature.ts'
+import { type ClaimReader, claimReader } from './claim-path.ts'
+import type { IssuerConfig, IssuerKeys, TokenProfile } from './types.ts'
+
+/** An issuer as it runs: built once, read by every token. */
+export interface Issuer {
+  readonly name: string
+  readonly profile: TokenProfile
+  readonly audiences: ReadonlySet<string>
+  readonly algorithms: ReadonlySet<string>
+  readonly tenantOf: ClaimReader | undefined
+  readonly userOf: ClaimReader
+  readonly maxLifetimeMs: number
+  readonly skewMs: number
+  readonly isBindingRequired: boolean
+  readonly keys: IssuerKeys
+}
+
+/** JWT-SVIDs know no EdDSA. @see JWT-SVID.md, section 2.1 */
+const svidAlgorithm = /^(RS|ES|PS)(256|384|512)$/
+
+export function createIssuer(config: IssuerConfig, keys: IssuerKeys): Issuer {
+  const isSvid = config.profile === 'jwt-svid'
+  return {
+    name: config.issuer,
+    profile: config.profile,
+    audiences: new Set(typeof config.audience === 'string' ? [config.audience] : config.audience),
+    algorithms: new Set(
+      config.algorithms.filter((name) => (isSvid ? svidAlgorithm.test(name) : algorithms.has(name))),
+    ),
+    tenantOf: config.tenantClaim === undefined ? undefined : claimReader(config.tenantClaim),
+    userOf: claimReader(isSvid ? 'sub' : config.userClaim),
+    maxLifetimeMs: config.maxLifetimeSeconds * 1000,
+    skewMs: config.clockSkewSeconds * 1000,
+    isBindingRequired: config.requireBinding,
+    keys,
+  }
+}

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { issuersSchema } from './issuer-schema.ts'
 import { opaSchema } from './opa-schema.ts'
+import { tokensSchema } from './token-schema.ts'
 
 /** An address whose last part is a port there can be. */
 const withPort = (pattern: RegExp, expected: string) =>
@@ -35,6 +36,7 @@ const shape = z.strictObject({
     })
     .optional()
     .describe('Who may call. Without it no identity or tenant is demanded.'),
+  tokens: tokensSchema.optional(),
   issuers: issuersSchema.optional().describe('Whose tokens are accepted. Without it none is looked at.'),
   policy: z
     .strictObject({

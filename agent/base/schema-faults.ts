@@ -141,7 +141,7 @@ const secretAt = /(^|\.)(credentials|headers)(\.|$)|(^|\.)keys\.[^.]*(\.key)?$/
 const userInUrl = /\/\/[^/]*@/
 
 function found(path: readonly PropertyKey[], value: unknown): string {
-  const isSecret = secretAt.test(path.join('.')) || (typeof value === 'string' && userInUrl.test(value))
+  const isSecret = secretAt.test(path.join('.')) || userInUrl.test(JSON.stringify(value) ?? '')
   if (!isSecret || value === undefined || isMap(value)) return shown(value)
   return `${Array.isArray(value) ? 'a list' : typeof value === 'string' ? 'text' : `a ${typeof value}`}, not shown`
 }

@@ -7,6 +7,12 @@ import { readDocuments } from '#base/yaml-document.ts'
 import { identityFiles, withAbsoluteIdentityPaths } from './identity-paths.ts'
 import { opaFiles, withAbsoluteOpaPaths } from './opa-paths.ts'
 import { configSchema } from './schema.ts'
+import {
+  introspectionFiles,
+  tokenFiles,
+  withAbsoluteIntrospectionPaths,
+  withAbsoluteTokenPaths,
+} from './token-paths.ts'
 
 export { type Environment, loadOpaFile } from './opa-file.ts'
 export type { OpaConfig, OpaFile } from './opa-schema.ts'
@@ -35,7 +41,7 @@ export function loadConfig(path: string): Config {
 
 /** The files and directories that the configuration names and that are not there, or not what they should be. */
 export function missingFiles(config: Config): Fault[] {
-  const { policy, issuers, resources, rateLimit, envoy } = config
+  const { policy, tokens, issuers, resources, rateLimit, envoy } = config
   const named: (readonly [place: string, path: string, kind: 'file' | 'directory'])[] = []
   if (policy?.candidate)
     named.push(['policy.candidate.bundle', policy.candidate.bundle, kindOf(policy.candidate.bundle)])
@@ -44,7 +50,10 @@ export function missingFiles(config: Config): Fault[] {
   for (const [id, { file }] of Object.entries(policy?.verification?.keys ?? {}))
     named.push([`policy.verification.keys.${id}`, file, 'file'])
   for (const [place, path] of identityFiles(config.identity)) named.push([`identity.${place}`, path, 'file'])
-  for (const [index, { jwks, ca }] of (issuers ?? []).entries()) {
+  if (tokens) for (const [place, path] of tokenFiles(tokens)) named.push([`tokens.${place}`, path, 'file'])
+  for (const [index, { jwks, ca, introspection }] of (issuers ?? []).entries()) {
+    for (const [place, path] of introspection ? introspectionFiles(introspection) : [])
+      named.push([`issuers.${index}.introspection.${place}`, path, 'file'])
     if (jwks !== undefined && 'file' in jwks) named.push([`issuers.${index}.jwks.file`, jwks.file, 'file'])
     if (ca !== undefined) named.push([`issuers.${index}.ca`, ca, 'file'])
   }
@@ -100,6 +109,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
       },
     }),
     ...(config.identity && { identity: withAbsoluteIdentityPaths(config.identity, file) }),
+    ...(config.tokens && { tokens: withAbsoluteTokenPaths(config.tokens, file) }),
     ...(config.issuers && { issuers: config.issuers.map((issuer) => withAbsoluteIssuerPaths(issuer, file)) }),
     ...(config.rateLimit && { rateLimit: { config: config.rateLimit.config.map(file) } }),
     ...(config.audit && { audit: { ...config.audit, dir: file(config.audit.dir) } }),
@@ -122,11 +132,12 @@ function withAbsolutePaths(config: Config, folder: string): Config {
 type Issuer = NonNullable<Config['issuers']>[number]
 
 function withAbsoluteIssuerPaths(issuer: Issuer, file: (path: string) => string): Issuer {
-  const { jwks, ca, persist } = issuer
+  const { jwks, ca, persist, introspection } = issuer
   return {
     ...issuer,
     ...(jwks !== undefined && 'file' in jwks && { jwks: { file: file(jwks.file) } }),
     ...(ca !== undefined && { ca: file(ca) }),
     ...(persist !== undefined && { persist: file(persist) }),
+    ...(introspection && { introspection: withAbsoluteIntrospectionPaths(introspection, file) }),
   }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { introspectionSchema } from './token-schema.ts'
 
 const path = z.string().min(1)
 const seconds = (least: number, most: number, fallback: number) =>
@@ -85,6 +86,9 @@ const issuer = z.strictObject({
   persist: path
     .optional()
     .describe('A file where the last good keys are kept for a start without the server.'),
+  introspection: introspectionSchema
+    .optional()
+    .describe('Ask the issuer about its tokens (RFC 7662). At most one issuer is asked.'),
 })
 
 type Issuer = z.infer<typeof issuer>
@@ -109,8 +113,19 @@ const needs: readonly {
   },
   {
     field: 'jwks',
-    message: 'file, url or discovery',
-    isMet: ({ profile, jwks }) => profile === 'jwt-svid' || jwks !== undefined,
+    message: 'file, url or discovery; or introspection instead',
+    isMet: ({ profile, jwks, introspection }) =>
+      profile === 'jwt-svid' || jwks !== undefined || introspection !== undefined,
+  },
+  {
+    field: 'jwks',
+    message: 'file, url or discovery, for the answers of introspection must be signed',
+    isMet: ({ jwks, introspection }) => introspection?.signed !== true || jwks !== undefined,
+  },
+  {
+    field: 'introspection',
+    message: 'none: JWT-SVIDs are checked with the bundle of their trust domain',
+    isMet: ({ profile, introspection }) => profile !== 'jwt-svid' || introspection === undefined,
   },
   {
     field: 'issuer',
@@ -147,5 +162,11 @@ export const issuersSchema = z
           message: 'another issuer than those before',
         })
       names.add(each.issuer)
+      if (each.introspection !== undefined && issuers.findIndex((other) => other.introspection) !== index)
+        context.addIssue({
+          code: 'custom',
+          path: [index, 'introspection'],
+          message: 'none, for another issuer has it: a token that nobody here can read says not whose it is',
+        })
     }
   })

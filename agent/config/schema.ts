@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { identitySchema } from './identity-schema.ts'
 import { issuersSchema } from './issuer-schema.ts'
 import { policySchema } from './policy-schema.ts'
+import { tokensSchema } from './token-schema.ts'
 
 /** An address whose last part is a port there can be. */
 const withPort = (pattern: RegExp, expected: string) =>
@@ -27,6 +28,7 @@ const shape = z.strictObject({
     ),
   role: z.enum(['model', 'edge']).default('model').describe('Where the agent sits.'),
   identity: identitySchema.optional().describe('Who may call. Without it no identity or tenant is demanded.'),
+  tokens: tokensSchema.optional(),
   issuers: issuersSchema.optional().describe('Whose tokens are accepted. Without it none is looked at.'),
   policy: policySchema.optional().describe('Rego, compiled to wasm.'),
   limits: z

@@ -29,6 +29,7 @@ t.test('every refusal of a token that a better one would help has the error of i
     ['token_malformed', '6750, 3.1', 'invalid_token'],
     ['token_invalid', '6750, 3.1', 'invalid_token'],
     ['token_signature_invalid', '6750, 3.1', 'invalid_token'],
+    ['token_key_unknown', '6750, 3.1', 'invalid_token'],
     ['token_issuer_unknown', '6750, 3.1', 'invalid_token'],
     ['token_audience_wrong', '6750, 3.1', 'invalid_token'],
     ['token_expired', '6750, 3.1', 'invalid_token'],
@@ -53,7 +54,7 @@ t.test(
   async (t) => {
     const aboutTokens = /^(token_|dpop_|step_up_|scope_|credentials_)/
     for (const reason of Object.keys(reasons) as ReasonCode[]) {
-      const isExpected = aboutTokens.test(reason) && reasons[reason].httpStatus < 500
+      const isExpected = aboutTokens.test(reason) && [400, 401, 403].includes(reasons[reason].httpStatus)
       t.equal(told(deny(reason)) !== undefined, isExpected, reason)
       t.equal(told(failure(reason, null)), undefined, `${reason} as a failure of ours`)
     }

@@ -3,9 +3,11 @@ import { valkeyBinary } from './components.ts'
 import { freePorts } from './ports.ts'
 import { type RunningProcess, startProcess } from './process.ts'
 
-/** A real Valkey server that keeps nothing on disk. */
-export async function startValkey(): Promise<RunningProcess & { readonly port: number }> {
-  const [port] = (await freePorts(1)) as [number]
+/** A real Valkey server that keeps nothing on disk; at a free port if none is named. */
+export async function startValkey(
+  options: { readonly port?: number } = {},
+): Promise<RunningProcess & { readonly port: number }> {
+  const port = options.port ?? ((await freePorts(1)) as [number])[0]
   const process = await startProcess({
     name: 'Valkey',
     program: await valkeyBinary(),

@@ -1,8 +1,7 @@
 import type { JsonObject, JsonValue } from '#base/json.ts'
-import type { CompactJws } from '#crypto/jose/jws.ts'
 import { parseSpiffeId } from '../spiffe-id.ts'
 import { type Confirmation, readConfirmation } from './confirmation.ts'
-import type { Issuer } from './issuer.ts'
+import type { ClaimRules } from './issuer.ts'
 import { type Refusal, refuse } from './types.ts'
 
 /** What the claims say; who signed them is not known yet. */
@@ -26,8 +25,7 @@ const maxNameCharacters = 2048
  *
  * @see RFC 7519, 4.1; RFC 8725; RFC 9068, 4; JWT-SVID.md, section 3
  */
-export function readClaims(jws: CompactJws, issuer: Issuer, nowMs: number): ReadClaims | Refusal {
-  const { claims } = jws
+export function readClaims(claims: JsonObject, issuer: ClaimRules, nowMs: number): ReadClaims | Refusal {
   const audiences = audiencesOf(claims['aud'])
   if (audiences === undefined) return refuse('token_audience_wrong', 'aud is missing or no list of names')
   if (!audiences.some((each) => issuer.audiences.has(each)))
@@ -68,7 +66,7 @@ interface Times {
   readonly notBeforeMs: number
 }
 
-function timesOf(claims: JsonObject, { skewMs, maxLifetimeMs }: Issuer, nowMs: number): Times | Refusal {
+function timesOf(claims: JsonObject, { skewMs, maxLifetimeMs }: ClaimRules, nowMs: number): Times | Refusal {
   const { exp, nbf, iat } = claims
   if (typeof exp !== 'number') return refuse('token_invalid', 'exp is missing or no number')
   for (const [name, value] of [
@@ -90,7 +88,7 @@ function timesOf(claims: JsonObject, { skewMs, maxLifetimeMs }: Issuer, nowMs: n
   return { ok: true, expiresAtMs, notBeforeMs }
 }
 
-function profileFault(claims: JsonObject, { profile, name }: Issuer): string | undefined {
+function profileFault(claims: JsonObject, { profile, name }: ClaimRules): string | undefined {
   if (profile === 'jwt') return undefined
   const { sub } = claims
   if (profile === 'at+jwt') {

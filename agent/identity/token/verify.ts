@@ -85,7 +85,7 @@ function verifyAnew(parts: VerifyParts, { text, digest, peer, nowUs }: Asked): T
     return refuse('token_invalid', 'alg is not one that the issuer may use')
   if (issuer.profile === 'jwt-svid' && jws.kid === undefined) return refuse('token_invalid', 'has no kid')
   const nowMs = clock.nowMs()
-  const claims = readClaims(jws, issuer, nowMs)
+  const claims = readClaims(jws.claims, issuer, nowMs)
   if (!claims.ok) return claims
   const keys = issuer.keys.current(nowUs)
   if (keys === undefined) return refuse('token_keys_unavailable', `no keys of ${issuer.name}`)

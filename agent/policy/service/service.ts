@@ -1,9 +1,9 @@
+import { type Answer, exchange } from '#base/http-exchange.ts'
 import { type Bearer, bearerHeader } from './bearer.ts'
-import { type Answer, exchange } from './exchange.ts'
 import type { ClientCertificate, TrustedCertificates } from './tls.ts'
 import { createTls } from './tls.ts'
 
-export type { Answer } from './exchange.ts'
+export type { Answer } from '#base/http-exchange.ts'
 
 /** A service of OPA's configuration, in its spelling. @see https://www.openpolicyagent.org/docs/configuration#services */
 export interface ServiceConfig {

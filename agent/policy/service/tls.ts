@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { getCACertificates } from 'node:tls'
+import type { TlsSettings } from '#base/http-exchange.ts'
 import type { ServiceConfig } from './service.ts'
 
 export interface TrustedCertificates {
@@ -16,16 +17,6 @@ export interface ClientCertificate {
   /** Older places of `tls.ca_cert` and its neighbour. */
   readonly ca_cert?: string | undefined
   readonly system_ca_required?: boolean | undefined
-}
-
-/** What a connection is made with. */
-export interface TlsSettings {
-  readonly ca: readonly string[]
-  readonly cert?: string
-  readonly key?: string
-  readonly passphrase?: string
-  readonly rejectUnauthorized: boolean
-  readonly minVersion: 'TLSv1.2'
 }
 
 /** Reads the files that a service names, when a connection is made: certificates are replaced while we run. */

@@ -1,8 +1,18 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
-import { request, tlsRequest } from '#base/http.ts'
-import type { TlsSettings } from './tls.ts'
+import { request, tlsRequest } from './http.ts'
+
+/** What a connection is made with. */
+export interface TlsSettings {
+  /** PEM; without it those that Node trusts. */
+  readonly ca?: readonly string[]
+  readonly cert?: string
+  readonly key?: string
+  readonly passphrase?: string
+  readonly rejectUnauthorized: boolean
+  readonly minVersion: 'TLSv1.2'
+}
 
 /** A request that may be redirected. */
 interface ExchangeOptions {
@@ -34,7 +44,7 @@ const idleTimeoutMs = 30_000
 const bodyTimeoutMs = 600_000
 const unpack = promisify(gunzip)
 
-/** @throws Error that says at which address what went wrong. */
+/** One request and its whole answer, on a connection of its own. @throws Error that says at which address what went wrong. */
 export async function exchange(options: ExchangeOptions): Promise<Answer> {
   let { url } = options
   for (let hop = 0; hop <= maxRedirects; hop++) {

@@ -1,0 +1,110 @@
+import { join } from 'node:path'
+import { pino } from 'pino'
+import t from 'tap'
+import type { JsonObject } from '#base/json.ts'
+import { createChallenger } from '#decision/challenger.ts'
+import { createPipeline } from '#decision/pipeline.ts'
+import { reasons } from '#decision/reasons.ts'
+import { cluster } from '#envoy/bootstrap/cluster.ts'
+import { typed } from '#envoy/bootstrap/types.ts'
+import { startEnvoyServer } from '#envoy/envoy.ts'
+import { noResources } from '#resources/resources.ts'
+import { startEnvoy } from '../harness/envoy.ts'
+import { grpcInfer, inferRequest } from '../harness/grpc.ts'
+import { http } from '../harness/http.ts'
+import { freePorts } from '../harness/ports.ts'
+import { temporaryFolder } from '../harness/temp.ts'
+
+const service = { envoy_grpc: { cluster_name: 'sluice' } }
+const filters = [
+  typed('envoy.filters.http.ext_authz', 'extAuthz', {
+    transport_api_version: 'V3',
+    grpc_service: { ...service, timeout: '10s' },
+  }),
+  // The message of a gRPC call comes without waiting for the answer to its headers, as in the generated configuration.
+  typed('envoy.filters.http.ext_proc', 'extProc', {
+    grpc_service: service,
+    message_timeout: '10s',
+    processing_mode: { request_body_mode: 'STREAMED' },
+    send_body_without_waiting_for_header_response: true,
+  }),
+]
+
+function listener(port: number, filter: JsonObject): JsonObject {
+  const manager = typed('hcm', 'httpConnectionManager', {
+    stat_prefix: 'main',
+    http_filters: [filter, typed('router', 'router', {})],
+    route_config: {
+      virtual_hosts: [
+        {
+          name: 'all',
+          domains: ['*'],
+          routes: [{ match: { prefix: '/' }, direct_response: { status: 200 } }],
+        },
+      ],
+    },
+  })
+  const address = { socket_address: { address: '127.0.0.1', port_value: port } }
+  return { name: `at-${port}`, address, filter_chains: [{ filters: [manager] }] }
+}
+
+t.test('a challenge passes a real Envoy whole, on both APIs, to every kind of client', async (t) => {
+  using folder = temporaryFolder()
+  const address = `unix:${join(folder.path, 'agent.sock')}`
+  const challenger = createChallenger({
+    realm: 'the "models"',
+    resourceMetadata: 'https://models.example/meta',
+    dpopAlgorithms: ['ES256', 'EdDSA'],
+  })
+  const pipeline = createPipeline({
+    stages: [
+      {
+        name: 'identity',
+        failureReason: 'internal_error',
+        request: () => ({ kind: 'deny', reason: 'dpop_nonce_required', demand: { nonce: 'n-1' } }),
+      },
+    ],
+    resources: () => noResources,
+    deadlineMs: 10_000,
+    challenger,
+  })
+  await using _server = await startEnvoyServer({
+    listen: address,
+    pipeline,
+    isReady: () => true,
+    maxMessageBytes: 1 << 20,
+    firstMessageTimeoutMs: 10_000,
+    log: pino({ level: 'silent' }),
+  })
+  const ports = (await freePorts(2)) as [number, number]
+  await using _envoy = await startEnvoy({
+    static_resources: {
+      listeners: filters.map((filter, index) => listener(ports[index] as number, filter)),
+      clusters: [cluster({ name: 'sluice', address, isHttp2: true })],
+    },
+  })
+  const challenge =
+    'DPoP realm="the \\"models\\"", error="use_dpop_nonce", ' +
+    `error_description="${reasons.dpop_nonce_required.text}", algs="ES256 EdDSA", ` +
+    'resource_metadata="https://models.example/meta", ' +
+    'Bearer realm="the \\"models\\"", resource_metadata="https://models.example/meta"'
+  for (const [index, port] of ports.entries()) {
+    const api = index === 0 ? 'ext_authz' : 'ext_proc'
+    const kinds: [kind: string, headers: Readonly<Record<string, string>>, status: number][] = [
+      ['http', {}, 401],
+      ['json', { 'content-type': 'application/json' }, 401],
+      ['grpc-web', { 'content-type': 'application/grpc-web+proto' }, 200],
+    ]
+    for (const [kind, headers, status] of kinds) {
+      const answer = await http({ port, path: '/v2/models/fraud/infer', body: '{}', headers })
+      t.equal(answer.status, status, `${api} ${kind}`)
+      t.equal(answer.headers['www-authenticate'], challenge, `${api} ${kind}`)
+      t.equal(answer.headers['dpop-nonce'], 'n-1', `${api} ${kind}`)
+      if (kind === 'grpc-web') t.equal(answer.headers['grpc-status'], '16')
+    }
+    const called = await grpcInfer({ port, message: inferRequest() })
+    t.equal(called.code, 16, `${api} grpc`)
+    t.same(called.metadata.get('www-authenticate'), [challenge], `${api} grpc`)
+    t.same(called.metadata.get('dpop-nonce'), ['n-1'], `${api} grpc`)
+  }
+})

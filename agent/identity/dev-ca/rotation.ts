@@ -8,5 +8,5 @@ const jitterPart = 0.1
  */
 export function renewalMs(issuedMs: number, ttlSeconds: number, random: number): number {
   const halfMs = ttlSeconds * 500
-  return issuedMs + halfMs * (1 + jitterPart * (2 * random - 1))
+  return issuedMs + Math.round(halfMs * (1 + jitterPart * (2 * random - 1)))
 }

@@ -55,7 +55,7 @@ interface ServeOptions {
   readonly profile: string
 }
 
-const ttlBounds = { least: 10, most: 86_400 }
+const ttlBounds = { least: 60, most: 86_400 }
 
 function readTtl(text: string): number {
   const seconds = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN

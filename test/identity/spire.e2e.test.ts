@@ -17,7 +17,9 @@ t.teardown(() => spire[Symbol.asyncDispose]())
 const id = (name: string) => `spiffe://${spire.trustDomain}/${name}`
 const log = pino({ level: 'silent' })
 
-async function open(t: Pick<Test, 'teardown'>): Promise<{ readonly source: SpireSource; readonly states: IdentityState[] }> {
+async function open(
+  t: Pick<Test, 'teardown'>,
+): Promise<{ readonly source: SpireSource; readonly states: IdentityState[] }> {
   // The pauses of a back-off are looked at elsewhere.
   const hurried: typeof pause = (ms, signal) => pause(Math.min(ms, 100), signal)
   const source = await openSpireSource({ socket: spire.socket, log, pause: hurried })

@@ -74,6 +74,10 @@ export async function openSpireSource(options: SpireSourceOptions): Promise<Spir
   const closing = new AbortController()
   const api = createWorkloadApiClient({ client, clock, pause, signal: closing.signal })
   const publisher = new Publisher({ clock, pause })
+  publisher.subscribe(({ svids, bundles }) => {
+    const identities = svids.map(({ id, chain: [leaf] }) => ({ id: id.text, notAfterMs: leaf?.notAfterMs }))
+    log.info({ identities, trustDomains: [...bundles.keys()] }, 'identities and trust bundles in force')
+  })
   const tokens = createJwtCache({ fetch: (audience) => api.fetchJwtSvid(audience), clock })
 
   const x509 = channel<X509Update>('FetchX509SVID', true)
@@ -183,6 +187,12 @@ function end<T>(of: Channel<T>, { code, message }: Status, log: SpireSourceOptio
     case statusCode.invalidArgument:
       log.error(about, 'the Workload API does not understand this process and is not asked again')
       of.refusal = `${of.name} ended for good (${message})`
+      if (!of.isMain) of.isSettled = true
+      return
+    case statusCode.resourceExhausted:
+      // A message that is too large, by our own word.
+      log.error(about, 'a message of the Workload API is refused; the last good one stays')
+      of.refusal = `${of.name} was refused: ${message}`
       if (!of.isMain) of.isSettled = true
       return
     default:

@@ -18,11 +18,10 @@ export const callMetadata: Metadata = [[securityHeader.name, securityHeader.valu
 
 /** What the standard gives a meaning. @see google.rpc.Code */
 export const statusCode = {
-  ok: 0,
   invalidArgument: 3,
   permissionDenied: 7,
+  resourceExhausted: 8,
   unimplemented: 12,
-  unavailable: 14,
 } as const
 
 /** Hundreds of federated trust domains fit. */

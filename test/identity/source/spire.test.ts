@@ -353,7 +353,10 @@ t.test('a hostile message is refused whole, and the last good one stays', async 
     t.match(source.problem(), /^FetchX509SVID was refused/, name)
     t.same(ids(source.current()), [spiffeId], `${name}: the last good one stays`)
   }
+  await api.end('FetchX509SVID', 8, 'larger than 4194304 bytes')
+  t.match(source.problem(), /FetchX509SVID was refused: larger/, 'too large')
   t.equal(states.length, 1)
+  await time.advance(1000)
   await api.send('FetchX509SVID', x509Message({ svids: [good] }))
   t.equal(source.problem(), undefined, 'a good one mends it')
   for (const form of ['base64', 'hex', 'base64url'] as const) {

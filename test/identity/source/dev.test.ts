@@ -7,8 +7,8 @@ import { openDevCa } from '#identity/dev-ca/dev-ca.ts'
 import { renewalMs } from '#identity/dev-ca/rotation.ts'
 import { openDevSource } from '#identity/source/dev.ts'
 import type { IdentityState } from '#identity/source/source.ts'
+import { virtualTime } from '../../base/virtual-time.ts'
 import { temporaryFolder } from '../../harness/temp.ts'
-import { virtualTime } from '../../harness/virtual-time.ts'
 
 const spiffeId = 'spiffe://example.org/ns/acme/sa/app'
 

@@ -5,8 +5,7 @@ import t, { type Test } from 'tap'
 import { JWTSVIDResponseSchema } from '#gen/spiffe/workload/workload_pb.js'
 import type { IdentityState } from '#identity/source/source.ts'
 import { openSpireSource, type SpireSource } from '#identity/source/spire.ts'
-import { type ScriptedWorkloadApi, scriptedWorkloadApi } from '../../harness/scripted-workload-api.ts'
-import { settle, type VirtualTime, virtualTime } from '../../harness/virtual-time.ts'
+import { settle, type VirtualTime, virtualTime } from '../../base/virtual-time.ts'
 import {
   entry,
   jwtBundles,
@@ -16,6 +15,7 @@ import {
   x509Bundles,
   x509Message,
 } from '../workload-api/messages.ts'
+import { type ScriptedWorkloadApi, scriptedWorkloadApi } from '../workload-api/scripted-api.ts'
 
 const own = 'spiffe://example.org'
 const other = 'spiffe://other.org'

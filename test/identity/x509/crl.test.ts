@@ -19,8 +19,8 @@ import { openDevCa } from '#identity/dev-ca/dev-ca.ts'
 import { parseX509SvidResponse } from '#identity/workload-api/x509-messages.ts'
 import { type Certificate, parseCertificate } from '#identity/x509/certificate.ts'
 import { isRevoked, parseCrl } from '#identity/x509/crl.ts'
+import { virtualTime } from '../../base/virtual-time.ts'
 import { temporaryFolder } from '../../harness/temp.ts'
-import { virtualTime } from '../../harness/virtual-time.ts'
 import { derOf, entry, spiffeId, x509Message } from '../workload-api/messages.ts'
 
 using folder = temporaryFolder()

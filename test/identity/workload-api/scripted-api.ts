@@ -1,6 +1,6 @@
 import type { Answer, GrpcClient, OutgoingCall } from '#grpc/client.ts'
 import type { Status } from '#grpc/service.ts'
-import { settle } from './virtual-time.ts'
+import { settle } from '../../base/virtual-time.ts'
 
 interface OpenStream {
   readonly path: string

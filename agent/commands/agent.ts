@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { Command, Option } from 'commander'
 import { openAudit } from '#audit/audit.ts'
 import { SluiceError } from '#base/errors.ts'
@@ -21,6 +20,7 @@ import { orFail } from './fail.ts'
 import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa-start.ts'
 import { openPolicyLogs } from './policy-logs.ts'
 import { policyOptions, switchesOf, warnWhenStale } from './policy-options.ts'
+import { firstSignal } from './signals.ts'
 
 export function agentCommand(): Command {
   return new Command('agent')
@@ -232,13 +232,4 @@ async function startAgent(
 
   const owned = opening.move()
   return { probesPort: probes.port, [Symbol.asyncDispose]: () => owned.disposeAsync() }
-}
-
-async function firstSignal(signals: readonly NodeJS.Signals[]): Promise<string> {
-  const listening = new AbortController()
-  const first = await Promise.race(
-    signals.map((signal) => once(process, signal, { signal: listening.signal }).then(() => signal)),
-  )
-  listening.abort()
-  return first
 }

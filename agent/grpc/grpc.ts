@@ -27,6 +27,8 @@ export interface GrpcServerOptions {
   readonly transport?: 'sluice' | 'grpc-js'
   /** Server certificate, and what clients must show; without it the server speaks plain HTTP/2. */
   readonly tls?: Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'requestCert' | 'rejectUnauthorized'>
+  /** Of a Unix socket; 0660 if absent. */
+  readonly socketMode?: number
   /** How long running calls have after the server was told to stop. */
   readonly drainMs?: number
   /** How long a connection preface, or a frame that has begun, may stay unfinished. */
@@ -56,14 +58,15 @@ const limits: Omit<ConnectionLimits, 'prefaceTimeoutMs' | 'maxConcurrentStreams'
 }
 
 /**
- * Hosts a method table: gRPC over HTTP/2 on a Unix socket or a port, straight on the socket. A Unix socket gets the mode
- * 0660; one that a dead process left is removed, one that somebody listens on is not.
+ * Hosts a method table: gRPC over HTTP/2 on a Unix socket or a port, straight on the socket. A Unix socket that a dead
+ * process left is removed, one that somebody listens on is not.
  *
  * @throws SluiceError when it cannot be bound.
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   const { listen, maxMessageBytes, drainMs = 5000, counters = createGrpcCounters() } = options
+  const { socketMode = 0o660 } = options
   const call = {
     methods: new Map(options.methods.map((method) => [method.path, method])),
     maxMessageBytes,
@@ -74,7 +77,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const path = listen.startsWith('unix:') ? listen.slice('unix:'.length) : undefined
   if (path !== undefined) await removeStaleSocket(path)
 
-  if (options.transport === 'grpc-js') return onGrpcJs(options, path, counters)
+  if (options.transport === 'grpc-js') return onGrpcJs({ ...options, socketMode }, path, counters)
 
   const connections = new Set<Connection>()
   const budget = new MemoryBudget(maxServerHeldBytes)
@@ -106,7 +109,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     options.tls === undefined ? createServer({ noDelay: true }, accept) : tlsServer(options.tls, accept)
   server.maxConnections = maxConnections
   await bind(server, listen, path)
-  if (path !== undefined) chmodSync(path, 0o660)
+  if (path !== undefined) chmodSync(path, socketMode)
   const sweep = setInterval(() => {
     const nowMs = performance.now()
     for (const connection of connections) connection.sweep(nowMs)
@@ -133,7 +136,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
 }
 
 async function onGrpcJs(
-  options: GrpcServerOptions,
+  options: GrpcServerOptions & { readonly socketMode: number },
   path: string | undefined,
   counters: GrpcCounters,
 ): Promise<GrpcServer> {
@@ -141,7 +144,7 @@ async function onGrpcJs(
   const host = await startGrpcJs(options).catch((cause: unknown) => {
     throw cannotBind(options.listen, messageOf(cause), cause)
   })
-  if (path !== undefined) chmodSync(path, 0o660)
+  if (path !== undefined) chmodSync(path, options.socketMode)
   return {
     port: host.port,
     counters,

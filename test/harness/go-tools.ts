@@ -6,7 +6,7 @@ import { run } from './run.ts'
 
 const peers = join(import.meta.dirname, '..', 'peers')
 
-/** What is built from each module under `test/peers/`. */
+/** What is built, each from the module of its name under `test/peers/`. */
 const packages = {
   opa: 'github.com/open-policy-agent/opa',
   'opa-envoy-plugin': 'github.com/open-policy-agent/opa-envoy-plugin/cmd/opa-envoy-plugin',
@@ -17,9 +17,16 @@ const packages = {
   h2spec: 'github.com/summerwind/h2spec/cmd/h2spec',
   ghz: 'github.com/bojand/ghz/cmd/ghz',
   regal: 'github.com/open-policy-agent/regal',
+  'spire-agent': 'github.com/spiffe/spire/cmd/spire-agent',
+  'spire-server': 'github.com/spiffe/spire/cmd/spire-server',
 } as const
 
 export type GoTool = keyof typeof packages
+
+/** Those with a module of another name. */
+const modules: Partial<Readonly<Record<GoTool, string>>> = { 'spire-agent': 'spire', 'spire-server': 'spire' }
+/** SQLite, where SPIRE's server keeps what is registered, is C; its agent too, so that what they share is built once. */
+const needsC: ReadonlySet<GoTool> = new Set<GoTool>(['spire-agent', 'spire-server'])
 
 /** All of them. */
 export const goTools = Object.keys(packages) as readonly GoTool[]
@@ -30,11 +37,11 @@ export const goTools = Object.keys(packages) as readonly GoTool[]
  * @throws Error when Go is missing or the build fails, with what the compiler said.
  */
 export async function goTool(name: GoTool): Promise<string> {
-  const module = join(peers, name)
+  const module = join(peers, modules[name] ?? name)
   const folder = await cached(`go/${name}-${digest(module)}`, async (draft) => {
     await run('go', ['build', '-trimpath', '-o', join(draft, name), packages[name]], {
       cwd: module,
-      env: { ...process.env, CGO_ENABLED: '0' },
+      env: { ...process.env, CGO_ENABLED: needsC.has(name) ? '1' : '0' },
     })
   })
   return join(folder, name)

@@ -162,7 +162,8 @@ function keyId(key: KeyObject): Buffer {
   return hash('sha1', key.export({ type: 'spki', format: 'der' }).subarray(-65), 'buffer')
 }
 
-function writeWhole(path: string, text: string, mode: number): void {
+/** Writes a file in one step: nobody reads half of it. */
+export function writeWhole(path: string, text: string, mode: number): void {
   mkdirSync(dirname(path), { recursive: true })
   const draft = `${path}.${randomBytes(4).toString('hex')}`
   writeFileSync(draft, text, { mode })

@@ -2,8 +2,9 @@ import type { Clock } from '#base/clock.ts'
 import { SluiceError } from '#base/errors.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
-import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
+import { ALLOW, allowWith, deny, type Verdict } from '#decision/verdict.ts'
 import type { Tenant } from '#resources/resources.ts'
+import { createForwardedReader, forwardedHeader } from './forwarded/forwarded.ts'
 import { createPeerVerifier, type PeerVerifierOptions } from './peer/peer.ts'
 import { parsePeerPattern } from './peer-pattern.ts'
 import { trustDomainFault } from './spiffe-id.ts'
@@ -27,7 +28,11 @@ const singleHeaders = [
  * @throws SluiceError when a trust domain is none.
  */
 export function createIdentityStage(
-  options: Omit<PeerVerifierOptions, 'maxChecksPerSecond'> & { readonly clock?: Clock },
+  options: Omit<PeerVerifierOptions, 'maxChecksPerSecond'> & {
+    /** SPIFFE ID patterns of gateways whose x-forwarded-client-cert is read. */
+    readonly trustedForwarders?: readonly string[]
+    readonly clock?: Clock
+  },
 ): Stage {
   for (const name of options.trustDomains) {
     const found = trustDomainFault(name)
@@ -42,6 +47,7 @@ export function createIdentityStage(
     }
   }
   const peers = createPeerVerifier(options)
+  const forwarders = createForwardedReader(options.trustedForwarders ?? [])
 
   const identify = (x: Exchange): Verdict => {
     const { certificate, api, headers } = x.request
@@ -53,16 +59,23 @@ export function createIdentityStage(
     if (!verdict.ok) return deny(verdict.reason, verdict.detail)
     const { id } = verdict
     x.peer = verdict.peer
+    const forwarded = forwarders.read(headers, verdict.peer)
+    if (forwarded.kind === 'invalid') return deny('forwarded_identity_invalid', forwarded.why)
+    if (forwarded.kind === 'forwarded') x.forwarded = forwarded.peer
+    // Nobody behind us may believe what nobody vouches for.
+    const allowed = forwarded.kind === 'ignored' ? withoutForwarded : ALLOW
     // Without resources nobody was declared; a set that lost its last tenant demands one all the same.
-    if (x.resources.epoch === 0) return ALLOW
+    if (x.resources.epoch === 0) return allowed
     const binding = bindTenant(x.resources, id)
     if (binding.kind === 'none') return deny('tenant_unknown', id.text)
     if (binding.kind === 'several') return deny('tenant_ambiguous', binding.names.join(', '))
     x.tenant = binding.tenant
-    return ALLOW
+    return allowed
   }
   return { name: 'identity', failureReason: 'internal_error', request: identify }
 }
+
+const withoutForwarded = allowWith({ removeHeaders: [forwardedHeader] })
 
 /** Why a Tenant cannot be used: the first of its patterns that is none. */
 export function tenantFault(tenant: Tenant): string | undefined {

@@ -17,7 +17,7 @@ export function decisionRecord(
   phase: 'request' | 'response',
   time: string,
 ): LogRecord {
-  const { request, peer, tenant, call, label, route, policy } = x
+  const { request, peer, forwarded, tenant, call, label, route, policy } = x
   const query = request.path.indexOf('?')
   const record: { time: string; [key: string]: unknown } = {
     time,
@@ -36,6 +36,7 @@ export function decisionRecord(
     record['peer'] = peer.spiffeId
     record['certificate'] = peer.certificateSha256
   }
+  if (forwarded !== undefined) record['forwarded'] = forwarded.spiffeId
   if (tenant !== undefined) record['tenant'] = tenant.name
   if (call !== undefined) {
     record['verb'] = call.verb

@@ -7,6 +7,7 @@ import { createPipeline } from '#decision/pipeline.ts'
 import type { Stage } from '#decision/stage.ts'
 import { startEnvoyServer } from '#envoy/envoy.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
+import { openIdentitySource } from '#identity/source/open.ts'
 import { createInferenceStage, tensorSummaries } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import { openRateLimits } from '#limits/rls/rls.ts'
@@ -126,6 +127,14 @@ async function startAgent(
     checks.push({ name: 'resources', problem, warning: () => resources.lastError() })
   }
 
+  const opened = config.identity && (await openIdentitySource(config.identity, { log }))
+  const identities = opened && opening.use(opened)
+  if (identities) {
+    const problem = () =>
+      identities.current() === undefined ? (identities.problem() ?? 'not loaded') : undefined
+    checks.push({ name: 'identity', problem, warning: () => identities.problem() })
+  }
+
   const logs = openPolicyLogs({ config: config.policy?.opa, log, metrics })
   const policy =
     config.policy &&
@@ -191,7 +200,11 @@ async function startAgent(
   // that will answer; nothing is charged for what an earlier stage refuses.
   const stages: Stage[] = [
     resources && createResourceGate(resources),
-    config.identity && createIdentityStage({ trustDomains: config.identity.trustDomains }),
+    config.identity &&
+      createIdentityStage({
+        ...config.identity,
+        ...(identities && { state: () => identities.current() }),
+      }),
     createInferenceStage({ isPathStrict: config.identity !== undefined }),
     config.residency && createResidencyStage(config.residency),
     config.traffic && createTrafficStage(),

@@ -132,7 +132,9 @@ async function envoyFindings(config: Config, options: CheckOptions): Promise<Fin
   return sources.flatMap(({ name, dump }): Finding[] => {
     const { response } = config.policy ?? {}
     const judged = response === undefined ? 'none' : response.body === 'none' ? 'headers' : 'body'
-    const found = auditEnvoyConfig(dump, judged)
+    const found = auditEnvoyConfig(dump, judged, {
+      hasTrustedForwarders: (config.identity?.trustedForwarders.length ?? 0) > 0,
+    })
     if (found.length === 0) return [{ isGood: true, text: `${name}: nothing that fails open` }]
     return found.map(({ place, setting, why, fix }) => ({
       isGood: false,

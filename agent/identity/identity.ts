@@ -1,8 +1,9 @@
 import { SluiceError } from '#base/errors.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
-import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
+import { ALLOW, allowWith, deny, mergeMutations, type Verdict } from '#decision/verdict.ts'
 import { judgeToken, type TokenRules } from './caller-token.ts'
+import { createForwardedReader, forwardedHeader } from './forwarded/forwarded.ts'
 import { createPeerVerifier, type PeerVerifierOptions } from './peer/peer.ts'
 import { trustDomainFault } from './spiffe-id.ts'
 import { bindTenant } from './tenant-binding.ts'
@@ -21,6 +22,8 @@ const singleHeaders = [
 ]
 
 export interface IdentityOptions extends Omit<PeerVerifierOptions, 'maxChecksPerSecond'> {
+  /** SPIFFE ID patterns of gateways whose x-forwarded-client-cert is read. */
+  readonly trustedForwarders?: readonly string[]
   /** Absent where no issuer is configured: tokens are nobody's business then. */
   readonly tokens?: TokenRules | undefined
 }
@@ -34,6 +37,7 @@ export interface IdentityOptions extends Omit<PeerVerifierOptions, 'maxChecksPer
 export function createIdentityStage(options: IdentityOptions): Stage {
   checkTrustDomains(options.trustDomains)
   const peers = createPeerVerifier(options)
+  const forwarders = createForwardedReader(options.trustedForwarders ?? [])
   const { tokens } = options
 
   const identify = (x: Exchange): Verdict | Promise<Verdict> => {
@@ -45,11 +49,25 @@ export function createIdentityStage(options: IdentityOptions): Stage {
     const verdict = peers.verify(certificate, api)
     if (!verdict.ok) return deny(verdict.reason, verdict.detail)
     x.peer = verdict.peer
-    if (tokens === undefined) return bound(x, ALLOW)
+    const forwarded = forwarders.read(headers, verdict.peer)
+    if (forwarded.kind === 'invalid') return deny('forwarded_identity_invalid', forwarded.why)
+    if (forwarded.kind === 'forwarded') x.forwarded = forwarded.peer
+    // Nobody behind us may believe what nobody vouches for.
+    const allowed = forwarded.kind === 'ignored' ? withoutForwarded : ALLOW
+    if (tokens === undefined) return bound(x, allowed)
     const judged = judgeToken(tokens, x, verdict.peer)
-    return judged instanceof Promise ? judged.then((answer) => bound(x, answer)) : bound(x, judged)
+    return judged instanceof Promise
+      ? judged.then((answer) => bound(x, both(allowed, answer)))
+      : bound(x, both(allowed, judged))
   }
   return { name: 'identity', failureReason: 'internal_error', request: identify }
+}
+
+const withoutForwarded = allowWith({ removeHeaders: [forwardedHeader] })
+
+function both(first: Verdict, second: Verdict): Verdict {
+  if (first === ALLOW || first.kind !== 'allow' || second.kind !== 'allow') return second
+  return allowWith(mergeMutations(first.mutations, second.mutations))
 }
 
 /** The tenant, where the token was not refused. */

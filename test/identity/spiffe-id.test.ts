@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { matchesPeer, parsePeerPattern } from '#identity/peer-pattern.ts'
-import { parseSpiffeId } from '#identity/spiffe-id.ts'
+import { parseSpiffeId, segmentFault, trustDomainFault } from '#identity/spiffe-id.ts'
 
 const legalPath = /[a-zA-Z0-9._-]/
 const legalDomain = /[a-z0-9._-]/
@@ -19,6 +19,8 @@ t.test('every code point from 0 to 255 is judged by the standard', async (t) => 
       legalDomain.test(character) || character === '/',
       `domain ${code}`,
     )
+    t.equal(trustDomainFault(`trustdomain${character}`) === undefined, legalDomain.test(character))
+    t.equal(segmentFault(`path${character}`) === undefined, legalPath.test(character))
   }
 })
 
@@ -62,6 +64,23 @@ t.test('IDs that are none are refused, each with a reason', async (t) => {
       `spiffe://td/${'a'.repeat(2048)}`,
     ],
     `spiffe://${'d'.repeat(256)}/a`,
+    ...[
+      's',
+      'spiffe:///',
+      'spiffe://trustdomain//',
+      'spiffe://trustdomain/./path',
+      'spiffe://trustdomain/path/./other',
+      'spiffe://trustdomain/path/..',
+      'spiffe://trustdomain/..',
+      'spiffe://%F0%9F%A4%AF/path',
+      'spiffe://trustdomain/%F0%9F%A4%AF',
+      'spiffe://%62%61%64/path',
+      'spiffe://trustdomain/%62%61%64',
+      'spiffe://trust$domain/path',
+      'sparfe://trustdomain/path',
+      'spiffe://trustdomain\\path',
+      'spiffe://trustdomain/path ',
+    ],
   ]
   for (const text of none) {
     const parsed = parseSpiffeId(text)
@@ -74,6 +93,9 @@ t.test('IDs that look odd and are legal are accepted as they are', async (t) => 
   for (const text of [
     'spiffe://td/...',
     'spiffe://td/.path',
+    'spiffe://td/..path',
+    'spiffe://td/path..',
+    'spiffe://./a',
     'spiffe://1.2.3.4/a',
     'spiffe://t_d-x.y/A_b-c.d/E',
     `spiffe://td/${'a'.repeat(2036)}`,

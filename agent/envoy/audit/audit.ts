@@ -23,6 +23,20 @@ interface Rule {
 const at = (object: unknown, ...path: string[]): unknown =>
   path.reduce<unknown>((value, key) => (isJsonObject(value) ? value[key] : undefined), object)
 
+const forwardingRule = (...modes: readonly string[]): Rule => ({
+  type: typeUrls.httpConnectionManager,
+  setting: 'forward_client_cert_details',
+  isBroken: (manager) => {
+    const mode = manager['forward_client_cert_details']
+    return mode !== undefined && !modes.includes(mode as string)
+  },
+  why: 'a client can claim a certificate in a header.',
+  fix: `set it to ${modes.join(' or ')}.`,
+})
+const sanitizingRule = forwardingRule('SANITIZE', 'SANITIZE_SET')
+/** Where the agent reads the header of trusted gateways, and takes it from everybody else. */
+const appendingRule = forwardingRule('SANITIZE', 'SANITIZE_SET', 'APPEND_FORWARD')
+
 const rules: readonly Rule[] = [
   ...[typeUrls.extProc, typeUrls.extAuthz].map((type) => ({
     type,
@@ -134,14 +148,7 @@ const rules: readonly Rule[] = [
     why: 'expired certificates are let in.',
     fix: 'remove it.',
   },
-  {
-    type: typeUrls.httpConnectionManager,
-    setting: 'forward_client_cert_details',
-    isBroken: (manager) =>
-      !['SANITIZE', 'SANITIZE_SET', undefined].includes(manager['forward_client_cert_details'] as string),
-    why: 'a client can claim a certificate in a header.',
-    fix: 'set it to SANITIZE.',
-  },
+  sanitizingRule,
   {
     type: typeUrls.httpConnectionManager,
     setting: 'normalize_path',
@@ -219,8 +226,15 @@ function hasDecidingFilter(filters: unknown): boolean {
  * Reads a bootstrap or a `/config_dump` and lists what would let a request pass undecided. It looks at every object that
  * carries a type, wherever it stands, so both forms are read alike.
  */
-export function auditEnvoyConfig(config: unknown, judged: JudgedAnswer = 'none'): Finding[] {
+export function auditEnvoyConfig(
+  config: unknown,
+  judged: JudgedAnswer = 'none',
+  options: { readonly hasTrustedForwarders?: boolean } = {},
+): Finding[] {
   const findings: Finding[] = []
+  const applied = options.hasTrustedForwarders
+    ? rulesFor[judged].map((rule) => (rule === sanitizingRule ? appendingRule : rule))
+    : rulesFor[judged]
   const visit = (value: unknown, place: string): void => {
     if (Array.isArray(value)) {
       for (const [index, item] of value.entries()) visit(item, `${place}[${index}]`)
@@ -228,7 +242,7 @@ export function auditEnvoyConfig(config: unknown, judged: JudgedAnswer = 'none')
     }
     if (!isJsonObject(value)) return
     const type = value['@type']
-    for (const rule of rulesFor[judged]) {
+    for (const rule of applied) {
       if (rule.type !== type || !rule.isBroken(value)) continue
       findings.push({ setting: rule.setting, place, why: rule.why, fix: rule.fix })
     }

@@ -23,7 +23,9 @@ export function envoyConfig(config: Config): JsonObject {
     })
   }
   const { tls, upstream, messageTimeoutMs, policyBodyBytes } = envoy
+  const hasTrustedForwarders = (config.identity?.trustedForwarders.length ?? 0) > 0
   const main = listener({
+    hasTrustedForwarders,
     name: 'main',
     address: envoy.main,
     tls,
@@ -38,6 +40,7 @@ export function envoyConfig(config: Config): JsonObject {
       ? []
       : [
           listener({
+            hasTrustedForwarders,
             name: 'admission',
             address: envoy.admission,
             tls,

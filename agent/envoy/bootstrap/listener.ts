@@ -14,6 +14,8 @@ export function listener(options: {
   readonly address: string
   readonly tls: EnvoySection['tls']
   readonly filter: JsonObject
+  /** Whether the agent reads what trusted gateways say of their clients' certificates. */
+  readonly hasTrustedForwarders: boolean
   /** How routes differ from the filter. */
   readonly overrides?: { readonly grpc: JsonObject; readonly stream?: JsonObject | undefined }
 }): JsonObject {
@@ -69,8 +71,9 @@ function connectionManager(options: Parameters<typeof listener>[0]): JsonObject 
     stat_prefix: options.name,
     codec_type: 'AUTO',
     use_remote_address: true,
-    // A client's word about certificates is dropped; ours never goes through this header.
-    forward_client_cert_details: 'SANITIZE',
+    // A client's word about certificates is dropped. Where gateways are trusted Envoy appends whose word it is, and the
+    // agent drops that of everybody else.
+    forward_client_cert_details: options.hasTrustedForwarders ? 'APPEND_FORWARD' : 'SANITIZE',
     normalize_path: true,
     merge_slashes: true,
     path_with_escaped_slashes_action: 'REJECT_REQUEST',

@@ -57,27 +57,6 @@ export function parseTrustBundleMap(text: string): ParsedBundles {
   return { ok: true, bundles }
 }
 
-/**
- * Reads the keys that verify JWT-SVIDs as the Workload API gives them: a plain set of JWKs, in which `use` may be absent.
- *
- * @see SPIFFE_Workload_API.md, 6.2.2
- */
-export function parseJwtAuthorities(
-  text: string,
-):
-  | { readonly ok: true; readonly authorities: readonly JwtAuthority[] }
-  | { readonly ok: false; readonly why: string } {
-  const read = readBundleJson(text)
-  if (!read.ok) return read
-  const listed = keysOf(read.value)
-  if (typeof listed === 'string') return { ok: false, why: listed }
-  const keys = listed.filter(({ use }) => use === undefined || use === 'jwt-svid' || use === 'sig')
-  const authorities = readAll(keys, jwtAuthority)
-  if (typeof authorities === 'string') return { ok: false, why: authorities }
-  const twice = keyIdTwice(authorities)
-  return twice === undefined ? { ok: true, authorities } : { ok: false, why: twice }
-}
-
 function bundleOf(trustDomain: string, value: unknown): ParsedBundle {
   const no = (why: string): ParsedBundle => ({ ok: false, why })
   if (!isMembers(value)) return no('not an object')
@@ -132,7 +111,7 @@ function readAll<T>(keys: readonly JsonObject[], read: (key: JsonObject) => Read
   const found: T[] = []
   for (const [index, key] of keys.entries()) {
     const one = read(key)
-    if (one.kind === 'wrong') return `key ${index} for ${key['use'] ?? 'jwt-svid'} ${one.why}`
+    if (one.kind === 'wrong') return `key ${index} for ${key['use']} ${one.why}`
     if (one.kind === 'read') found.push(one.value)
   }
   return found

@@ -54,23 +54,50 @@ export function bits(value: number | Buffer): forge.asn1.Asn1 {
   return universal(asn1.Type.BITSTRING, false, String.fromCharCode(unused) + content.toString('latin1'))
 }
 
-/** A distinguished name with only a common name. */
+/** A distinguished name with only a common name, or nothing at all. */
 export function name(commonName: string): forge.asn1.Asn1 {
-  const value = universal(asn1.Type.UTF8, false, commonName)
+  if (commonName === '') return sequence([])
+  const value = universal(asn1.Type.UTF8, false, Buffer.from(commonName).toString('latin1'))
   return sequence([universal(asn1.Type.SET, true, [sequence([oid('2.5.4.3'), value])])])
 }
 
+/** From 2050 on with four digits of the year. @see RFC 5280, 4.1.2.5 */
 export function time(ms: number): forge.asn1.Asn1 {
-  return universal(asn1.Type.UTCTIME, false, asn1.dateToUtcTime(new Date(ms)) as string)
+  const date = new Date(ms)
+  return date.getUTCFullYear() < 2050
+    ? universal(asn1.Type.UTCTIME, false, asn1.dateToUtcTime(date) as string)
+    : universal(asn1.Type.GENERALIZEDTIME, false, asn1.dateToGeneralizedTime(date) as string)
 }
 
-/** A subject alternative name of URIs (tag 6) and DNS names (tag 2). */
+/** A name of another type: its context tag and its octets as Latin-1 text. */
+export interface OtherName {
+  readonly tag: number
+  readonly text: string
+}
+
+/** A subject alternative name of URIs (tag 6), DNS names (tag 2) and others. */
 export function generalNames(names: {
   readonly uris: readonly string[]
   readonly dnsNames: readonly string[]
+  readonly otherNames?: readonly OtherName[]
 }): forge.asn1.Asn1 {
   const item = (tag: number) => (text: string) => implicit(tag, Buffer.from(text))
-  return sequence([...names.uris.map(item(6)), ...names.dnsNames.map(item(2))])
+  return sequence([
+    ...names.uris.map(item(6)),
+    ...names.dnsNames.map(item(2)),
+    ...(names.otherNames ?? []).map(({ tag, text }) => implicit(tag, Buffer.from(text, 'latin1'))),
+  ])
+}
+
+/** One side of name constraints, of URI hosts; nothing where there are none. */
+export function subtrees(tag: number, hosts: readonly string[]): forge.asn1.Asn1[] {
+  if (hosts.length === 0) return []
+  return [
+    tagged(
+      tag,
+      hosts.map((host) => sequence([implicit(6, Buffer.from(host))])),
+    ),
+  ]
 }
 
 function parsed(node: Node): forge.asn1.Asn1 {

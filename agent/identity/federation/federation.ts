@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '#base/clock.ts'
+import { systemClock } from '#base/clock.ts'
 import { SluiceError } from '#base/errors.ts'
 import type { TrustBundle } from '../bundle/trust-bundle.ts'
 import type { BundleLayer } from '../source/bundle-layer.ts'
@@ -24,7 +24,7 @@ export interface FederatedEndpoint {
  */
 export function openFederation(
   endpoints: Readonly<Record<string, FederatedEndpoint>>,
-  options: Partial<PollOptions> & { readonly clock?: Clock } = {},
+  options: Partial<Omit<PollOptions, 'onChange'>> = {},
 ): BundleLayer {
   const subscribers = new Subscribers<void>()
   for (const [trustDomain, { url }] of Object.entries(endpoints)) checkUrl(trustDomain, url)

@@ -1,5 +1,6 @@
 import type { Clock } from '#base/clock.ts'
 import { SluiceError } from '#base/errors.ts'
+import type { Logger } from '#telemetry/telemetry.ts'
 import { type FederatedEndpoint, openFederation } from '../federation/federation.ts'
 import type { BundleLayer } from './bundle-layer.ts'
 import { openBundleMapFile } from './bundle-map-file.ts'
@@ -20,6 +21,11 @@ export type SourceConfig =
   | { readonly type: 'spire'; readonly socket?: string | undefined }
   | { readonly type: 'dev'; readonly dir: string; readonly spiffeId: string; readonly ttlSeconds: number }
 
+export interface SourceOptions {
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  readonly clock?: Clock
+}
+
 /**
  * Opens what the configuration names: our own identity and the bundles that belong to it, and beside them the bundles of
  * other trust domains from a map and from their endpoints, which are asked in the background. Resolves when what is here
@@ -30,7 +36,7 @@ export type SourceConfig =
  */
 export async function openIdentitySource(
   { source, federation, trustBundleMap }: IdentityConfig,
-  options: { readonly clock?: Clock } = {},
+  options: SourceOptions,
 ): Promise<IdentitySource | undefined> {
   if (source === undefined) return undefined
   await using opening = new AsyncDisposableStack()
@@ -42,17 +48,23 @@ export async function openIdentitySource(
     layers.push(
       opening.use(
         openFederation(federation, {
-          ...options,
+          ...(options.clock && { clock: options.clock }),
           bundleFor: (name) => layered.current()?.bundles.get(name),
         }),
       ),
     )
   layered = layBundles(base, layers)
   opening.move()
+  layered.subscribe(({ generation, svids, bundles }) =>
+    options.log.info(
+      { generation, svids: svids.map(({ id }) => id.text), trustDomains: [...bundles.keys()] },
+      'identities in force',
+    ),
+  )
   return layered
 }
 
-function openBase(source: SourceConfig, options: { readonly clock?: Clock }): Promise<IdentitySource> {
+function openBase(source: SourceConfig, options: SourceOptions): Promise<IdentitySource> {
   switch (source.type) {
     case 'files':
       return openFilesSource({ ...source, ...options })

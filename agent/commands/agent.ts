@@ -7,7 +7,9 @@ import { createResourceGate } from '#decision/gate.ts'
 import { createPipeline } from '#decision/pipeline.ts'
 import type { Stage } from '#decision/stage.ts'
 import { startEnvoyServer } from '#envoy/envoy.ts'
+import { openSecretDiscovery } from '#envoy/sds/sds.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
+import type { IdentitySource } from '#identity/source/source.ts'
 import { createInferenceStage, tensorSummaries } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import { openRateLimits } from '#limits/rls/rls.ts'
@@ -106,7 +108,7 @@ function chosenStart(paths: readonly string[], options: AgentOptions): Start {
 async function startAgent(
   config: Config,
   log: Logger,
-  { loose }: OpaExtras = {},
+  { loose, identitySource }: OpaExtras & { readonly identitySource?: IdentitySource } = {},
 ): Promise<AsyncDisposable & { readonly probesPort: number }> {
   await using opening = new AsyncDisposableStack()
   const metrics = createMetrics()
@@ -185,6 +187,12 @@ async function startAgent(
     checks.push({ name: 'rate_limits', problem, warning: () => rateLimits.lastError() })
   }
 
+  const secrets = identitySource && opening.use(openSecretDiscovery({ source: identitySource, log }))
+  if (secrets) {
+    checks.push({ name: 'sds', problem: secrets.problem, warning: secrets.warning })
+    metrics.secrets(secrets.counters)
+  }
+
   const recorder = config.audit && opening.use(openAudit({ dir: config.audit.dir }))
 
   // The order of the decision. Cheap refusals first; the version is chosen before policy, so that policy judges the one
@@ -224,6 +232,7 @@ async function startAgent(
       ...(rateLimits && {
         rateLimit: { limiter: rateLimits.limiter, observe: metrics.rateLimited },
       }),
+      ...(secrets && { sds: secrets }),
       log,
     }),
   )

@@ -10,6 +10,8 @@ export interface Conversation {
   message(bytes: Uint8Array): void
   /** There is another state. */
   push(): void
+  /** Another answer, here or on another stream, was accepted: what was refused may be taken now. */
+  reconsider(accepted: readonly string[]): void
   refusals(): Iterable<Refusal>
 }
 

@@ -61,8 +61,12 @@ export class DeltaStream implements Conversation {
     if (this.#hasBegun) this.#answer()
   }
 
+  reconsider(accepted: readonly string[]): void {
+    if (this.#ledger.reconsider(accepted)) this.push()
+  }
+
   refusals(): Iterable<Refusal> {
-    return this.#ledger.refusals
+    return this.#ledger.refusals()
   }
 
   #subscribe(request: DeltaDiscoveryRequest): void {
@@ -90,9 +94,9 @@ export class DeltaStream implements Conversation {
     }
     if (isFirst)
       for (const [name, version] of Object.entries(initialResourceVersions))
-        if (this.#isEverything || this.#subscribed.has(name)) this.#ledger.holds(name, version)
+        if (this.#isEverything || this.#subscribed.has(name)) this.#ledger.declared(name, version)
     if (!this.#isEverything)
-      for (const name of this.#ledger.heldNames) if (!this.#subscribed.has(name)) this.#ledger.forget(name)
+      for (const name of this.#ledger.heldNames()) if (!this.#subscribed.has(name)) this.#ledger.forget(name)
   }
 
   /** Sends what is new to the receiver. */
@@ -107,31 +111,35 @@ export class DeltaStream implements Conversation {
       if (secret.kind === 'impossible')
         return this.#around.close({ code: invalidArgument, message: secret.why })
       const isHolder = this.#ledger.isHolder(name)
-      const current =
+      const wanted =
         secret.kind === 'there'
           ? secret.encoded
           : secret.kind === 'gone' && isHolder
             ? secret.nobody
             : undefined
-      if (current === undefined) {
-        if (!isHolder) missing.push(name)
-      } else if (!this.#ledger.isTold(name, current.version)) changed.set(name, current)
+      const chosen = wanted && this.#ledger.choose(name, wanted)
+      if (chosen !== undefined && !this.#ledger.isTold(name, chosen.version)) changed.set(name, chosen)
+      if (chosen === undefined && !isHolder) missing.push(name)
     }
     if (missing.length > 0) this.#around.waiting(missing)
     // What everything held and holds no more. What was asked for by name is replaced by what stands for nobody instead:
     // Envoy keeps what it is told to remove.
-    const removed = this.#ledger.heldNames.filter(
-      (name) => !everything.has(name) && !this.#subscribed.has(name),
-    )
+    const removed = this.#ledger
+      .heldNames()
+      .filter((name) => !everything.has(name) && !this.#subscribed.has(name))
     if (changed.size === 0 && removed.length === 0) return
 
-    const versions = new Map<string, string | undefined>(removed.map((name) => [name, undefined]))
-    for (const [name, { version }] of changed) versions.set(name, version)
-    const nonce = this.#ledger.sent(versions)
-    for (const name of removed) this.#ledger.forget(name)
+    const answer = new Map<string, EncodedSecret | undefined>(removed.map((name) => [name, undefined]))
+    for (const [name, secret] of changed) answer.set(name, secret)
+    const nonce = this.#ledger.sent(answer)
+    const { spelling } = this.#ledger
     const response = create(DeltaDiscoveryResponseSchema, {
       systemVersionInfo: String(++this.#answers),
-      resources: [...changed].map(([name, { version, secret }]) => ({ name, version, resource: secret })),
+      resources: [...changed].map(([name, secret]) => ({
+        name,
+        version: secret.version,
+        resource: secret.spell(spelling),
+      })),
       removedResources: removed,
       typeUrl: secretTypeName,
       nonce,

@@ -1,4 +1,5 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
+import type { EncodedSecret } from './secrets.ts'
 
 /** What came of one answer, as its receiver says. */
 export type Settled =
@@ -10,31 +11,53 @@ export type Settled =
 export interface Refusal {
   readonly name: string
   readonly why: string
-  /** An earlier one by that name is in force there. */
-  readonly hasEarlier: boolean
+  /** What is in force there instead. */
+  readonly inForce: EncodedSecret | undefined
+}
+
+interface Refused {
+  readonly why: string
+  readonly times: number
+  /** Refused for the last time; or to be offered once more. */
+  readonly isFinal: boolean
 }
 
 /** Answers that may wait for an acknowledgement at once: a receiver that is silent costs no more memory than these. */
 const maxOutstanding = 8
+/** How often one content is offered before it is given up. */
+const maxOffers = 3
 /** Of a receiver's error; the rest is not worth a log's space. */
 const maxErrorCharacters = 1024
 
 /** What one receiver was told, what it holds, and what it said of it. */
 export class Ledger {
-  /** Versions by name: of what was sent last, whatever became of it. What was refused is not sent again. */
+  /** Versions by name of what was sent last, whatever became of it. */
   readonly #told = new Map<string, string>()
-  /** Names of which it has something in force. */
-  readonly #holds = new Set<string>()
-  readonly #refusals = new Map<string, Refusal>()
-  readonly #outstanding = new Map<string, ReadonlyMap<string, string | undefined>>()
-
-  get refusals(): Iterable<Refusal> {
-    return this.#refusals.values()
-  }
+  /** What it has in force, as far as this stream knows. */
+  readonly #inForce = new Map<string, EncodedSecret>()
+  /** Versions by name of what it says to have from an earlier stream; empty where it does not say which. */
+  readonly #declared = new Map<string, string>()
+  /** By name and version. */
+  readonly #refused = new Map<string, Map<string, Refused>>()
+  readonly #outstanding = new Map<string, ReadonlyMap<string, EncodedSecret | undefined>>()
+  #spelling = randomInt(64)
 
   /** Nothing may be sent before something is acknowledged. */
   get isFull(): boolean {
     return this.#outstanding.size >= maxOutstanding
+  }
+
+  /**
+   * How contents are spelled now. Envoy takes bytes that it refused before for no change, and acknowledges them; another
+   * spelling is looked at. So each stream begins with one of its own.
+   */
+  get spelling(): number {
+    return this.#spelling
+  }
+
+  *refusals(): Iterable<Refusal> {
+    for (const [name, versions] of this.#refused)
+      for (const { why } of versions.values()) yield { name, why, inForce: this.#inForce.get(name) }
   }
 
   isTold(name: string, version: string): boolean {
@@ -43,24 +66,42 @@ export class Ledger {
 
   /** Whether it has, or may soon have, something by that name. */
   isHolder(name: string): boolean {
-    return this.#holds.has(name) || this.#told.has(name)
+    return this.#declared.has(name) || this.#told.has(name)
   }
 
-  get heldNames(): readonly string[] {
-    return [...new Set([...this.#holds, ...this.#told.keys()])]
+  heldNames(): readonly string[] {
+    return [...new Set([...this.#declared.keys(), ...this.#told.keys()])]
+  }
+
+  /**
+   * What to send so that it has `wanted`; nothing where it refused that. A certificate that it refused makes Envoy refuse
+   * every later change of trust on the same listener, until it is given one that it takes: so it gets again the one that
+   * is in force.
+   */
+  choose(name: string, wanted: EncodedSecret): EncodedSecret | undefined {
+    if (this.#declared.get(name) === wanted.version) this.#inForce.set(name, wanted)
+    const refused = this.#refused.get(name)
+    if (refused === undefined) return wanted
+    // Other contents than the newest are no matter any more.
+    for (const version of refused.keys())
+      if (version !== wanted.version && version !== this.#inForce.get(name)?.version) refused.delete(version)
+    if (refused.get(wanted.version)?.isFinal !== true) return wanted
+    const inForce = wanted.kind === 'certificate' ? this.#inForce.get(name) : undefined
+    return inForce !== undefined && !refused.has(inForce.version) ? inForce : undefined
   }
 
   /** It says that it has this, from an earlier stream. */
-  holds(name: string, version?: string): void {
-    this.#holds.add(name)
-    if (version !== undefined) this.#told.set(name, version)
+  declared(name: string, version = ''): void {
+    this.#declared.set(name, version)
+    if (version !== '') this.#told.set(name, version)
   }
 
-  /** It does not want this any more, or says that it has it not. */
+  /** It does not want this any more, or has it not any more. */
   forget(name: string): void {
     this.#told.delete(name)
-    this.#holds.delete(name)
-    this.#refusals.delete(name)
+    this.#inForce.delete(name)
+    this.#declared.delete(name)
+    this.#refused.delete(name)
   }
 
   /** It may have lost this without being told otherwise. */
@@ -68,36 +109,61 @@ export class Ledger {
     this.#told.delete(name)
   }
 
-  /** Notes an answer; versions by name, `undefined` for what it takes away. Gives the nonce to send with it. */
-  sent(versions: ReadonlyMap<string, string | undefined>): string {
+  /** Notes an answer; `undefined` for what it takes away. Gives the nonce to send with it. */
+  sent(secrets: ReadonlyMap<string, EncodedSecret | undefined>): string {
     const nonce = randomBytes(8).toString('hex')
-    this.#outstanding.set(nonce, versions)
-    for (const [name, version] of versions) {
-      if (version === undefined) this.#told.delete(name)
-      else this.#told.set(name, version)
+    this.#outstanding.set(nonce, secrets)
+    for (const [name, secret] of secrets) {
+      if (secret === undefined) this.forget(name)
+      else this.#told.set(name, secret.version)
     }
     return nonce
   }
 
   settle(nonce: string, error: string | undefined): Settled {
-    const versions = this.#outstanding.get(nonce)
-    if (versions === undefined) return { kind: 'unknown' }
+    const secrets = this.#outstanding.get(nonce)
+    if (secrets === undefined) return { kind: 'unknown' }
     this.#outstanding.delete(nonce)
-    for (const [name, version] of versions) {
-      if (error !== undefined) {
-        const why = error.slice(0, maxErrorCharacters)
-        this.#refusals.set(name, { name, why, hasEarlier: this.#holds.has(name) })
-        continue
-      }
-      this.#refusals.delete(name)
-      if (version === undefined) this.#holds.delete(name)
-      else this.#holds.add(name)
+    for (const [name, secret] of secrets) {
+      if (secret === undefined) continue
+      if (error === undefined) {
+        this.#declared.set(name, '')
+        this.#inForce.set(name, secret)
+        this.#refused.get(name)?.delete(secret.version)
+      } else if (this.#inForce.get(name)?.version !== secret.version)
+        this.#refuse(name, secret.version, error)
     }
-    return { kind: error === undefined ? 'accepted' : 'refused', names: [...versions.keys()] }
+    return { kind: error === undefined ? 'accepted' : 'refused', names: [...secrets.keys()] }
   }
 
   /** An acknowledgement that came too late to say anything: a later answer has gone out since. */
   supersede(nonce: string): void {
     this.#outstanding.delete(nonce)
+  }
+
+  /**
+   * Something else was accepted, which may be what stood in the way. Has what was refused sent once more, unless it was
+   * often enough; false where there is nothing.
+   */
+  reconsider(accepted: readonly string[]): boolean {
+    let isAny = false
+    for (const [name, versions] of this.#refused) {
+      if (accepted.includes(name)) continue
+      for (const [version, refused] of versions) {
+        if (refused.times >= maxOffers) continue
+        versions.set(version, { ...refused, isFinal: false })
+        this.#told.delete(name)
+        isAny = true
+      }
+    }
+    if (isAny) this.#spelling++
+    return isAny
+  }
+
+  #refuse(name: string, version: string, error: string): void {
+    const versions = this.#refused.get(name) ?? new Map<string, Refused>()
+    const times = (versions.get(version)?.times ?? 0) + 1
+    versions.set(version, { why: error.slice(0, maxErrorCharacters), times, isFinal: true })
+    this.#refused.set(name, versions)
   }
 }

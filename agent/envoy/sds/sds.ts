@@ -17,7 +17,7 @@ import {
   validatorOf,
 } from './conversation.ts'
 import { DeltaStream } from './delta-stream.ts'
-import { defaultNames, type SecretNames, wantedBy } from './names.ts'
+import { defaultNames, type SecretNames } from './names.ts'
 import { createNobody, type Nobody } from './nobody.ts'
 import { type EncodedSecret, noSecrets, type Secrets, secretsOf, secretTypeName } from './secrets.ts'
 import { expiresAtMs, type Usable, usableOf } from './usable.ts'
@@ -40,7 +40,7 @@ const notFound = 5
 const internal = 13
 const unavailable = 14
 
-type OpenStream = Pick<Conversation, 'push' | 'refusals'>
+type OpenStream = Pick<Conversation, 'push' | 'reconsider' | 'refusals'>
 
 /**
  * `envoy.service.secret.v3.SecretDiscoveryService`: the certificates, keys and trust bundles of one source, in both forms
@@ -88,6 +88,7 @@ export function openSecretDiscovery(options: {
         counters[event]++
         if (event === 'refused') log.error({ names: told, why }, 'sds: Envoy refuses what it was sent')
         else log.debug({ names: told }, `sds: ${event}`)
+        if (event === 'accepted') for (const stream of [...streams]) stream.reconsider(told)
       },
       waiting: (missing) => {
         const news = missing.filter((name) => !waitedFor.has(name))
@@ -106,6 +107,7 @@ export function openSecretDiscovery(options: {
     }
     const stream: OpenStream = {
       push: () => safely(() => conversation.push()),
+      reconsider: (accepted) => safely(() => conversation.reconsider(accepted)),
       refusals: () => conversation.refusals(),
     }
     streams.add(stream)
@@ -140,7 +142,7 @@ export function openSecretDiscovery(options: {
     }
     const response = create(DiscoveryResponseSchema, {
       versionInfo: String(source.current()?.generation ?? 0),
-      resources: found.map(({ secret }) => secret),
+      resources: found.map((secret) => secret.spell(0)),
       typeUrl: secretTypeName,
     })
     return toBinary(DiscoveryResponseSchema, response)
@@ -150,10 +152,10 @@ export function openSecretDiscovery(options: {
   const refusal = (isGrave: boolean) =>
     [...streams]
       .flatMap((stream) => [...stream.refusals()])
-      .find(({ name, hasEarlier }) => {
-        const kind = wantedBy(name, names)?.kind
-        // An earlier certificate serves on. An earlier bundle lets in whom the new one does not.
-        return isGrave === (!hasEarlier || (kind !== 'default' && kind !== 'identity'))
+      // An earlier certificate serves on. An earlier bundle lets in whom the new one does not.
+      .find(({ inForce }) => {
+        const isServing = inForce?.kind === 'certificate' && nowMs() < (inForce.expiresAtMs ?? 0)
+        return isGrave !== isServing
       })
 
   const said = (refused: ReturnType<typeof refusal>) =>

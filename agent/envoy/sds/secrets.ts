@@ -2,18 +2,22 @@ import { hash } from 'node:crypto'
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import { type Any, anyPack } from '@bufbuild/protobuf/wkt'
 import { encodePem } from '#crypto/pem.ts'
-import { type Secret, SecretSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js'
+import { SecretSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js'
 import { SPIFFECertValidatorConfigSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.js'
 import type { X509Svid } from '#identity/x509/svid.ts'
 import { bundleName, type SecretNames, type Wanted, wantedBy } from './names.ts'
 import { type Nobody, nobodysDomain } from './nobody.ts'
 import { expiresAtMs, type Usable } from './usable.ts'
 
-/** A resource as it travels. */
+/** A resource, ready to travel. */
 export interface EncodedSecret {
+  readonly kind: 'certificate' | 'trust'
   /** Of its content: the same content has the same one, in every process. */
   readonly version: string
-  readonly secret: Any
+  /** When a certificate's chain expires, milliseconds since the epoch. */
+  readonly expiresAtMs?: number
+  /** The bytes; of each spelling others, which mean the same. */
+  spell(spelling: number): Any
 }
 
 /** What there is under a name. */
@@ -37,9 +41,7 @@ export interface Secrets {
 }
 
 const validatorName = 'envoy.tls.cert_validator.spiffe'
-const secretTypeName = `type.googleapis.com/${SecretSchema.typeName}`
-
-export { secretTypeName }
+export const secretTypeName = `type.googleapis.com/${SecretSchema.typeName}`
 
 /** Before the first state: whoever asks waits. */
 export function noSecrets(names: SecretNames): Secrets {
@@ -133,9 +135,9 @@ function nobodysTrust({ authorityPem }: Nobody): readonly Trust[] {
   return [{ trustDomain: nobodysDomain, pem: authorityPem }]
 }
 
-function certificate(name: string, { chain, privateKey }: X509Svid): EncodedSecret {
-  const chainText = chainPem(chain)
-  return tlsCertificate(name, chainText, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())
+function certificate(name: string, svid: X509Svid): EncodedSecret {
+  const key = svid.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  return { ...tlsCertificate(name, chainPem(svid.chain), key), expiresAtMs: expiresAtMs(svid) }
 }
 
 function nobodysCertificate(name: string, { certificatePem, privateKeyPem }: Nobody): EncodedSecret {
@@ -143,33 +145,51 @@ function nobodysCertificate(name: string, { certificatePem, privateKeyPem }: Nob
 }
 
 /** Chain and key always travel together, in one message. */
-function tlsCertificate(name: string, certificates: string, privateKeyPem: string): EncodedSecret {
-  const value = { certificateChain: inline(certificates), privateKey: inline(privateKeyPem) }
-  // The key is the certificate's: the version need not know it.
-  return encoded({ name, type: { case: 'tlsCertificate', value } }, certificates)
+function tlsCertificate(name: string, chain: string, privateKeyPem: string): EncodedSecret {
+  return {
+    kind: 'certificate',
+    // The key is the certificate's: the version need not know it.
+    version: versionOf(chain),
+    spell: (spelling) => {
+      const certificateChain = inline(chain + '\n'.repeat(spelling))
+      const value = { certificateChain, privateKey: inline(privateKeyPem) }
+      return packed({ name, type: { case: 'tlsCertificate', value } })
+    },
+  }
 }
 
 function validationContext(name: string, trust: readonly Trust[], validator: Validator): EncodedSecret {
-  const all = trust.map(({ pem }) => pem).join('')
-  if (validator === 'trusted-ca')
-    return encoded({ name, type: { case: 'validationContext', value: { trustedCa: inline(all) } } }, all)
-  const typedConfig = anyPack(
-    SPIFFECertValidatorConfigSchema,
-    create(SPIFFECertValidatorConfigSchema, {
-      trustDomains: trust.map(({ trustDomain, pem }) => ({ name: trustDomain, trustBundle: inline(pem) })),
-    }),
-  )
-  const value = { customValidatorConfig: { name: validatorName, typedConfig } }
-  const text = trust.map(({ trustDomain, pem }) => `${trustDomain}\n${pem}`).join('')
-  return encoded({ name, type: { case: 'validationContext', value } }, text)
+  return {
+    kind: 'trust',
+    version: versionOf(
+      `${validator}\n${trust.map(({ trustDomain, pem }) => `${trustDomain}\n${pem}`).join('')}`,
+    ),
+    spell: (spelling) => {
+      const space = '\n'.repeat(spelling)
+      if (validator === 'trusted-ca') {
+        const trustedCa = inline(trust.map(({ pem }) => pem).join('') + space)
+        return packed({ name, type: { case: 'validationContext', value: { trustedCa } } })
+      }
+      const trustDomains = trust.map(({ trustDomain, pem }) => ({
+        name: trustDomain,
+        trustBundle: inline(pem + space),
+      }))
+      const typedConfig = anyPack(
+        SPIFFECertValidatorConfigSchema,
+        create(SPIFFECertValidatorConfigSchema, { trustDomains }),
+      )
+      const value = { customValidatorConfig: { name: validatorName, typedConfig } }
+      return packed({ name, type: { case: 'validationContext', value } })
+    },
+  }
 }
 
-function encoded(secret: MessageInitShape<typeof SecretSchema>, publicText: string): EncodedSecret {
-  const message: Secret = create(SecretSchema, secret)
-  return {
-    version: hash('sha256', publicText, 'hex').slice(0, 16),
-    secret: anyPack(SecretSchema, message),
-  }
+function versionOf(publicText: string): string {
+  return hash('sha256', publicText, 'hex').slice(0, 16)
+}
+
+function packed(secret: MessageInitShape<typeof SecretSchema>): Any {
+  return anyPack(SecretSchema, create(SecretSchema, secret))
 }
 
 function inline(text: string): { readonly specifier: { readonly case: 'inlineBytes'; value: Uint8Array } } {

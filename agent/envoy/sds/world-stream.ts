@@ -49,7 +49,7 @@ export class WorldStream implements Conversation {
     if (before === undefined) {
       this.#validator = validatorOf(request.node)
       // A version on a new stream: it has something from an earlier one, perhaps from an earlier agent.
-      if (request.versionInfo !== '') for (const name of wanted) this.#ledger.holds(name)
+      if (request.versionInfo !== '') for (const name of wanted) this.#ledger.declared(name)
       return this.#answer()
     }
     for (const name of before) if (!wanted.has(name)) this.#ledger.forget(name)
@@ -62,8 +62,12 @@ export class WorldStream implements Conversation {
     if (this.#subscribed !== undefined) this.#answer()
   }
 
+  reconsider(accepted: readonly string[]): void {
+    if (this.#ledger.reconsider(accepted)) this.push()
+  }
+
   refusals(): Iterable<Refusal> {
-    return this.#ledger.refusals
+    return this.#ledger.refusals()
   }
 
   #settle({ errorDetail, responseNonce }: DiscoveryRequest): void {
@@ -83,20 +87,27 @@ export class WorldStream implements Conversation {
       const secret = secrets.find(name, this.#validator)
       if (secret.kind === 'impossible')
         return this.#around.close({ code: invalidArgument, message: secret.why })
-      if (secret.kind === 'there') found.set(name, secret.encoded)
-      else if (secret.kind === 'gone' && this.#ledger.isHolder(name)) found.set(name, secret.nobody)
-      else if (!this.#ledger.isHolder(name)) missing.push(name)
+      const isHolder = this.#ledger.isHolder(name)
+      const wanted =
+        secret.kind === 'there'
+          ? secret.encoded
+          : secret.kind === 'gone' && isHolder
+            ? secret.nobody
+            : undefined
+      const chosen = wanted && this.#ledger.choose(name, wanted)
+      if (chosen !== undefined) found.set(name, chosen)
+      else if (!isHolder) missing.push(name)
     }
     if (missing.length > 0) this.#around.waiting(missing)
     const isNew = [...found].some(([name, { version }]) => !this.#ledger.isTold(name, version))
-    const taken = isEverything ? this.#ledger.heldNames.filter((name) => !found.has(name)) : []
+    const taken = isEverything ? this.#ledger.heldNames().filter((name) => !found.has(name)) : []
     if (!isNew && taken.length === 0) return
 
     for (const name of taken) this.#ledger.forget(name)
-    this.#lastNonce = this.#ledger.sent(new Map([...found].map(([name, { version }]) => [name, version])))
+    this.#lastNonce = this.#ledger.sent(found)
     const response = create(DiscoveryResponseSchema, {
       versionInfo: String(++this.#answers),
-      resources: [...found.values()].map(({ secret }) => secret),
+      resources: [...found.values()].map((secret) => secret.spell(this.#ledger.spelling)),
       typeUrl: secretTypeName,
       nonce: this.#lastNonce,
     })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { bundle, bundles } from '../../harness/identity-source.ts'
 import { ca, envoyId, freshPair, otherId, own, partners, type Said, setting, stranger } from './setting.ts'
-import { type Answer, contentOf, forms, talk } from './talk.ts'
+import { type Answer, contentOf, forms, plain, talk } from './talk.ts'
 
 const one = freshPair()
 const states: readonly Said[] = [
@@ -38,7 +38,7 @@ for (const form of forms) {
             for (const { secrets } of answers) {
               for (const secret of secrets) {
                 if (!wanted.includes(secret.name)) throw new Error(`${secret.name} was not asked for`)
-                has.set(secret.name, contentOf(secret))
+                has.set(secret.name, plain(contentOf(secret)))
               }
             }
             unanswered.push(...answers)
@@ -69,7 +69,9 @@ for (const form of forms) {
           const newcomer = talk(discovery, form)
           newcomer.want(wanted)
           const due = new Map(
-            newcomer.heard().flatMap(({ secrets }) => secrets.map((each) => [each.name, contentOf(each)])),
+            newcomer
+              .heard()
+              .flatMap(({ secrets }) => secrets.map((each) => [each.name, plain(contentOf(each))])),
           )
           for (const [name, content] of due) if (!same(has.get(name), content)) return false
           // What is not there any more may be held in the form that nobody passes, and in no other.

@@ -25,13 +25,13 @@ import {
   stranger,
   whole,
 } from './setting.ts'
-import { type Asking, contentOf, forms, keyOf, secretIn, type Talk, talk } from './talk.ts'
+import { type Asking, contentOf, forms, keyOf, plain, secretIn, type Talk, talk } from './talk.ts'
 
 const ownTrust = [['example.org', ca.bundlePem]]
 const partnerTrust = [['a.partner.org', partner.bundlePem]]
 const [first, second] = whole.svids as [X509Svid, X509Svid]
 const pem = ({ chain }: X509Svid) => chain.map(({ der }) => encodePem('CERTIFICATE', der)).join('')
-const contents = (envoy: Talk) => envoy.heard().flatMap(({ secrets }) => secrets.map(contentOf))
+const contents = (envoy: Talk) => envoy.heard().flatMap(({ secrets }) => secrets.map(contentOf).map(plain))
 
 for (const form of forms) {
   t.test(`${form}: each name has what it stands for, and everything names nothing twice`, async (t) => {
@@ -50,7 +50,7 @@ for (const form of forms) {
       envoy.want([name])
       const answers = envoy.heard()
       t.match(answers, [{ nonce: /^[0-9a-f]{16}$/, secrets: [{ name }] }], name)
-      t.same(answers[0]?.secrets.map(contentOf), [content], name)
+      t.same(answers[0]?.secrets.map(contentOf).map(plain), [content], name)
     }
     const everything = talk(discovery, form)
     everything.want([])
@@ -92,7 +92,7 @@ for (const form of forms) {
     `${form}: what cannot be asked for ends the stream with INVALID_ARGUMENT and the reason`,
     async (t) => {
       const { discovery, logged } = setting(whole)
-      const plain = { node: { disable_spiffe_cert_validation: true } }
+      const asCaFile = { node: { disable_spiffe_cert_validation: true } }
       const rows: [names: readonly string[], more: Asking, why: RegExp][] = [
         [['file-cert:/a~/b'], {}, /no secret can have the name "file-cert:\/a~\/b"/],
         [['default', 'SOMETHING'], {}, /"SOMETHING"/],
@@ -100,7 +100,7 @@ for (const form of forms) {
         [['spiffe://EXAMPLE.org/a'], {}, /no secret/],
         [['spiffe://example.org/a/../b'], {}, /no secret/],
         [['default'], { typeUrl: 'type.googleapis.com/envoy.config.cluster.v3.Cluster' }, /another type/],
-        [['ALL'], plain, /never merged/],
+        [['ALL'], asCaFile, /never merged/],
         [Array.from({ length: 1025 }, (_, i) => `spiffe://example.org/${i}`), {}, /more than 1024/],
       ]
       for (const [names, more, why] of rows) {
@@ -228,15 +228,89 @@ for (const form of forms) {
     envoy.accept()
     t.equal(discovery.problem(), undefined)
     t.match(discovery.counters, { sent: 2, accepted: 1, refused: 1 })
-
-    source.say({ ...whole, svids: [freshPair(), second] })
-    envoy.refuse(`no${'!'.repeat(100_000)}`)
-    t.equal(discovery.problem(), undefined, 'the one before is in force')
-    t.match(discovery.warning(), /^Envoy refuses default: no!{1000,1022}$/)
-    envoy.leave()
-    t.equal(discovery.warning(), undefined, 'and nobody is left who refuses')
-    t.equal(discovery.counters.streams, 0)
   })
+
+  t.test(
+    `${form}: in the place of a refused certificate Envoy gets again the one that it took`,
+    async (t) => {
+      const { discovery, source } = setting(whole)
+      const envoy = talk(discovery, form)
+      envoy.want(['default'])
+      const [before] = contents(envoy)
+      envoy.accept()
+      const refused = freshPair()
+      source.say({ ...whole, svids: [refused, second] })
+      t.equal(envoy.heard().length, 1)
+      envoy.refuse(`no${'!'.repeat(100_000)}`)
+      t.same(contents(envoy), [before])
+      t.match(discovery.warning(), /^Envoy refuses default: no!{1000,1022}$/)
+      t.equal(discovery.problem(), undefined, 'the one before is in force')
+      envoy.accept()
+      t.same(envoy.heard(), [], 'what was refused does not come back')
+      t.match(discovery.warning(), /no!/, 'and is not forgotten')
+      source.say({ ...whole, svids: [refused, second] })
+      t.same(envoy.heard(), [])
+      source.say({ ...whole, svids: [freshPair(), second] })
+      envoy.accept()
+      t.equal(discovery.warning(), undefined, 'until another one is taken')
+
+      source.say({ ...whole, svids: [freshPair(), second] })
+      envoy.heard()
+      envoy.refuse('no')
+      t.equal(envoy.heard().length, 1)
+      envoy.refuse('nor this')
+      t.same(envoy.heard(), [], 'one that refuses what it had is left in peace')
+      envoy.leave()
+      t.equal(discovery.warning(), undefined, 'and nobody is left who refuses')
+      t.equal(discovery.counters.streams, 0)
+    },
+  )
+
+  t.test(`${form}: where an earlier certificate has expired, a refusal is a problem`, async (t) => {
+    const at = manualClock()
+    const { discovery, source } = setting(whole, at)
+    const envoy = talk(discovery, form)
+    envoy.want(['default'])
+    envoy.accept()
+    at.advanceMs(hourMs - 1000)
+    source.say({
+      ...whole,
+      svids: [pair(ca.issue({ spiffeId: envoyId, wrong: { notBeforeMs: at.nowMs() } }))],
+    })
+    envoy.refuse('no')
+    t.equal(discovery.problem(), undefined)
+    at.advanceMs(1000)
+    t.equal(discovery.problem(), 'Envoy refuses default: no')
+  })
+
+  t.test(
+    `${form}: what was refused is offered anew when something else is taken, three times at most`,
+    async (t) => {
+      const { discovery, source } = setting(whole)
+      const [trust, certificate] = [talk(discovery, form), talk(discovery, form)]
+      trust.want(['ALL'])
+      const [once] = trust.heard().flatMap(({ secrets }) => secrets.map(contentOf))
+      trust.refuse('the certificate is bad')
+      t.same(trust.heard(), [])
+      certificate.want(['default'])
+      certificate.accept()
+      const [twice] = trust.heard().flatMap(({ secrets }) => secrets.map(contentOf))
+      t.same(plain(twice), plain(once), 'the same content')
+      t.notSame(twice, once, 'in other bytes')
+      let offers = 2
+      for (let i = 0; i < 10; i++) {
+        trust.refuse('still bad')
+        source.say({ ...whole, svids: [freshPair()] })
+        certificate.accept()
+        offers += trust.heard().length
+      }
+      t.equal(offers, 3)
+      source.say({ ...whole, svids: [freshPair()], bundles: bundles(own) })
+      t.same(trust.heardNames(), [['ALL']], 'another content is offered')
+      trust.accept()
+      t.equal(discovery.problem(), undefined)
+    },
+  )
 
   t.test(
     `${form}: a bundle that Envoy refuses is a problem, for the one before still lets people in`,
@@ -348,7 +422,7 @@ for (const form of forms) {
     const nobodys = holder.heard().flatMap(({ secrets }) => secrets)
     t.ok(nobodys.some(({ name }) => name === 'default'))
     for (const secret of nobodys) {
-      t.not(contentOf(secret), pem(first))
+      t.not(plain(contentOf(secret)), pem(first))
       t.match(keyOf(secret), /^-----BEGIN PRIVATE KEY-----/)
     }
     holder.accept()
@@ -402,9 +476,9 @@ for (const form of forms) {
     const envoy = talk(discovery, form)
     envoy.want(['spiffe://example.org'])
     t.match(contents(envoy), [[['nobody.invalid', /BEGIN/]]])
-    const plain = talk(discovery, form)
-    plain.want(['spiffe://example.org'], { node: { disable_spiffe_cert_validation: true } })
-    t.match(contents(plain), [{ trustedCa: /BEGIN CERTIFICATE/ }], 'never a context that says nothing')
+    const asCaFile = talk(discovery, form)
+    asCaFile.want(['spiffe://example.org'], { node: { disable_spiffe_cert_validation: true } })
+    t.match(contents(asCaFile), [{ trustedCa: /BEGIN CERTIFICATE/ }], 'never a context that says nothing')
     const all = talk(discovery, form)
     all.want(['ALL'])
     t.same(contents(all), [partnerTrust])

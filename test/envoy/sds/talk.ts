@@ -191,6 +191,14 @@ export function contentOf(secret: Secret): unknown {
   return config?.trustDomains.map(({ name, trustBundle }) => [name, text(trustBundle)])
 }
 
+/** Contents without what differs from stream to stream: the empty lines at the end of a PEM. */
+export function plain(content: unknown): unknown {
+  if (typeof content === 'string') return content.replace(/\n*$/, '\n')
+  if (Array.isArray(content)) return content.map(([name, pem]) => [name, plain(pem)])
+  const { trustedCa } = content as { trustedCa: string }
+  return { trustedCa: plain(trustedCa) }
+}
+
 /** The key in a secret, as PEM. */
 export function keyOf(secret: Secret): string {
   const source = secret.type.case === 'tlsCertificate' ? secret.type.value.privateKey : undefined

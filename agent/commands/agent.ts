@@ -23,6 +23,7 @@ import { orFail } from './fail.ts'
 import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa-start.ts'
 import { openPolicyLogs } from './policy-logs.ts'
 import { policyOptions, switchesOf, warnWhenStale } from './policy-options.ts'
+import { demandPrivateFolder } from './socket-folder.ts'
 
 export function agentCommand(): Command {
   return new Command('agent')
@@ -189,6 +190,7 @@ async function startAgent(
 
   const secrets = identitySource && opening.use(openSecretDiscovery({ source: identitySource, log }))
   if (secrets) {
+    demandPrivateFolder(config.listen.agent)
     checks.push({ name: 'sds', problem: secrets.problem, warning: secrets.warning })
     metrics.secrets(secrets.counters)
   }

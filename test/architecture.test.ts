@@ -8,7 +8,13 @@ const files = globSync('**/*.ts', { cwd: agent, exclude: ['gen/**'] })
 /** Rooms whose every file may be imported: plain types and small files that depend on little. */
 const open = new Set(['base', 'crypto', 'decision', 'gen', 'telemetry'])
 /** Doors that do not carry their folder's name. */
-const doors = new Set(['grpc/service.ts', 'grpc/client.ts', 'identity/source/open.ts'])
+const doors = new Set([
+  'grpc/service.ts',
+  'grpc/client.ts',
+  'identity/source/open.ts',
+  'identity/spiffe-id.ts',
+  'identity/x509/svid.ts',
+])
 const stages = ['identity', 'inference', 'policy', 'limits', 'residency', 'traffic', 'audit']
 
 /** What each room may import from; everybody may use base. */
@@ -23,7 +29,18 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(stages.map((stage) => [stage, ['crypto', 'decision', 'resources', 'telemetry']])),
   // The Workload API is SPIFFE's own, and has a client and a server there.
   identity: ['crypto', 'decision', 'resources', 'telemetry', 'grpc', 'gen'],
-  envoy: ['decision', 'resources', 'telemetry', 'config', 'grpc', 'gen', 'identity', 'inference', 'limits'],
+  envoy: [
+    'crypto',
+    'decision',
+    'resources',
+    'telemetry',
+    'config',
+    'grpc',
+    'gen',
+    'identity',
+    'inference',
+    'limits',
+  ],
   commands: ['decision', 'resources', 'telemetry', 'config', 'envoy', ...stages],
 }
 

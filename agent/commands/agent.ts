@@ -6,6 +6,7 @@ import { createResourceGate } from '#decision/gate.ts'
 import { createPipeline } from '#decision/pipeline.ts'
 import type { Stage } from '#decision/stage.ts'
 import { startEnvoyServer } from '#envoy/envoy.ts'
+import { openSecretDiscovery } from '#envoy/sds/sds.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
 import { openIdentitySource } from '#identity/source/open.ts'
 import { createInferenceStage, tensorSummaries } from '#inference/inference.ts'
@@ -22,6 +23,7 @@ import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa
 import { openPolicyLogs } from './policy-logs.ts'
 import { policyOptions, switchesOf, warnWhenStale } from './policy-options.ts'
 import { firstSignal } from './signals.ts'
+import { demandPrivateFolder } from './socket-folder.ts'
 
 export function agentCommand(): Command {
   return new Command('agent')
@@ -127,7 +129,12 @@ async function startAgent(
     checks.push({ name: 'resources', problem, warning: () => resources.lastError() })
   }
 
-  const opened = config.identity && (await openIdentitySource(config.identity, { log }))
+  const opened =
+    config.identity &&
+    (await openIdentitySource(config.identity, {
+      log,
+      endpointSocket: process.env['SPIFFE_ENDPOINT_SOCKET'],
+    }))
   const identities = opened && opening.use(opened)
   if (identities) {
     const problem = () =>
@@ -194,6 +201,13 @@ async function startAgent(
     checks.push({ name: 'rate_limits', problem, warning: () => rateLimits.lastError() })
   }
 
+  const secrets = identities && opening.use(openSecretDiscovery({ source: identities, log }))
+  if (secrets) {
+    demandPrivateFolder(config.listen.agent)
+    checks.push({ name: 'sds', problem: secrets.problem, warning: secrets.warning })
+    metrics.secrets(secrets.counters)
+  }
+
   const recorder = config.audit && opening.use(openAudit({ dir: config.audit.dir }))
 
   // The order of the decision. Cheap refusals first; the version is chosen before policy, so that policy judges the one
@@ -237,6 +251,7 @@ async function startAgent(
       ...(rateLimits && {
         rateLimit: { limiter: rateLimits.limiter, observe: metrics.rateLimited },
       }),
+      ...(secrets && { sds: secrets }),
       log,
     }),
   )

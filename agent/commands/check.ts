@@ -11,6 +11,7 @@ import { readEnvoyFile } from './envoy.ts'
 import { orFail } from './fail.ts'
 import { type Listener, listenerAt } from './listener.ts'
 import { type Finding, policyFindings } from './policy-check.ts'
+import { socketFolderFault } from './socket-folder.ts'
 
 interface CheckOptions {
   readonly config: string
@@ -67,6 +68,8 @@ function socketFindings(config: Config): Finding[] {
   const stats = statSync(path, { throwIfNoEntry: false })
   if (stats === undefined) return []
   if (!stats.isSocket()) return [{ isGood: false, text: `listen.agent ${path}: is not a socket; remove it` }]
+  const fault = socketFolderFault(path)
+  if (fault !== undefined) return [{ isGood: false, text: `listen.agent ${path}: ${fault}` }]
   return (stats.mode & 0o007) === 0
     ? [{ isGood: true, text: `listen.agent ${path}: private to its user and group` }]
     : [{ isGood: false, text: `listen.agent ${path}: open to every user; expected mode 0660` }]

@@ -59,7 +59,7 @@ export function missingFiles(config: Config): Fault[] {
   }
   if (resources) named.push(['resources.dir', resources.dir, 'directory'])
   for (const file of rateLimit?.config ?? []) named.push(['rateLimit.config', file, 'file'])
-  if (envoy) {
+  if (envoy?.tls) {
     named.push(['envoy.tls.certificate', envoy.tls.certificate, 'file'])
     named.push(['envoy.tls.privateKey', envoy.tls.privateKey, 'file'])
     for (const [domain, path] of Object.entries(envoy.tls.trustBundles))
@@ -114,7 +114,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     ...(config.rateLimit && { rateLimit: { config: config.rateLimit.config.map(file) } }),
     ...(config.audit && { audit: { ...config.audit, dir: file(config.audit.dir) } }),
     ...(config.resources && { resources: { ...config.resources, dir: file(config.resources.dir) } }),
-    ...(config.envoy && {
+    ...(config.envoy?.tls && {
       envoy: {
         ...config.envoy,
         tls: {

@@ -79,11 +79,24 @@ const shape = z.strictObject({
       admission: hostPort
         .optional()
         .describe('A second mTLS listener that only asks for admission (ext_authz).'),
-      tls: z.strictObject({
-        certificate: path.describe('PEM chain that Envoy presents.'),
-        privateKey: path.describe('PEM key of that certificate.'),
-        trustBundles: z.record(z.string(), path).describe('PEM file of CA certificates by trust domain.'),
-      }),
+      tls: z
+        .strictObject({
+          certificate: path.describe('PEM chain that Envoy presents.'),
+          privateKey: path.describe('PEM key of that certificate.'),
+          trustBundles: z.record(z.string(), path).describe('PEM file of CA certificates by trust domain.'),
+        })
+        .optional()
+        .describe(
+          "Files that Envoy reads itself. Without them it takes its certificates from the agent's socket (SDS), which needs identity.source.",
+        ),
+      maxConnectionSeconds: z
+        .int()
+        .min(1)
+        .max(86_400)
+        .optional()
+        .describe(
+          "How long a client's connection may last; the next one is verified anew. Without tls: half the life of an identity, which is identity.source.ttlSeconds or 3600. With tls: as long as it likes.",
+        ),
       upstream: z.strictObject({
         http: hostPort.describe("The model server's HTTP port."),
         grpc: hostPort.describe("The model server's gRPC port."),
@@ -161,8 +174,19 @@ const needs: readonly {
     path: ['envoy', 'tls', 'trustBundles'],
     message: 'a bundle for each of identity.trustDomains',
     isMet: ({ envoy, identity }) =>
-      envoy === undefined ||
-      (identity?.trustDomains ?? []).every((domain) => Object.hasOwn(envoy.tls.trustBundles, domain)),
+      envoy?.tls === undefined ||
+      (identity?.trustDomains ?? []).every((domain) => Object.hasOwn(envoy.tls?.trustBundles ?? {}, domain)),
+  },
+  {
+    path: ['envoy', 'tls'],
+    message: 'certificate files for Envoy, or identity.source, from which the agent gives it certificates',
+    isMet: ({ envoy, identity }) =>
+      envoy === undefined || envoy.tls !== undefined || identity?.source !== undefined,
+  },
+  {
+    path: ['listen', 'agent'],
+    message: 'unix:/path beside identity.source, for private keys are served there',
+    isMet: ({ listen, identity }) => identity?.source === undefined || listen.agent.startsWith('unix:'),
   },
   {
     path: ['identity', 'source'],

@@ -64,6 +64,14 @@ function blockAtLine(text: string, from: number, endAt: number): ReturnType<type
   return { block: { type, bytes }, rest: text.slice(lastLine.next) }
 }
 
+/** One block of PEM. @see RFC 7468, 2 */
+export function encodePem(type: string, bytes: Uint8Array): string {
+  const text = Buffer.from(bytes)
+    .toString('base64')
+    .replace(/.{64}(?=.)/g, '$&\n')
+  return `${begin}${type}${dashes}\n${text}${end}${type}${dashes}\n`
+}
+
 /** A line without its end and the blanks before that. */
 function lineAt(text: string, from: number): { readonly line: string; readonly next: number } {
   const newline = text.indexOf('\n', from)

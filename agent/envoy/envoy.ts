@@ -5,9 +5,11 @@ import { extAuthzMethod } from './ext-authz.ts'
 import { extProcMethod } from './ext-proc.ts'
 import { healthMethods } from './health.ts'
 import { rateLimitMethod } from './rate-limit.ts'
+import type { SecretDiscovery } from './sds/sds.ts'
 
 /**
- * Answers Envoy on one socket: ext_authz and ext_proc from one pipeline, the rate limit service, gRPC health.
+ * Answers Envoy on one socket: ext_authz and ext_proc from one pipeline, the rate limit service,
+ * certificates and trust bundles, gRPC health.
  *
  * @throws SluiceError when `listen` cannot be bound.
  */
@@ -21,6 +23,8 @@ export function startEnvoyServer(options: {
   readonly firstMessageTimeoutMs: number
   /** Where rate limits are configured; otherwise the service is not there. */
   readonly rateLimit?: Omit<Parameters<typeof rateLimitMethod>[0], 'log'>
+  /** Where the agent has identities to give; otherwise the service is not there. */
+  readonly sds?: Pick<SecretDiscovery, 'methods'>
   readonly log: Logger
 }): Promise<GrpcServer> {
   const { listen, maxMessageBytes, isReady, log } = options
@@ -28,6 +32,7 @@ export function startEnvoyServer(options: {
     extAuthzMethod(options),
     extProcMethod(options),
     ...(options.rateLimit ? [rateLimitMethod({ ...options.rateLimit, log })] : []),
+    ...(options.sds?.methods ?? []),
   ]
   const services = methods.map(({ path }) => path.slice(1, path.lastIndexOf('/')))
   methods.push(...healthMethods(isReady, services))

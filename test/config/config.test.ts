@@ -148,6 +148,9 @@ t.test('parts that need one another stand together', async (t) => {
   const resources = 'resources: {dir: r}\n'
   const envoy = (more: string, bundles = 'td: ca.pem') =>
     `envoy: {main: "h:1", tls: {certificate: c, privateKey: k, trustBundles: {${bundles}}}, upstream: {http: "h:2", grpc: "h:3"}${more}}\n`
+  const source =
+    'identity: {trustDomains: [td], source: {type: dev, dir: ca, spiffeId: "spiffe://td/envoy"}}\n'
+  const noTls = 'envoy: {main: "h:1", upstream: {http: "h:2", grpc: "h:3"}}\n'
   const rows: [name: string, more: string, message: RegExp | undefined][] = [
     ['limits alone', 'limits: {}\n', /limits: .*expected resources beside it/],
     ['traffic alone', 'traffic: {}\n', /traffic: .*expected resources beside it/],
@@ -162,6 +165,13 @@ t.test('parts that need one another stand together', async (t) => {
       envoy(', messageTimeoutMs: 100'),
       /messageTimeoutMs: 100; expected more than decision/,
     ],
+    [
+      'no certificates for Envoy',
+      noTls,
+      /envoy\.tls: .*expected certificate files for Envoy, or identity\.source/,
+    ],
+    ['certificates from the agent', source + noTls, undefined],
+    ['both', source + envoy(''), undefined],
     ['one address twice', envoy(', admission: "h:1"'), /admission: "h:1"; expected another address/],
   ]
   for (const [name, more, message] of rows) {
@@ -169,6 +179,16 @@ t.test('parts that need one another stand together', async (t) => {
     if (message === undefined) t.doesNotThrow(load, name)
     else t.throws(load, { name: 'SluiceError', message }, name)
   }
+})
+
+t.test('private keys are served on a Unix socket only', async (t) => {
+  const source = 'identity: {trustDomains: [td], source: {type: spire}}\n'
+  const onPort = valid.replace('unix:/run/sluice/agent.sock', '127.0.0.1:15010')
+  t.throws(() => loadConfig(file(t, onPort + source)), {
+    name: 'SluiceError',
+    message: /listen\.agent: .*expected unix:\/path beside identity\.source/,
+  })
+  t.doesNotThrow(() => loadConfig(file(t, onPort)))
 })
 
 t.test('files that are named and not there are told by path', async (t) => {

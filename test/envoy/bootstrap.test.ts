@@ -22,6 +22,13 @@ const envoySection = {
   upstream: { http: '127.0.0.1:8000', grpc: 'localhost:8001' },
 }
 
+/** No files: Envoy takes its certificates from the agent. */
+const fromAgent = { tls: undefined }
+const withSource = {
+  trustDomains: ['example.org'],
+  source: { type: 'dev', dir: 'ca', spiffeId: 'spiffe://example.org/envoy', ttlSeconds: 600 },
+}
+
 function generate(envoy: object = {}, more: object = {}): JsonObject {
   const path = join(folder.path, 'sluice.yaml')
   const config = {
@@ -42,6 +49,12 @@ t.test(
       ['with bodies for policy', generate({ admission: '127.0.0.1:8444', policyBodyBytes: 65_536 })],
       ['with an admin socket', generate({ admin: `unix:${folder.path}/admin.sock` })],
       ['with an admin port', generate({ admin: '127.0.0.1:9901' })],
+      ['with certificates from the agent', generate(fromAgent, { identity: withSource })],
+      [
+        'with certificates from the agent and admission',
+        generate({ ...fromAgent, admission: '127.0.0.1:8444' }, { identity: withSource }),
+      ],
+      ['with connections that end', generate({ maxConnectionSeconds: 600 })],
       ['with the agent on a port', generate({}, { listen: { agent: '127.0.0.1:15010' } })],
       [
         'with answers judged',
@@ -59,6 +72,32 @@ t.test(
     }
   },
 )
+
+t.test('a connection ends in half the life of the certificates that the agent serves', async (t) => {
+  const spire = { trustDomains: ['example.org'], source: { type: 'spire' } }
+  const rows: [name: string, config: JsonObject, limit: string | undefined][] = [
+    ['files', generate(), undefined],
+    ['files and a limit', generate({ maxConnectionSeconds: 7 }), '7s'],
+    ['files and a source', generate({}, { identity: withSource }), undefined],
+    ['the development CA', generate(fromAgent, { identity: withSource }), '300s'],
+    ['SPIRE', generate(fromAgent, { identity: spire }), '1800s'],
+    ['SPIRE and a limit', generate({ ...fromAgent, maxConnectionSeconds: 60 }, { identity: spire }), '60s'],
+  ]
+  for (const [name, config, limit] of rows) {
+    const [listener] = (config['static_resources'] as { listeners: JsonObject[] }).listeners
+    const text = JSON.stringify(listener)
+    t.equal(/"max_connection_duration":"(\d+s)"/.exec(text)?.[1], limit, name)
+    t.equal(text.includes('"http1_safe_max_connection_duration":true'), limit !== undefined, name)
+  }
+})
+
+t.test('with certificates from the agent no file is named, and sessions are not resumed', async (t) => {
+  const config = generate(fromAgent, { identity: withSource })
+  const text = JSON.stringify(config)
+  t.notMatch(text, /"filename"/)
+  t.match(text, /"disable_stateless_session_resumption":true,"disable_stateful_session_resumption":true/)
+  t.match(config['node'], { id: /./, cluster: /./ }, 'Envoy does not start without, when it asks for secrets')
+})
 
 t.test('the audit reads the dump of a running Envoy as it reads a bootstrap', async (t) => {
   const [port] = (await freePorts(1)) as [number]

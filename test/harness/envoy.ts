@@ -17,7 +17,13 @@ export interface Envoy extends RunningProcess {
  * Runs the real Envoy on a bootstrap of which the admin address is replaced by a private Unix socket.
  * One worker thread, so that figures and orders are those of one connection pool.
  */
-export async function startEnvoy(config: object): Promise<Envoy> {
+export async function startEnvoy(
+  config: object,
+  options: {
+    /** False for one that is expected to stay unready. */
+    readonly untilReady?: boolean
+  } = {},
+): Promise<Envoy> {
   const folder = temporaryFolder()
   const socketPath = join(folder.path, 'admin.sock')
   const path = join(folder.path, 'envoy.json')
@@ -39,7 +45,10 @@ export async function startEnvoy(config: object): Promise<Envoy> {
         '--drain-time-s',
         '1',
       ],
-      isReady: async () => (await admin('/ready')).startsWith('LIVE'),
+      isReady: async () => {
+        const said = await admin('/ready')
+        return options.untilReady === false || said.startsWith('LIVE')
+      },
     })
     return {
       ...process,

@@ -3,12 +3,14 @@ import { SluiceError } from '#base/errors.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Config } from '#config/config.ts'
 import { cluster } from './cluster.ts'
+import { maxConnectionSeconds } from './downstream-tls.ts'
 import { agentCluster, extAuthzFilter, extProcFilter, isAnswerSeen, routeOverrides } from './filters.ts'
 import { listener } from './listener.ts'
 
 /**
  * A complete bootstrap for Envoy 1.40: an mTLS listener that asks the agent over ext_proc, one over ext_authz where it is
- * wanted, the model server behind them, and nothing that lets a request pass undecided.
+ * wanted, the model server behind them, and nothing that lets a request pass undecided. Without files of certificates it
+ * takes those that the agent serves.
  *
  * @throws SluiceError when the configuration has no `envoy` section.
  */
@@ -23,12 +25,15 @@ export function envoyConfig(config: Config): JsonObject {
     })
   }
   const { tls, upstream, messageTimeoutMs, policyBodyBytes } = envoy
-  const hasTrustedForwarders = (config.identity?.trustedForwarders.length ?? 0) > 0
+  const common = {
+    tls,
+    maxConnectionSeconds: maxConnectionSeconds(config),
+    hasTrustedForwarders: (config.identity?.trustedForwarders.length ?? 0) > 0,
+  }
   const main = listener({
-    hasTrustedForwarders,
+    ...common,
     name: 'main',
     address: envoy.main,
-    tls,
     filter: extProcFilter(config, messageTimeoutMs, policyBodyBytes),
     overrides: {
       grpc: routeOverrides('grpc', policyBodyBytes),
@@ -40,14 +45,15 @@ export function envoyConfig(config: Config): JsonObject {
       ? []
       : [
           listener({
-            hasTrustedForwarders,
+            ...common,
             name: 'admission',
             address: envoy.admission,
-            tls,
             filter: extAuthzFilter(messageTimeoutMs, policyBodyBytes),
           }),
         ]
   return {
+    // Whoever asks for secrets says who it is.
+    ...(tls === undefined && { node: { id: 'sluice', cluster: 'sluice' } }),
     ...(envoy.admin !== undefined && { admin: { address: adminAddress(envoy.admin) } }),
     static_resources: {
       listeners: [main, ...admission],

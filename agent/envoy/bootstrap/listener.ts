@@ -1,6 +1,7 @@
 import { splitHostPort } from '#base/address.ts'
 import type { JsonObject } from '#base/json.ts'
 import type { Config } from '#config/config.ts'
+import { downstreamTls } from './downstream-tls.ts'
 import { typed } from './types.ts'
 
 type EnvoySection = NonNullable<Config['envoy']>
@@ -12,7 +13,10 @@ const maxStreams = 10_000
 export function listener(options: {
   readonly name: string
   readonly address: string
+  /** Files of certificates; without them Envoy takes those of the agent. */
   readonly tls: EnvoySection['tls']
+  /** How long a connection may last. */
+  readonly maxConnectionSeconds?: number | undefined
   readonly filter: JsonObject
   /** Whether the agent reads what trusted gateways say of their clients' certificates. */
   readonly hasTrustedForwarders: boolean
@@ -39,33 +43,9 @@ export function listener(options: {
   }
 }
 
-function downstreamTls(tls: EnvoySection['tls']): JsonObject {
-  const domains = Object.entries(tls.trustBundles).map(([name, path]) => ({
-    name,
-    trust_bundle: { filename: path },
-  }))
-  return {
-    require_client_certificate: true,
-    // A resumed session would not look at the certificate again after a bundle has changed.
-    disable_stateless_session_resumption: true,
-    disable_stateful_session_resumption: true,
-    common_tls_context: {
-      alpn_protocols: ['h2', 'http/1.1'],
-      tls_params: { tls_minimum_protocol_version: 'TLSv1_2' },
-      tls_certificates: [
-        { certificate_chain: { filename: tls.certificate }, private_key: { filename: tls.privateKey } },
-      ],
-      validation_context: {
-        custom_validator_config: typed('envoy.tls.cert_validator.spiffe', 'spiffeValidator', {
-          trust_domains: domains,
-        }),
-      },
-    },
-  }
-}
-
 function connectionManager(options: Parameters<typeof listener>[0]): JsonObject {
   const { grpc, stream } = options.overrides ?? {}
+  const { maxConnectionSeconds } = options
   const toHttp: JsonObject = { cluster: 'model_server_http', timeout: '0s' }
   return {
     stat_prefix: options.name,
@@ -80,7 +60,10 @@ function connectionManager(options: Parameters<typeof listener>[0]): JsonObject 
     common_http_protocol_options: {
       headers_with_underscores_action: 'REJECT_REQUEST',
       idle_timeout: '3600s',
+      ...(maxConnectionSeconds !== undefined && { max_connection_duration: `${maxConnectionSeconds}s` }),
     },
+    // The request that comes as the time is up is answered, not cut off.
+    ...(maxConnectionSeconds !== undefined && { http1_safe_max_connection_duration: true }),
     http2_protocol_options: { max_concurrent_streams: maxStreams },
     stream_idle_timeout: '3600s',
     request_headers_timeout: '10s',

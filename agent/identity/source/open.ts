@@ -4,6 +4,7 @@ import type { Logger } from '#telemetry/telemetry.ts'
 import { type FederatedEndpoint, openFederation } from '../federation/federation.ts'
 import type { BundleLayer } from './bundle-layer.ts'
 import { openBundleMapFile } from './bundle-map-file.ts'
+import { openDevSource } from './dev.ts'
 import { type FilesConfig, openFilesSource } from './files.ts'
 import { layBundles } from './layered.ts'
 import type { IdentitySource } from './source.ts'
@@ -24,6 +25,8 @@ export type SourceConfig =
 export interface SourceOptions {
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
   readonly clock?: Clock
+  /** `SPIFFE_ENDPOINT_SOCKET` of the environment, for where the configuration does not say it. */
+  readonly endpointSocket?: string | undefined
 }
 
 /**
@@ -64,16 +67,26 @@ export async function openIdentitySource(
   return layered
 }
 
-function openBase(source: SourceConfig, options: SourceOptions): Promise<IdentitySource> {
+async function openBase(source: SourceConfig, options: SourceOptions): Promise<IdentitySource> {
   switch (source.type) {
     case 'files':
       return openFilesSource({ ...source, ...options })
+    case 'dev':
+      return openDevSource({ ...source, ...options })
+    case 'spire': {
+      const socket = source.socket ?? options.endpointSocket
+      if (socket === undefined)
+        throw new SluiceError({
+          code: 'config_invalid',
+          place: 'identity.source.socket',
+          found: 'nothing, and no SPIFFE_ENDPOINT_SOCKET in the environment',
+          expected: 'where the SPIFFE Workload API is, such as unix:///run/spire/sockets/agent.sock',
+        })
+      // Brings a gRPC client with it, which nobody else needs.
+      const { openSpireSource } = await import('./spire.ts')
+      return openSpireSource({ ...options, socket })
+    }
     default:
-      throw new SluiceError({
-        code: 'identity_source_unsupported',
-        place: 'identity.source.type',
-        found: source.type,
-        expected: 'files',
-      })
+      return source satisfies never
   }
 }

@@ -47,22 +47,40 @@ export function parseX509Svid(given: {
   let intermediates: Certificate[]
   try {
     intermediates = others.map(parseCertificate)
-    const own = createPublicKey(given.privateKey).export({ type: 'spki', format: 'der' })
-    if (!own.equals(certificate.publicKey().export({ type: 'spki', format: 'der' })))
-      return no('the private key does not belong to the certificate')
   } catch (thrown) {
     return no(messageOf(thrown))
   }
-  const fault = intermediates.map(signingFault).find((each) => each !== undefined)
-  if (fault !== undefined) return no(`the chain: ${fault}`)
-  if (given.nowMs >= certificate.notAfterMs) return no('the certificate has expired')
-  if (given.nowMs < certificate.notBeforeMs) return no('the certificate is not valid yet')
-  const authorities = given.authorities(id.trustDomain)
-  if (authorities === undefined) return no(`no trust bundle for ${id.trustDomain}`)
-  const verdict = findChain(certificate, { intermediates, authorities, nowMs: given.nowMs })
-  if (!verdict.ok) return no(verdict.why)
   const { privateKey, hint = '' } = given
-  return { ok: true, svid: { id, chain: [certificate, ...intermediates], privateKey, hint } }
+  const svid: X509Svid = { id, chain: [certificate, ...intermediates], privateKey, hint }
+  const fault = svidFault(svid, { authorities: given.authorities(id.trustDomain), nowMs: given.nowMs })
+  return fault === undefined ? { ok: true, svid } : no(fault)
+}
+
+/**
+ * Why a pair cannot be used at a time, with what is known of its own trust domain then; `undefined` when it can. The
+ * rules of its leaf were looked at when it was parsed.
+ */
+export function svidFault(
+  { id, chain, privateKey }: X509Svid,
+  at: { readonly authorities: readonly Certificate[] | undefined; readonly nowMs: number },
+): string | undefined {
+  const [certificate, ...intermediates] = chain
+  if (certificate === undefined) return 'no certificate'
+  try {
+    const own = createPublicKey(privateKey).export({ type: 'spki', format: 'der' })
+    if (!own.equals(certificate.publicKey().export({ type: 'spki', format: 'der' })))
+      return 'the private key does not belong to the certificate'
+  } catch (thrown) {
+    return messageOf(thrown)
+  }
+  const fault = intermediates.map(signingFault).find((each) => each !== undefined)
+  if (fault !== undefined) return `the chain: ${fault}`
+  const { authorities, nowMs } = at
+  if (nowMs >= certificate.notAfterMs) return 'the certificate has expired'
+  if (nowMs < certificate.notBeforeMs) return 'the certificate is not valid yet'
+  if (authorities === undefined) return `no trust bundle for ${id.trustDomain}`
+  const verdict = findChain(certificate, { intermediates, authorities, nowMs })
+  return verdict.ok ? undefined : verdict.why
 }
 
 const no = (why: string): ParsedSvid => ({ ok: false, why })

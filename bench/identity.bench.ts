@@ -51,7 +51,7 @@ async function measureIn(folder: string, options: BenchOptions): Promise<Row[]> 
   const plain = createIdentityStage(peers)
   const withTokens = createIdentityStage({
     ...peers,
-    tokens: { verify: verifier.verify, isRequired: true, isBindingRequired: () => false },
+    tokens: { verify: verifier.verify, isRequired: true, isProofRequired: false },
   })
 
   const pemOf = (name: string) =>

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import { openAudit } from '#audit/audit.ts'
 import { SluiceError } from '#base/errors.ts'
 import { type Config, loadConfig } from '#config/config.ts'
+import { createChallenger } from '#decision/challenger.ts'
 import { createResourceGate } from '#decision/gate.ts'
 import { createPipeline } from '#decision/pipeline.ts'
 import type { Stage } from '#decision/stage.ts'
@@ -24,6 +25,7 @@ import { openPolicyLogs } from './policy-logs.ts'
 import { policyOptions, switchesOf, warnWhenStale } from './policy-options.ts'
 import { firstSignal } from './signals.ts'
 import { demandPrivateFolder } from './socket-folder.ts'
+import { openTokens } from './token-rules.ts'
 
 export function agentCommand(): Command {
   return new Command('agent')
@@ -142,6 +144,22 @@ async function startAgent(
     checks.push({ name: 'identity', problem, warning: () => identities.problem() })
   }
 
+  const tokens =
+    config.identity &&
+    (await openTokens(config, {
+      state: identities && (() => identities.current()),
+      onEvent: (event) => {
+        metrics.reloaded('token_keys', event.kind === 'keys_loaded')
+        if (event.kind === 'keys_failed')
+          log.error(event, 'keys of an issuer could not be fetched; the last good ones stay')
+        else if (event.isChanged) log.info(event, 'keys of an issuer in force')
+      },
+    }))
+  if (tokens) {
+    opening.use(tokens)
+    checks.push(...tokens.checks)
+  }
+
   const logs = openPolicyLogs({ config: config.policy?.opa, log, metrics })
   const policy =
     config.policy &&
@@ -218,6 +236,7 @@ async function startAgent(
       createIdentityStage({
         ...config.identity,
         ...(identities && { state: () => identities.current() }),
+        ...(tokens && { tokens: tokens.rules }),
       }),
     createInferenceStage({ isPathStrict: config.identity !== undefined }),
     config.residency && createResidencyStage(config.residency),
@@ -237,6 +256,7 @@ async function startAgent(
         log.error({ id: x.id, reason: verdict.reason, err: verdict.cause }, 'decision failed')
     },
     deadlineMs: config.decision.deadlineMs,
+    challenger: createChallenger(tokens?.challenges),
   })
 
   const probes = opening.use(await startProbes({ address: config.listen.probes, metrics, checks }))

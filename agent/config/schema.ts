@@ -204,6 +204,22 @@ const needs: readonly {
       ),
   },
   {
+    path: ['issuers'],
+    message: 'identity beside it: a token is judged with the workload that sends it',
+    isMet: ({ issuers, identity }) => issuers === undefined || identity !== undefined,
+  },
+  {
+    path: ['tokens'],
+    message: 'issuers beside it, whose tokens they are',
+    isMet: ({ tokens, issuers }) => tokens === undefined || issuers !== undefined,
+  },
+  {
+    path: ['issuers'],
+    message: 'identity.source beside the profile jwt-svid: the keys are those of its trust bundles',
+    isMet: ({ issuers, identity }) =>
+      identity?.source !== undefined || issuers?.every(({ profile }) => profile !== 'jwt-svid') !== false,
+  },
+  {
     path: ['policy', 'isolation'],
     message: 'none beside the compiled engine, which stops what does not end by itself',
     isMet: ({ policy }) => policy?.engine !== 'compiled' || policy.isolation === 'none',

@@ -65,7 +65,7 @@ export interface TokenFacts {
   readonly subject: string
   readonly audiences: readonly string[]
   /** Frozen, without a prototype. */
-  readonly claims: Readonly<Record<string, unknown>>
+  readonly claims: JsonObject
   /** Milliseconds since the epoch. */
   readonly expiresAtMs: number
   /** `jti`, where the token has one. */

@@ -4,17 +4,15 @@ import { checkBinding, type LeafHistory } from './binding/binding.ts'
 import { type Credential, readCredential } from './credential/credential.ts'
 import type { ProofCheck, ProofVerdict } from './dpop/dpop.ts'
 import type { TokenVerdict } from './token/token.ts'
+import type { VerifyToken } from './verify-token.ts'
 
 /** How the access tokens of requests are judged. */
 export interface TokenRules {
-  /** JWTs. `peer` is who sent it. */
-  verify(token: string, peer: string): TokenVerdict
-  /** Whatever is no JWT, and JWTs of issuers that are asked about theirs; absent where no issuer is asked. */
-  introspect?(token: string): TokenVerdict | Promise<TokenVerdict>
+  readonly verify: VerifyToken
   /** Whether a request without a token is refused, whatever its tenant asks for. */
   readonly isRequired: boolean
-  /** Whether tokens of an issuer must be bound to who sends them. */
-  isBindingRequired(issuer: string): boolean
+  /** Whether a token without a proof of possession is refused. */
+  readonly isProofRequired: boolean
   /** Absent where proofs of possession are not taken. */
   readonly proofs?: ProofCheck
   readonly history?: LeafHistory
@@ -39,7 +37,7 @@ export function judgeToken(rules: TokenRules, x: Exchange, peer: Peer): Verdict 
       return deny(credential.reason, credential.why)
     case 'bearer':
     case 'dpop': {
-      const verdict = verified(rules, credential.token, peer)
+      const verdict = rules.verify(credential.token, peer.spiffeId)
       return verdict instanceof Promise
         ? verdict.then((answer) => bound(rules, { x, peer, credential }, answer))
         : bound(rules, { x, peer, credential }, verdict)
@@ -47,12 +45,6 @@ export function judgeToken(rules: TokenRules, x: Exchange, peer: Peer): Verdict 
     default:
       return credential satisfies never
   }
-}
-
-function verified(rules: TokenRules, token: string, peer: Peer): TokenVerdict | Promise<TokenVerdict> {
-  const isJwt = token.split('.', 4).length === 3
-  if (!isJwt && rules.introspect !== undefined) return rules.introspect(token)
-  return rules.verify(token, peer.spiffeId)
 }
 
 interface Sent {
@@ -66,12 +58,11 @@ function bound(rules: TokenRules, sent: Sent, verdict: TokenVerdict): Verdict | 
   if (!verdict.ok) return deny(verdict.reason, verdict.why)
   const { token } = verdict
   const { credential, peer, x } = sent
-  const binding = checkBinding(token, credential.kind, peer, {
-    isRequired: rules.isBindingRequired(token.issuer),
-    ...(rules.history && { history: rules.history }),
-  })
+  const binding = checkBinding(token, credential.kind, peer, rules.history && { history: rules.history })
   if (!binding.ok) return deny('token_binding_mismatch', binding.why)
   const { proof } = credential
+  if (proof === undefined && rules.isProofRequired)
+    return deny('token_binding_mismatch', 'a token without a proof of possession')
   const keyThumbprint = token.confirmation?.keyThumbprint
   if (proof === undefined || keyThumbprint === undefined) return accepted(x, token)
   if (rules.proofs === undefined) return deny('token_binding_mismatch', 'proofs of possession are not taken')

@@ -4,6 +4,7 @@ import { deny, type Refusal } from '#decision/verdict.ts'
 import { perResources, type Resources, type Tenant } from '#resources/resources.ts'
 import { matchesPeer, type PeerPattern, parsePeerPattern } from './peer-pattern.ts'
 import { parseSpiffeId } from './spiffe-id.ts'
+import { claimReader } from './token/claim-path.ts'
 
 export type Binding = { readonly kind: 'tenant'; readonly tenant: Tenant } | Refusal
 
@@ -19,7 +20,7 @@ interface TokenRule {
   readonly subjects: ReadonlySet<string> | undefined
   /** For JWT-SVIDs, whose subjects are workloads. */
   readonly subjectPatterns: readonly PeerPattern[]
-  readonly claims: readonly (readonly [name: string, values: ReadonlySet<string>])[]
+  readonly claims: readonly (readonly [read: ReturnType<typeof claimReader>, values: ReadonlySet<string>])[]
 }
 
 interface Candidate {
@@ -88,7 +89,7 @@ function covers(rule: TokenRule, token: TokenFacts): boolean {
     return false
   if (rule.subjects !== undefined && !rule.subjects.has(token.subject) && !isPatterned(rule, token))
     return false
-  return rule.claims.every(([name, values]) => hasClaim(token.claims, name, values))
+  return rule.claims.every(([read, values]) => hasOne(read(token.claims), values))
 }
 
 function isPatterned({ subjectPatterns }: TokenRule, { kind, subject }: TokenFacts): boolean {
@@ -100,22 +101,9 @@ function isPatterned({ subjectPatterns }: TokenRule, { kind, subject }: TokenFac
   )
 }
 
-function hasClaim(claims: TokenFacts['claims'], name: string, values: ReadonlySet<string>): boolean {
-  const found = claimAt(claims, name)
+function hasOne(found: unknown, values: ReadonlySet<string>): boolean {
   if (Array.isArray(found)) return found.some((each) => typeof each === 'string' && values.has(each))
   return typeof found === 'string' && values.has(found)
-}
-
-/** A claim by its name, or by a JSON pointer where that begins with `/`. @see RFC 6901 */
-function claimAt(claims: Readonly<Record<string, unknown>>, name: string): unknown {
-  if (!name.startsWith('/')) return Object.hasOwn(claims, name) ? claims[name] : undefined
-  let value: unknown = claims
-  for (const step of name.slice(1).split('/')) {
-    const key = step.replaceAll('~1', '/').replaceAll('~0', '~')
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined
-    value = (value as Record<string, unknown>)[key]
-  }
-  return value
 }
 
 /** @throws SluiceError where one of its patterns is none. */
@@ -133,7 +121,9 @@ function compileTenant(tenant: Tenant): Candidate {
         subjectPatterns: (subjects ?? [])
           .filter((text) => text.startsWith('spiffe://') && text.includes('*'))
           .map((text) => patternOf(tenant, 'tokens.subjects', text)),
-        claims: Object.entries(claims ?? {}).map(([name, wanted]) => [name, setOf(wanted)] as const),
+        claims: Object.entries(claims ?? {}).map(
+          ([name, wanted]) => [claimReader(name), setOf(wanted)] as const,
+        ),
       }
     }),
   }

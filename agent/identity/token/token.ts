@@ -29,6 +29,8 @@ export interface TokenVerifier extends AsyncDisposable {
    * that sends too many wrong signatures is refused without a look.
    */
   verify(text: string, peer: string): TokenVerdict
+  /** The keys of an issuer that are in force; undefined where there are none to rely on. */
+  keysOf(issuer: string): readonly VerifyingKey[] | undefined
   /** What is missing before tokens of every issuer can be verified; undefined once there were keys of each. */
   problem(): string | undefined
   /** What went wrong since, while the last good keys stay in force. */
@@ -77,6 +79,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   const statuses = () => keysOf.map(({ keys }) => keys.status())
   return {
     verify,
+    keysOf: (name) => keysOf.find(({ config }) => config.issuer === name)?.keys.current(clock.monotonicUs()),
     problem: () => {
       const missing = statuses().find(({ keys }) => keys === undefined)
       return (

@@ -97,7 +97,7 @@ function tokenJson(token: TokenFacts): JsonObject {
     subject: token.subject,
     audiences: token.audiences,
     scopes: token.scopes,
-    claims: token.claims as JsonObject,
+    claims: token.claims,
     expires_at: Math.floor(token.expiresAtMs / 1000),
     bound: token.confirmation !== undefined,
     keys_stale: token.isKeySetStale,

@@ -44,16 +44,16 @@ export function readCredential(headers: RequestHeaders, query: string): Credenti
   if (space === -1) return malformed(`${scheme} without a token`)
   let start = space
   while (value.charCodeAt(start) === 0x20) start++
-  const fault = tokenFault(value, start)
-  if (fault !== undefined) return fault
   const token = value.slice(start)
+  const fault = tokenFault(token)
+  if (fault !== undefined) return fault
   if (scheme === 'bearer') {
     if (proof !== undefined) return ambiguous('a Bearer token with a proof of possession')
     return { kind: 'bearer', token }
   }
   if (proof === undefined)
     return { kind: 'refused', reason: 'dpop_proof_invalid', why: 'the DPoP scheme without a proof' }
-  if (proof.length > maxCharacters || !isProof(proof))
+  if (proof.length > maxCharacters || !compactToken.test(proof))
     return { kind: 'refused', reason: 'dpop_proof_invalid', why: 'the proof is no compact token' }
   return { kind: 'dpop', token, proof }
 }
@@ -82,49 +82,21 @@ function hidesToken(value: string): boolean {
   return false
 }
 
-/** Why the rest of the header is no `b64token`. @see RFC 6750, 2.1 */
-function tokenFault(value: string, start: number): Credential | undefined {
-  const { length } = value
-  if (start === length) return malformed('an empty token')
-  if (length - start > maxCharacters) return malformed(`a token longer than ${maxCharacters} characters`)
-  let end = length
-  while (end > start && value.charCodeAt(end - 1) === 0x3d) end--
-  if (end === start) return malformed('a token of nothing but padding')
-  for (let at = start; at < end; at++) {
-    const code = value.charCodeAt(at)
-    if (isTokenCharacter(code)) continue
-    return code === 0x2c || code === 0x20
-      ? ambiguous('something follows the token')
-      : malformed('a character that no token has')
-  }
-  return undefined
-}
+/** ALPHA, DIGIT and `-._~+/`, then padding. Linear, and quicker than a loop over the characters. */
+const b64token = /^[A-Za-z0-9._~+/-]+=*$/
 
-/** ALPHA, DIGIT and `-._~+/`. */
-function isTokenCharacter(code: number): boolean {
-  return (
-    isAlphanumeric(code) ||
-    code === 0x2d ||
-    code === 0x2e ||
-    code === 0x5f ||
-    code === 0x7e ||
-    code === 0x2b ||
-    code === 0x2f
-  )
-}
-
-function isAlphanumeric(code: number): boolean {
-  return (code >= 0x61 && code <= 0x7a) || (code >= 0x41 && code <= 0x5a) || (code >= 0x30 && code <= 0x39)
+/** Why this is no `b64token`. @see RFC 6750, 2.1 */
+function tokenFault(token: string): Credential | undefined {
+  if (token === '') return malformed('an empty token')
+  if (token.length > maxCharacters) return malformed(`a token longer than ${maxCharacters} characters`)
+  if (b64token.test(token)) return undefined
+  return token.includes(',') || token.includes(' ')
+    ? ambiguous('something follows the token')
+    : malformed('a character that no token has')
 }
 
 /** Base64url and full stops; what they say is for whoever checks the proof. */
-function isProof(text: string): boolean {
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    if (!isAlphanumeric(code) && code !== 0x2d && code !== 0x2e && code !== 0x5f) return false
-  }
-  return text !== ''
-}
+const compactToken = /^[A-Za-z0-9._-]+$/
 
 /** @see RFC 9110, 5.6.2 */
 function isOtherScheme(scheme: string): boolean {

@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import { type Clock, systemClock } from '#base/clock.ts'
 import { SluiceError } from '#base/errors.ts'
-import { parsePublicJwk, type VerifyingKey } from '#crypto/jose/jwk.ts'
+import { type ParsedJwk, parsePublicJwk, type VerifyingKey } from '#crypto/jose/jwk.ts'
 import { type CompactJws, parseCompactJws, verifyJws } from '#crypto/jose/jws.ts'
 import { algorithms as knownAlgorithms } from '#crypto/jose/signature.ts'
 import type { DpopNonces } from './nonces.ts'
@@ -56,6 +57,10 @@ export interface ProofOptions {
 
 export type ProofCheck = (proof: string, request: ProvenRequest) => ProofVerdict | Promise<ProofVerdict>
 
+type GoodKey = Extract<ParsedJwk, { ok: true }>
+
+/** Keys of clients that are kept, so as not to be read anew for each proof. */
+const maxKeys = 4096
 const maxJtiCharacters = 256
 /** A UUID has 36 characters, and 96 bits in base64url 16; fewer say that something counts. */
 const minJtiCharacters = 8
@@ -73,6 +78,8 @@ export function createProofCheck(options: ProofOptions): ProofCheck {
   const { iatWindowSeconds, nonces, replay, clock = systemClock } = options
   const bases = options.externalUrls.map(baseOf)
   const algorithms = new Set(options.algorithms.map(checkedAlgorithm))
+  // A client's proofs all have the same header, to the letter. Kept once a signature was good, so that junk drives none out.
+  const keys = new LRUCache<string, GoodKey>({ max: maxKeys })
 
   return (text, request) => {
     const parsed = parseCompactJws(text)
@@ -84,11 +91,14 @@ export function createProofCheck(options: ProofOptions): ProofCheck {
     const nowMs = clock.nowMs()
     const ageMs = nowMs - (jws.claims['iat'] as number) * 1000
     if (Math.abs(ageMs) > iatWindowSeconds * 1000) return invalid('iat is too far from now')
-    const key = parsePublicJwk(jws.header['jwk'])
+    const header = jws.signed.slice(0, jws.signed.indexOf('.'))
+    const known = keys.get(header)
+    const key = known === undefined ? parsePublicJwk(jws.header['jwk']) : known
     if (!key.ok) return invalid(`jwk ${key.why}`)
     if (key.key.thumbprint !== request.keyThumbprint)
       return invalid('made with another key than the token names')
     if (!verifyJws(jws, key.key, jws.alg)) return invalid('the signature is not that of its key')
+    if (known === undefined) keys.set(header, key)
     const nonce = nonces === undefined ? 'fresh' : nonceState(nonces, jws)
     if (nonces !== undefined && (nonce === 'wrong' || nonce === 'none'))
       return {

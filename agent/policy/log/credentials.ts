@@ -6,6 +6,7 @@ import type { MaskRule } from './mask.ts'
 export const credentialHeaders: ReadonlySet<string> = new Set([
   'authorization',
   'proxy-authorization',
+  'dpop',
   'cookie',
   'set-cookie',
   'x-api-key',

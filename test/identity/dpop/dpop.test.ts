@@ -231,3 +231,12 @@ t.test('where nonces are given out a proof needs one, and is told which', async 
   t.same(ask('before'), { ok: true, nextNonce: 'now' })
   t.match(ask('now', clientKey()), { reason: 'dpop_proof_invalid' }, 'a nonce makes no proof')
 })
+
+t.test('a key that is known proves nothing by itself', async (t) => {
+  const check = checkWith()
+  t.same(check(aProof(key, clock.nowMs()), aRequest(key)), { ok: true })
+  const forged = aProof({ ...clientKey(), jwk: key.jwk }, clock.nowMs())
+  t.match(check(forged, aRequest(key)), { reason: 'dpop_proof_invalid', why: /signature/ })
+  t.match(check(aProof(key, clock.nowMs()), aRequest(clientKey())), { why: /another key/ })
+  t.same(check(aProof(key, clock.nowMs()), aRequest(key)), { ok: true })
+})

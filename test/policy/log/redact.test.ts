@@ -27,13 +27,21 @@ function engineOf(answers: { readonly mask?: () => unknown; readonly drop?: () =
   }
 }
 
-const headers = { authorization: 's3cret', cookie: 'c00kie', 'x-api-key': 'k3y', 'x-other': 'o' }
+const headers = {
+  authorization: 's3cret',
+  cookie: 'c00kie',
+  'x-api-key': 'k3y',
+  dpop: 'pr00f',
+  'x-other': 'o',
+}
 const encoded = Buffer.from('s3cret').toString('base64')
 const places: [name: string, change: Parameters<typeof validDecided>[0], erased: string[]][] = [
   [
     'request headers',
     { document: { attributes: { request: { http: { headers } } } } },
-    ['authorization', 'cookie', 'x-api-key'].map((name) => `/input/attributes/request/http/headers/${name}`),
+    ['authorization', 'cookie', 'x-api-key', 'dpop'].map(
+      (name) => `/input/attributes/request/http/headers/${name}`,
+    ),
   ],
   [
     'the header map',

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { openDevCa } from '#identity/dev-ca/dev-ca.ts'
 import { orFail } from './fail.ts'
+import { identityShowCommand } from './identity-show.ts'
 
 export function identityCommand(): Command {
   const identity = new Command('identity').description('Workload identities (X.509-SVIDs).')
@@ -20,6 +21,7 @@ export function identityCommand(): Command {
         process.stdout.write(`${options.out}.pem ${options.out}.key\n`)
       }),
     )
+  identity.addCommand(identityShowCommand())
   return identity
 }
 

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { openDevCa } from '#identity/dev-ca/dev-ca.ts'
 import { orFail } from './fail.ts'
 import { identityServeCommand } from './identity-serve.ts'
+import { identityShowCommand } from './identity-show.ts'
 
 export function identityCommand(): Command {
   const identity = new Command('identity').description('Workload identities (X.509-SVIDs).')
@@ -22,6 +23,7 @@ export function identityCommand(): Command {
       }),
     )
   identity.addCommand(identityServeCommand())
+  identity.addCommand(identityShowCommand())
   return identity
 }
 

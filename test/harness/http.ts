@@ -25,9 +25,13 @@ export interface HttpCall {
   readonly tls?: { readonly ca: string; readonly identity?: Identity; readonly agent?: Agent }
 }
 
+/** An SVID names a workload, not a host: the chain is checked, the host name is not. */
+const anyHost = { checkServerIdentity: () => undefined }
+
 /** Keeps connections of one identity open; for many requests. */
 export function keepAliveAgent(maxSockets: number): Agent {
-  return new Agent({ keepAlive: true, maxSockets })
+  // Said of a request, it would have Node open a connection for that one alone.
+  return new Agent({ keepAlive: true, maxSockets, ...anyHost })
 }
 
 /** One request, one whole answer. Rejects when there is none (refused handshake, reset). */
@@ -56,9 +60,7 @@ export function http(call: HttpCall): Promise<HttpAnswer> {
               cert: call.tls.identity.certificatePem,
               key: call.tls.identity.privateKeyPem,
             }),
-            // An SVID names a workload, not a host: the chain is checked, the host name is not.
-            checkServerIdentity: () => undefined,
-            ...(call.tls.agent ? { agent: call.tls.agent } : { agent: false }),
+            ...(call.tls.agent ? { agent: call.tls.agent } : { agent: false, ...anyHost }),
           })
     sent.on('response', (response) => {
       const chunks: Buffer[] = []

@@ -2,7 +2,7 @@ import { isJsonObject, type JsonValue } from '#base/json.ts'
 import { parseStrictJson } from '#base/strict-json.ts'
 import { digestOf, isElementKey, maxElements, type ParsedXfcc, type XfccElement } from './element.ts'
 
-/** Reads `x-forwarded-client-cert` as JSON, which Envoy writes since 1.38: a list of objects with lower-case names. */
+/** Reads `x-forwarded-client-cert` as JSON, as Envoy can write it: a list of objects with lower-case names. */
 export function parseXfccJson(text: string): ParsedXfcc {
   const parsed = parseStrictJson(text, 4)
   if (!parsed.ok) return parsed

@@ -27,7 +27,8 @@ export type ChainJudgement =
 export interface ChainJudge {
   /** Whether what was found once still holds: the bundles are the same, and every CA of the chain is valid. */
   isCurrent(chain: JudgedChain, nowMs: number): boolean
-  judge(pem: string, id: SpiffeId, nowMs: number): ChainJudgement
+  /** `leaf` is one that was read, or the PEM of one that was read once. */
+  judge(leaf: Certificate | string, id: SpiffeId, nowMs: number): ChainJudgement
 }
 
 /** A no may become a yes with time, where a CA is not valid yet. */
@@ -67,7 +68,7 @@ export function createChainJudge(options: {
         nowMs < chain.untilMs
       )
     },
-    judge: (pem, id, nowMs) => {
+    judge: (leaf, id, nowMs) => {
       const known = state()
       const bundle = known?.bundles.get(id.trustDomain)
       if (known === undefined || bundle === undefined)
@@ -75,9 +76,7 @@ export function createChainJudge(options: {
       if (bundle.x509Authorities.length === 0)
         return unjudged('peer_bundle_missing', `the trust bundle of ${id.trustDomain} has no authorities`)
       issuers.learn(known)
-      const parsed = parseLeafPem(pem)
-      if (!parsed.ok) return unjudged('peer_certificate_invalid', parsed.why)
-      const { certificate } = parsed.leaf
+      const certificate = typeof leaf === 'string' ? readAgain(leaf) : leaf
       const intermediates = intermediatesOf(known)
       if (!hasIssuer(certificate, bundle, intermediates)) {
         const isKnownFormerly = issuers.has(id.trustDomain, certificate.issuer)
@@ -101,6 +100,12 @@ const unjudged = (reason: ReasonCode, detail: string): ChainJudgement => ({
   reason,
   detail,
 })
+
+function readAgain(pem: string): Certificate {
+  const parsed = parseLeafPem(pem)
+  if (!parsed.ok) throw new Error(`a certificate that was read once is none: ${parsed.why}`)
+  return parsed.leaf.certificate
+}
 
 const remembered = new WeakMap<IdentityState['svids'], readonly Certificate[]>()
 

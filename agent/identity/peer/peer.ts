@@ -4,6 +4,7 @@ import type { Peer, PeerCertificate, RequestFacts } from '#decision/exchange.ts'
 import type { ReasonCode } from '#decision/reasons.ts'
 import type { IdentityState } from '../source/source.ts'
 import type { SpiffeId } from '../spiffe-id.ts'
+import type { Certificate } from '../x509/certificate.ts'
 import { parseLeafPem } from '../x509/leaf.ts'
 import { type ChainJudge, createChainJudge, type JudgedChain } from './chain-judge.ts'
 
@@ -34,6 +35,8 @@ interface Remembered {
   readonly notBeforeMs: number
   readonly notAfterMs: number
   chain: JudgedChain | undefined
+  /** Until its chain is found good: thousands of them would take megabytes, and the text says it all again. */
+  certificate: Certificate | undefined
 }
 
 /** Callers whose certificates are good, and the noise beside them: those must not push the others out. */
@@ -78,7 +81,7 @@ export function createPeerVerifier(options: PeerVerifierOptions): PeerVerifier {
       if (!trusted.has(accepted.id.trustDomain)) return no('peer_trust_domain_foreign', accepted.id.text)
       if (judge !== undefined) {
         if (known.chain === undefined || !judge.isCurrent(known.chain, nowMs)) {
-          const judged = judge.judge(pem, accepted.id, nowMs)
+          const judged = judge.judge(known.certificate ?? pem, accepted.id, nowMs)
           if (judged.kind === 'unjudged') return no(judged.reason, judged.detail)
           known.chain = judged.chain
         }
@@ -86,6 +89,7 @@ export function createPeerVerifier(options: PeerVerifierOptions): PeerVerifier {
         if (fault !== undefined) return no('peer_certificate_untrusted', `${accepted.id.text}: ${fault}`)
       }
       if (!isGood) {
+        known.certificate = undefined
         good.set(pem, known)
         others.delete(pem)
       }
@@ -114,5 +118,5 @@ function read(pem: string): Remembered | Extract<PeerVerdict, { ok: false }> {
     certificateSha256: sha256,
     notAfterMs,
   }
-  return { accepted: { ok: true, peer, id }, notBeforeMs, notAfterMs, chain: undefined }
+  return { accepted: { ok: true, peer, id }, notBeforeMs, notAfterMs, chain: undefined, certificate }
 }

@@ -5,8 +5,8 @@ import { Subscribers } from './subscribers.ts'
 
 /**
  * A source with bundles of other trust domains laid beside its own. What the source says of a trust domain goes first,
- * then the layers in their order: nobody from outside can replace the bundle that our own identity stands on. Owns the
- * source and the layers.
+ * then the layers in their order. Of our own trust domains only the source speaks, so that nobody from outside can replace the
+ * bundle that our identity stands on. Owns the source and the layers.
  */
 export function layBundles(base: IdentitySource, layers: readonly BundleLayer[]): IdentitySource {
   if (layers.length === 0) return base
@@ -15,24 +15,29 @@ export function layBundles(base: IdentitySource, layers: readonly BundleLayer[])
   let from: IdentityState | undefined
   let state: IdentityState | undefined
 
-  const merge = (hasChanged: boolean) => {
-    const hasNewSvids = from !== undefined && from.svids !== state?.svids
-    if (from === undefined || !(hasChanged || hasNewSvids)) return
+  const merge = () => {
+    if (from === undefined) return
+    const own = new Set(from.svids.map(({ id }) => id.trustDomain))
+    let hasChanged = set.replace(0, from.bundles)
+    for (const [index, layer] of layers.entries()) {
+      const foreign = new Map([...layer.current()].filter(([name]) => !own.has(name)))
+      hasChanged = set.replace(index + 1, foreign) || hasChanged
+    }
+    if (!hasChanged && from.svids === state?.svids) return
     state = { ...set.merged, svids: from.svids }
     subscribers.tell(state)
   }
 
   const owned = new AsyncDisposableStack()
   owned.use(base)
-  for (const [index, layer] of layers.entries()) {
+  for (const layer of layers) {
     owned.use(layer)
-    set.replace(index + 1, layer.current())
-    owned.use(layer.subscribe(() => merge(set.replace(index + 1, layer.current()))))
+    owned.use(layer.subscribe(merge))
   }
   owned.use(
     base.subscribe((next) => {
       from = next
-      merge(set.replace(0, next.bundles))
+      merge()
     }),
   )
   return {

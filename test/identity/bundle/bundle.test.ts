@@ -1,8 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
-import { parseSpiffeBundle, parseTrustBundleMap } from '#identity/bundle/bundle.ts'
-import { spiffeBundleText, trustBundleMapText } from '#identity/bundle/bundle-text.ts'
+import {
+  parseSpiffeBundle,
+  parseTrustBundleMap,
+  spiffeBundleText,
+  trustBundleMapText,
+} from '#identity/bundle/bundle.ts'
 import { parsePemBundle } from '#identity/bundle/pem-bundle.ts'
 import type { TrustBundle } from '#identity/bundle/trust-bundle.ts'
 import { createDevCa } from '#identity/dev-ca/dev-ca.ts'

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { spiffeBundleText } from '#identity/bundle/bundle-text.ts'
+import { spiffeBundleText } from '#identity/bundle/bundle.ts'
 import type { TrustBundle } from '#identity/bundle/trust-bundle.ts'
 import { createDevCa, type DevCa } from '#identity/dev-ca/dev-ca.ts'
 import { type FederatedEndpoint, openFederation } from '#identity/federation/federation.ts'

@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { spiffeBundleText, trustBundleMapText } from '#identity/bundle/bundle-text.ts'
+import { spiffeBundleText, trustBundleMapText } from '#identity/bundle/bundle.ts'
 import type { TrustBundle } from '#identity/bundle/trust-bundle.ts'
 import { createDevCa, type DevCa } from '#identity/dev-ca/dev-ca.ts'
+import { layBundles } from '#identity/source/layered.ts'
 import { openIdentitySource } from '#identity/source/open.ts'
 import { startBundleEndpoint } from '../../harness/bundle-endpoint.ts'
 import { eventually, temporaryFolder } from '../../harness/temp.ts'
@@ -104,4 +105,34 @@ t.test('federation brings other trust domains, and goes behind the map', async (
   await eventually('the map goes first', () => roots('other.test')?.[0] === rootOf(other)[0])
   t.same(roots('example.org'), rootOf(own))
   t.match(source.current()?.svids, [{ id: { text: spiffeId } }])
+})
+
+t.test('of our own trust domain only the source speaks, also where it says nothing', async (t) => {
+  const impostor = bundleOf(caOf('example.org'))
+  const { source: files } = place(t)
+  const { source } = await open(t, { source: files })
+  const known = source.current()
+  if (known === undefined) return t.fail('no state')
+  const nothing = { [Symbol.dispose]: () => {} }
+  const layered = layBundles(
+    {
+      current: () => ({ ...known, bundles: new Map() }),
+      subscribe: (listener) => {
+        listener({ ...known, bundles: new Map() })
+        return nothing
+      },
+      problem: () => undefined,
+      [Symbol.asyncDispose]: async () => {},
+    },
+    [
+      {
+        current: () => new Map([['example.org', impostor]]),
+        subscribe: () => nothing,
+        problem: () => undefined,
+        [Symbol.asyncDispose]: async () => {},
+      },
+    ],
+  )
+  t.teardown(() => layered[Symbol.asyncDispose]())
+  t.equal(layered.current()?.bundles.size, 0)
 })

@@ -9,7 +9,7 @@ const files = globSync('**/*.ts', { cwd: agent, exclude: ['gen/**'] })
 const open = new Set(['base', 'decision', 'gen', 'telemetry'])
 /** Doors that do not carry their folder's name. */
 const doors = new Set(['grpc/service.ts'])
-const stages = ['identity', 'inference', 'policy', 'limits', 'residency', 'traffic', 'audit']
+const stages = ['canonical', 'identity', 'inference', 'policy', 'limits', 'residency', 'traffic', 'audit']
 
 /** What each room may import from; everybody may use base. */
 const allowed: Readonly<Record<string, readonly string[]>> = {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { Command, Option } from 'commander'
 import { openAudit } from '#audit/audit.ts'
 import { SluiceError } from '#base/errors.ts'
+import { createCanonicalStage } from '#canonical/canonical.ts'
 import { type Config, loadConfig } from '#config/config.ts'
 import { createResourceGate } from '#decision/gate.ts'
 import { createPipeline } from '#decision/pipeline.ts'
@@ -191,8 +192,12 @@ async function startAgent(
   // that will answer; nothing is charged for what an earlier stage refuses.
   const stages: Stage[] = [
     resources && createResourceGate(resources),
+    createCanonicalStage({
+      isStrict: config.identity !== undefined,
+      tenantHeaders: config.identity?.tenantHeaders ?? [],
+    }),
     config.identity && createIdentityStage({ trustDomains: config.identity.trustDomains }),
-    createInferenceStage({ isPathStrict: config.identity !== undefined }),
+    createInferenceStage(),
     config.residency && createResidencyStage(config.residency),
     config.traffic && createTrafficStage(),
     createTenantCeiling(),

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { opaSchema } from './opa-schema.ts'
+import { tenantHeaders } from './tenant-headers.ts'
 
 /** An address whose last part is a port there can be. */
 const withPort = (pattern: RegExp, expected: string) =>
@@ -31,6 +32,7 @@ const shape = z.strictObject({
         .array(z.string())
         .min(1)
         .describe('SPIFFE trust domains whose workloads may call; every other is refused.'),
+      tenantHeaders,
     })
     .optional()
     .describe('Who may call. Without it no identity or tenant is demanded.'),

@@ -10,17 +10,6 @@ import { parsePeerPattern } from './peer-pattern.ts'
 import { trustDomainFault } from './spiffe-id.ts'
 import { bindTenant } from './tenant-binding.ts'
 
-/** Headers that decide something and must not be said twice: readers differ in which one they believe. */
-const singleHeaders = [
-  'authorization',
-  'dpop',
-  'host',
-  ':authority',
-  'content-length',
-  'content-type',
-  'x-session-id',
-]
-
 /**
  * Who is calling: the workload from the certificate that Envoy passes, and the tenant it acts for. Where no
  * resources are configured only the workload is demanded.
@@ -50,10 +39,7 @@ export function createIdentityStage(options: {
   const leaves = new LRUCache<string, ParsedLeaf>({ max: 4096 })
 
   const identify = (x: Exchange): Verdict => {
-    const { certificate, api, headers } = x.request
-    for (const name of singleHeaders) {
-      if (headers.all(name).length > 1) return deny('header_duplicated', name)
-    }
+    const { certificate, api } = x.request
     if (certificate === undefined) return deny('peer_certificate_missing')
     // Only ext_proc says whether Envoy validated the chain; there it must say yes.
     if (

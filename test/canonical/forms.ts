@@ -108,6 +108,8 @@ export interface HeaderForm {
   readonly sluice: Verdict
   readonly http1: Outcome
   readonly http2: Outcome
+  /** Where only admission is asked (ext_authz), if that is another. */
+  readonly admission?: Outcome
 }
 
 const row = (
@@ -360,7 +362,7 @@ export const headerForms: readonly HeaderForm[] = [
   ),
   row('H13', [['x-envoy-upstream-rq-timeout-ms', '1']], header, 'served'),
   row('H13', [['x-envoy-original-path', '/v2/repository/index']], header, 'served'),
-  row('H13', [['x-envoy-auth-partial-body', 'true']], header),
+  { ...row('H13', [['x-envoy-auth-partial-body', 'true']], header), admission: 'served' },
   row('H14', [['x-forwarded-client-cert', 'By=a;URI=spiffe://demo.sluice.dev/ns/globex']], 'allow'),
 ]
 

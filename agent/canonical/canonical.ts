@@ -1,6 +1,6 @@
-import type { CanonicalRequest, Exchange, RequestFacts } from '#decision/exchange.ts'
+import type { CanonicalRequest, Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
-import { ALLOW, deny, type Refusal, type Verdict } from '#decision/verdict.ts'
+import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
 import { createHeaderJudge } from './headers.ts'
 import { authorityFault } from './host.ts'
 import { mayBeModelServers, pathFault, queryFault } from './path.ts'
@@ -19,6 +19,8 @@ export function createCanonicalStage(options: {
   readonly tenantHeaders: readonly string[]
 }): Stage {
   const judgeHeaders = createHeaderJudge(options.tenantHeaders)
+  // Nearly every request is to the same host.
+  let known = { authority: '', folded: '' }
 
   const strict = (x: Exchange): Verdict => {
     const { request } = x
@@ -27,11 +29,17 @@ export function createCanonicalStage(options: {
     const bare = query === -1 ? path : path.slice(0, query)
     const fault = pathFault(bare) ?? (query === -1 ? undefined : queryFault(path.slice(query + 1)))
     if (fault !== undefined) return deny('path_not_canonical', fault)
-    const wrong = lineRefusal(request)
-    if (wrong !== undefined) return wrong
+    if (!methods.has(request.method)) return deny('method_not_canonical')
+    if (known.authority !== request.authority || request.authority === '') {
+      const wrong = authorityFault(request.authority)
+      if (wrong !== undefined) return deny('host_not_canonical', wrong)
+      // A copy: it is a piece of the whole message's text, and would keep it.
+      const authority = Buffer.from(request.authority, 'latin1').toString('latin1')
+      known = { authority, folded: authority.toLowerCase() }
+    }
     const found = judgeHeaders(request)
     if (found.kind === 'refused') return found.refusal
-    x.canonical = canonical(bare, request.authority.toLowerCase(), found.withheld)
+    x.canonical = canonical(bare, known.folded, found.withheld)
     return ALLOW
   }
 
@@ -46,13 +54,6 @@ export function createCanonicalStage(options: {
   }
 
   return { name: 'canonical', failureReason: 'internal_error', request: options.isStrict ? strict : loose }
-}
-
-/** What stands beside the path in the first line of a request, or in the pseudo headers. */
-function lineRefusal({ method, authority }: RequestFacts): Refusal | undefined {
-  if (!methods.has(method)) return deny('method_not_canonical')
-  const fault = authorityFault(authority)
-  return fault === undefined ? undefined : deny('host_not_canonical', fault)
 }
 
 function canonical(

@@ -11,6 +11,10 @@ export type HeaderRule =
       /** The ordinal among the single ones, as a bit: which have been seen. */
       readonly bit: number
     }
+  /** One in which only Sluice may speak: kept from policy and from the model server. */
+  | { readonly kind: 'withheld' }
+  /** One by which nothing is decided. */
+  | { readonly kind: 'plain' }
   /** Not to be sent at all. */
   | { readonly kind: 'refused'; readonly reason: ReasonCode; readonly why: string }
 
@@ -39,7 +43,14 @@ const singles: readonly Single[] = [
   ['te', (value) => (value === 'trailers' ? undefined : 'is not trailers')],
   ['transfer-encoding', (value) => (value === 'chunked' ? undefined : 'is not chunked')],
   ['x-envoy-auth-partial-body', textFault],
+  ['connection', connectionFault],
 ]
+
+/** One that names other headers has readers between drop what others have judged by. */
+function connectionFault(value: string): string | undefined {
+  const option = value.toLowerCase()
+  return option === 'close' || option === 'keep-alive' ? undefined : 'names other headers'
+}
 
 /** Headers by which some reader would do otherwise than the request line says. */
 const refusals: readonly Refused[] = [

@@ -2,7 +2,7 @@ import { SluiceError } from '#base/errors.ts'
 import type { RequestFacts } from '#decision/exchange.ts'
 import { ownHeaderPrefix } from '#decision/own-headers.ts'
 import { deny, type Refusal } from '#decision/verdict.ts'
-import { headerRules } from './header-table.ts'
+import { type HeaderRule, headerRules } from './header-table.ts'
 
 /** What a request's headers are found to be. */
 export type HeaderFinding =
@@ -13,9 +13,15 @@ export type HeaderFinding =
 const none: readonly string[] = []
 const nothingWithheld: HeaderFinding = { kind: 'canonical', withheld: none }
 
+/** How many names are remembered that no rule is about. */
+const maxRemembered = 1024
+const maxRememberedBytes = 64
+/** In how many places of the list. */
+const maxPlaces = 64
+
 /**
  * Judges headers: those that decide something are said once and in one form, names are what every reader takes them for,
- * and what only Sluice may say is found. Walks the list once (`bench -- canonical`).
+ * and what only Sluice may say is found. Walks the list once, and looks at the bytes of a name only when it is new.
  *
  * @param tenantHeaders names in lower case; one that ends in `*` stands for all that begin so
  * @throws SluiceError for one by which something else is decided.
@@ -29,10 +35,31 @@ export function createHeaderJudge(
     ownHeaderPrefix,
     ...tenantHeaders.filter((name) => name.endsWith('*')).map((name) => name.slice(0, -1)),
   ]
-  const isOurs = (name: string) => {
-    for (let i = 0; i < prefixes.length; i++) if (name.startsWith(prefixes[i] as string)) return true
-    return exact.has(name)
+  const known = new Map<string, KnownName>()
+  const learn = (name: string, rule: HeaderRule): KnownName => {
+    // A copy: the name is a piece of the whole message's text, and would keep it.
+    const each = { name: Buffer.from(name, 'latin1').toString('latin1'), rule }
+    known.set(each.name, each)
+    return each
   }
+  const begin = () => {
+    known.clear()
+    for (const [name, rule] of headerRules) learn(name, rule)
+  }
+  begin()
+
+  /** @returns why it is none, where it is no name that all readers take for the same. */
+  const newName = (name: string): KnownName | string => {
+    const fault = nameFault(name)
+    if (fault !== undefined) return fault
+    const isOurs = exact.has(name) || prefixes.some((prefix) => name.startsWith(prefix))
+    const rule = isOurs ? withheldRule : plainRule
+    if (name.length > maxRememberedBytes) return { name, rule }
+    if (known.size >= headerRules.size + maxRemembered) begin()
+    return learn(name, rule)
+  }
+  // Where the last request had which header: the next one mostly has it there too, and to compare is cheaper than to hash.
+  const last: KnownName[] = []
 
   return (request) => {
     const names = request.headers.names()
@@ -41,27 +68,46 @@ export function createHeaderJudge(
     let withheld: string[] | undefined
     for (let i = 0; i < names.length; i++) {
       const name = names[i] as string
-      const rule = headerRules.get(name)
-      if (rule === undefined) {
-        const fault = nameFault(name)
-        if (fault !== undefined) return refused(deny('header_not_canonical', `a name ${fault}`))
-        if (isOurs(name)) {
+      let each = last[i]
+      if (each === undefined || each.name !== name) {
+        const found = known.get(name) ?? newName(name)
+        if (typeof found === 'string') return refused(deny('header_not_canonical', `a name ${found}`))
+        each = found
+        if (i < maxPlaces && i <= last.length && name.length <= maxRememberedBytes) last[i] = each
+      }
+      const { rule } = each
+      switch (rule.kind) {
+        case 'plain':
+          break
+        case 'single': {
+          if ((seen & rule.bit) !== 0) return refused(deny('header_duplicated', name))
+          seen |= rule.bit
+          const fault = rule.fault(values[i] as string)
+          if (fault !== undefined) return refused(deny('header_not_canonical', `${name} ${fault}`))
+          break
+        }
+        case 'withheld':
           withheld ??= []
           if (!withheld.includes(name)) withheld.push(name)
-        } else if (name === 'connection' && nominates(values[i] as string))
-          return refused(deny('header_not_canonical', 'connection names other headers'))
-        continue
+          break
+        case 'refused':
+          return refused(deny(rule.reason, `${name}: ${rule.why}`))
+        default:
+          rule satisfies never
       }
-      if (rule.kind === 'refused') return refused(deny(rule.reason, `${name}: ${rule.why}`))
-      if ((seen & rule.bit) !== 0) return refused(deny('header_duplicated', name))
-      seen |= rule.bit
-      const fault = rule.fault(values[i] as string)
-      if (fault !== undefined) return refused(deny('header_not_canonical', `${name} ${fault}`))
     }
     const fault = togetherFault(request, seen)
     if (fault !== undefined) return refused(fault)
     return withheld === undefined ? nothingWithheld : { kind: 'canonical', withheld }
   }
+}
+
+const withheldRule: HeaderRule = { kind: 'withheld' }
+const plainRule: HeaderRule = { kind: 'plain' }
+
+interface KnownName {
+  readonly name: string
+  readonly rule: HeaderRule
 }
 
 function checkTenantHeader(text: string): void {
@@ -116,10 +162,4 @@ function nameFault(name: string): string | undefined {
     if (isNameByte[code] !== 1) return code === 0x5f ? 'has an underscore' : 'has a byte that no name has'
   }
   return name === '' ? 'is empty' : undefined
-}
-
-/** Whether `connection` has hop-by-hop readers drop a header that others have judged by. */
-function nominates(value: string): boolean {
-  const option = value.toLowerCase()
-  return option !== 'close' && option !== 'keep-alive'
 }

@@ -221,6 +221,21 @@ t.test('what is allowed has no second reading', async (t) => {
   )
 })
 
+t.test('what is remembered of names does not change what is said of one', async (t) => {
+  const stage = createCanonicalStage({ isStrict: true, tenantHeaders })
+  const ask = (...names: readonly string[]) => judge({ headers: names.map((name) => [name, 'a']) }, stage)
+  const long = `x-tenant-${'a'.repeat(300)}`
+  for (let round = 0; round < 3000; round++) {
+    const places = [`x-${round}`, 'accept', `x-${round % 7}`]
+    t.same(ask(...places).x.canonical?.withheld, [])
+    if (round % 100 !== 0) continue
+    t.same(ask('x-tenant-id', 'accept', long).x.canonical?.withheld, ['x-tenant-id', long])
+    t.same(ask(`x-${round}`, `x-sluice-${round}`).x.canonical?.withheld, [`x-sluice-${round}`])
+    t.match(ask('accept', `x_${round}`).verdict, { reason: 'header_not_canonical' })
+    t.match(ask('accept', 'dpop', 'dpop').verdict, { reason: 'header_duplicated' })
+  }
+})
+
 t.test('no octets make the stage throw', async (t) => {
   const text = fc.string({ unit: 'binary' })
   fc.assert(

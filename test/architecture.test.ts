@@ -15,7 +15,7 @@ const doors = new Set([
   'identity/spiffe-id.ts',
   'identity/x509/svid.ts',
 ])
-const stages = ['identity', 'inference', 'policy', 'limits', 'residency', 'traffic', 'audit']
+const stages = ['canonical', 'identity', 'inference', 'policy', 'limits', 'residency', 'traffic', 'audit']
 
 /** What each room may import from; everybody may use base. */
 const allowed: Readonly<Record<string, readonly string[]>> = {

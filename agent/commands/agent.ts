@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { openAudit } from '#audit/audit.ts'
 import { SluiceError } from '#base/errors.ts'
+import { createCanonicalStage } from '#canonical/canonical.ts'
 import { type Config, loadConfig } from '#config/config.ts'
 import { createChallenger } from '#decision/challenger.ts'
 import { createResourceGate } from '#decision/gate.ts'
@@ -232,13 +233,17 @@ async function startAgent(
   // that will answer; nothing is charged for what an earlier stage refuses.
   const stages: Stage[] = [
     resources && createResourceGate(resources),
+    createCanonicalStage({
+      isStrict: config.identity !== undefined,
+      tenantHeaders: config.identity?.tenantHeaders ?? [],
+    }),
     config.identity &&
       createIdentityStage({
         ...config.identity,
         ...(identities && { state: () => identities.current() }),
         ...(tokens && { tokens: tokens.rules }),
       }),
-    createInferenceStage({ isPathStrict: config.identity !== undefined }),
+    createInferenceStage(),
     config.residency && createResidencyStage(config.residency),
     config.traffic && createTrafficStage(),
     createTenantCeiling(),

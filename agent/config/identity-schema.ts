@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { tenantHeaders } from './tenant-headers.ts'
 
 const path = z.string().min(1)
 const trustDomain = z
@@ -53,6 +54,7 @@ export const identitySchema = z.strictObject({
     .array(trustDomain)
     .min(1)
     .describe('SPIFFE trust domains whose workloads may call; every other is refused.'),
+  tenantHeaders,
   source: z
     .discriminatedUnion('type', [spire, files, dev])
     .optional()

@@ -189,6 +189,19 @@ export interface ServedFacts {
   readonly upstreamAddress?: string
 }
 
+/** The request in the form that everybody is judged by. */
+export interface CanonicalRequest {
+  /** Without its query. `undefined` where it is not in canonical form and nothing demands that it be. */
+  readonly path: string | undefined
+  /** `:authority`, in lower case where the form is demanded. */
+  readonly authority: string
+  /**
+   * Headers in which the client says what is ours to say: neither policy nor the model server sees them. `undefined` where
+   * nobody looked.
+   */
+  readonly withheld: readonly string[] | undefined
+}
+
 /** One HTTP exchange, filled stage by stage. A stage writes its own fields and reads those before it. */
 export interface Exchange {
   /** The decision id: a UUID, also in dynamic metadata and the audit record. */
@@ -197,6 +210,7 @@ export interface Exchange {
   /** The resources as they stood when the request came; kept to its end. */
   readonly resources: Resources
   readonly startedUs: number
+  canonical?: CanonicalRequest
   peer?: Peer
   forwarded?: ForwardedPeer
   token?: TokenFacts

@@ -59,6 +59,9 @@ export const reasons = {
   tenant_ambiguous: row(403, 7, 'mesh', 'The caller is not permitted here.'),
   // what is being asked
   path_not_canonical: row(400, 3, 'client', 'The request path is not in canonical form.'),
+  host_not_canonical: row(400, 3, 'client', 'The host of the request is not in canonical form.'),
+  method_not_canonical: row(400, 3, 'client', 'The method of the request is not in canonical form.'),
+  header_not_canonical: row(400, 3, 'client', 'A header of the request is not in canonical form.'),
   header_duplicated: row(400, 3, 'client', 'A header that must be single was sent more than once.'),
   request_malformed: row(400, 3, 'client', 'The request could not be read.'),
   message_compressed: row(400, 12, 'client', 'Compressed messages are not accepted for this call.'),

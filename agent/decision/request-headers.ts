@@ -40,6 +40,11 @@ export class RequestHeaders {
     return this.#names
   }
 
+  /** Every value, in the order of `names()`. */
+  values(): readonly string[] {
+    return this.#values
+  }
+
   /** Every name once, with its values. */
   entries(): IterableIterator<[string, readonly string[]]> {
     const grouped = new Map<string, string[]>()

@@ -1,6 +1,6 @@
 import type { Exchange } from '#decision/exchange.ts'
+import { ownHeaderPrefix } from '#decision/own-headers.ts'
 import type { Header, Mutations } from '#decision/verdict.ts'
-import { ownHeaderPrefix } from './wire/header-options.ts'
 
 export interface HeaderChanges {
   /** Each overwrites every value the client sent. */
@@ -15,7 +15,7 @@ export function upstreamHeaders(x: Exchange, mutations: Mutations): HeaderChange
   if (x.tenant !== undefined) set.push(['x-sluice-tenant', x.tenant.name])
   // Nearly always there is nothing to remove, and two sets would be made for it (`bench -- authz`).
   const { removeHeaders = none } = mutations
-  const spoken = ownNames(x.request.headers.names())
+  const spoken = x.canonical?.withheld ?? ownNames(x.request.headers.names())
   if (removeHeaders.length === 0 && spoken.length === 0) return { set, remove: none }
   const isSet = new Set(set.map(([name]) => name))
   const remove = new Set([...removeHeaders, ...spoken])

@@ -10,17 +10,6 @@ import { bindTenant } from './tenant-binding.ts'
 
 export { tenantFault } from './tenant-binding.ts'
 
-/** Headers that decide something and must not be said twice: readers differ in which one they believe. */
-const singleHeaders = [
-  'authorization',
-  'dpop',
-  'host',
-  ':authority',
-  'content-length',
-  'content-type',
-  'x-session-id',
-]
-
 export interface IdentityOptions extends Omit<PeerVerifierOptions, 'maxChecksPerSecond'> {
   /** SPIFFE ID patterns of gateways whose x-forwarded-client-cert is read. */
   readonly trustedForwarders?: readonly string[]
@@ -42,9 +31,6 @@ export function createIdentityStage(options: IdentityOptions): Stage {
 
   const identify = (x: Exchange): Verdict | Promise<Verdict> => {
     const { certificate, api, headers } = x.request
-    for (const name of singleHeaders) {
-      if (headers.all(name).length > 1) return deny('header_duplicated', name)
-    }
     if (certificate === undefined) return deny('peer_certificate_missing')
     const verdict = peers.verify(certificate, api)
     if (!verdict.ok) return deny(verdict.reason, verdict.detail)

@@ -1,8 +1,8 @@
 import type { JsonValue } from '#base/json.ts'
 import type { Exchange, ModelCall, ModelVerb, TensorSummary } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
+import { computingVerbs } from '#decision/verbs.ts'
 import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
-import { pathFault, queryFault } from './canonical-path.ts'
 import {
   createFrameGuard as createGuard,
   type FrameGuard,
@@ -11,32 +11,28 @@ import {
 } from './grpc-message.ts'
 import { isModelName, isModelVersion } from './model-name.ts'
 import { parseOpenAi } from './openai.ts'
-import { inputSummaries, summariesOf } from './tensors.ts'
+import { messageSummaries, summariesOf } from './tensors.ts'
 import { grpcMethod, isV2Grpc } from './v2-grpc.ts'
 import { parseV2Http, pinPathVersion as pinPath } from './v2-http.ts'
+import { readV2Json } from './v2-json.ts'
 
 /** Verbs that change the server for everybody: never for callers of a model. */
 const forbidden: ReadonlySet<ModelVerb> = new Set(['repository', 'shared_memory', 'trace', 'logging'])
 
 /** What is asked of the model server: model, version and verb, from the path or the first message. */
-export function createInferenceStage(options: {
-  /** Refuse every path that is not in canonical form, of whatever protocol. */
-  readonly isPathStrict: boolean
-}): Stage {
+export function createInferenceStage(): Stage {
   return {
     name: 'inference',
     failureReason: 'internal_error',
     request: (x) => {
-      const { path } = x.request
-      const query = path.indexOf('?')
-      const bare = query === -1 ? path : path.slice(0, query)
-      const fault = pathFault(bare) ?? (query === -1 ? undefined : queryFault(path.slice(query + 1)))
-      if (fault !== undefined && (options.isPathStrict || looksLikeV2(bare)))
-        return deny('path_not_canonical', fault)
-      if (!isV2Grpc(bare)) return httpCall(x, bare)
+      if (x.canonical === undefined) throw new Error('nobody has looked at the form of the request')
+      const { path } = x.canonical
+      // Not in canonical form, and by no reading one of the model server's.
+      if (path === undefined) return ALLOW
+      if (!isV2Grpc(path)) return httpCall(x, path)
       // Without the content type nobody would look into the message, and a lenient server might still serve it.
       return isGrpc(x)
-        ? grpcCall(x, bare)
+        ? grpcCall(x, path)
         : deny('request_malformed', 'a gRPC path without the gRPC content type')
     },
   }
@@ -76,25 +72,29 @@ function grpcCall(x: Exchange, path: string): Verdict {
 function called(x: Exchange, call: ModelCall): Verdict {
   if (forbidden.has(call.verb)) return deny('operation_forbidden', call.verb)
   x.call = call
-  if (call.verb === 'infer' && x.request.body !== undefined) x.inputs = () => inputSummaries(call, x.request)
+  const fault = bodyFault(x, call)
+  if (fault !== undefined) return deny('request_malformed', fault)
   const route = call.model === undefined ? undefined : x.resources.routes.get(call.model)
   if (route !== undefined) x.modelRoute = route
   return ALLOW
 }
 
-function isGrpc(x: Exchange): boolean {
-  return x.request.client === 'grpc' || x.request.client === 'grpc-web'
+/** Looks into the body of a V2 request, and leaves its inputs to who wants to know them. */
+function bodyFault(x: Exchange, { protocol, verb }: ModelCall): string | undefined {
+  const { body, isBodyComplete } = x.request
+  if (body === undefined || protocol === 'openai' || !computingVerbs.has(verb)) return undefined
+  if (protocol === 'v2-http') {
+    const read = readV2Json(x.request)
+    if (read.kind === 'refused') return read.detail
+    if (read.kind === 'read' && verb === 'infer') x.inputs = () => summariesOf(read.value['inputs'])
+  } else if (verb === 'infer' && isBodyComplete) {
+    x.inputs = () => messageSummaries(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
+  }
+  return undefined
 }
 
-/** Whether some reader, decoding or normalising, could take the path for one of the model server's. */
-function looksLikeV2(path: string): boolean {
-  const flat = path
-    .toLowerCase()
-    .replaceAll('%76', 'v')
-    .replaceAll('%32', '2')
-    .replaceAll('%2f', '/')
-    .replaceAll('\\', '/')
-  return flat.split('/').includes('v2') || flat.includes('grpcinferenceservice')
+function isGrpc(x: Exchange): boolean {
+  return x.request.client === 'grpc' || x.request.client === 'grpc-web'
 }
 
 /** Whether the decision about a gRPC call has to wait for its first message. */

@@ -1,3 +1,5 @@
+import type { JsonObject } from '#base/json.ts'
+import { hasRepeatedMember } from '#base/json-members.ts'
 import type { GenerationFacts, ModelVerb, RequestFacts } from '#decision/exchange.ts'
 import type { ParsedCall } from './v2-http.ts'
 
@@ -49,7 +51,9 @@ function called(
 
 type Body = Readonly<Record<string, unknown>>
 
-/** `undefined` where it is no JSON object. Of a key that decides something and comes twice readers take one or the other. */
+const twice = 'a member stands twice in the body'
+
+/** `undefined` where it is no JSON object. Of a member that comes twice readers take one or the other. */
 function readBody(text: string): { readonly value: Body } | { readonly fault: string } | undefined {
   let value: unknown
   try {
@@ -58,53 +62,10 @@ function readBody(text: string): { readonly value: Body } | { readonly fault: st
     return undefined
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-  const twice = repeatedKey(text)
-  return twice === undefined
-    ? { value: value as Body }
-    : { fault: `${JSON.stringify(twice)} stands twice in the body` }
-}
-
-/** The first key of the outermost object that stands there twice, in whatever case; `text` is the JSON of an object. */
-function repeatedKey(text: string): string | undefined {
-  const seen = new Set<string>()
-  let depth = 0
-  let isKey = false
-  for (let at = 0; at < text.length; at++) {
-    switch (text[at]) {
-      case '{':
-      case '[':
-        isKey = ++depth === 1
-        break
-      case '}':
-      case ']':
-        depth--
-        break
-      case ',':
-        isKey = depth === 1
-        break
-      case '"': {
-        const end = endOfString(text, at)
-        if (isKey) {
-          // Some readers take `Model` for `model`.
-          const key = (JSON.parse(text.slice(at, end)) as string).toLowerCase()
-          if (seen.has(key)) return key
-          seen.add(key)
-          isKey = false
-        }
-        at = end - 1
-        break
-      }
-      default:
-    }
-  }
-  return undefined
-}
-
-/** Behind the quote that ends the string which begins at `from`. */
-function endOfString(text: string, from: number): number {
-  let at = from + 1
-  while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1
-  return at + 1
+  if (hasRepeatedMember(text, value as JsonObject)) return { fault: twice }
+  // Some readers take `Model` for `model`.
+  const names = Object.keys(value).map((name) => name.toLowerCase())
+  return new Set(names).size === names.length ? { value: value as Body } : { fault: twice }
 }
 
 function generationOf(body: Body): GenerationFacts {

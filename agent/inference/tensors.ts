@@ -1,4 +1,4 @@
-import type { ModelCall, RequestFacts, TensorSummary } from '#decision/exchange.ts'
+import type { TensorSummary } from '#decision/exchange.ts'
 import { readField, readVarint, strictText } from './protobuf-field.ts'
 
 /** A request with more inputs than this is not summed up. */
@@ -12,22 +12,6 @@ const widths: ReadonlyMap<string, number> = new Map([
   ...(['INT32', 'UINT32', 'FP32'] as const).map((name) => [name, 4] as const),
   ...(['INT64', 'UINT64', 'FP64'] as const).map((name) => [name, 8] as const),
 ])
-
-/**
- * What an inference request says of its input tensors, without their contents.
- *
- * @returns `undefined` where the request has no inputs, was not seen whole, or is no such request.
- * @see the KServe V2 protocol and Triton's binary tensor data extension
- */
-export function inputSummaries(call: ModelCall, request: RequestFacts): readonly TensorSummary[] | undefined {
-  const { body, isBodyComplete, headers } = request
-  if (call.verb !== 'infer' || body === undefined || !isBodyComplete) return undefined
-  const octets = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  if (call.protocol === 'v2-grpc') return ofMessage(octets)
-  const header = headers.single('inference-header-content-length')
-  if (header !== undefined && !/^\d{1,9}$/.test(header)) return undefined
-  return ofJson(octets.toString('utf8', 0, header === undefined ? octets.length : Number(header)))
-}
 
 /** `bytes` is what the contents take, `undefined` where nobody can tell. */
 function summary(
@@ -44,16 +28,6 @@ function summary(
     ...(shape.every((size) => size >= 0) && Number.isSafeInteger(elements) && { elements }),
     ...(bytes !== undefined && { bytes }),
   }
-}
-
-function ofJson(text: string): readonly TensorSummary[] | undefined {
-  let inputs: unknown
-  try {
-    inputs = (JSON.parse(text) as { readonly inputs?: unknown } | null)?.inputs
-  } catch {
-    return undefined
-  }
-  return summariesOf(inputs)
 }
 
 /**
@@ -88,8 +62,13 @@ function bytesOf(data: unknown, datatype: string): number | undefined {
   return bytes
 }
 
-/** A ModelInferRequest in its frame. Contents stand beside their inputs, or all of them raw at the end. */
-function ofMessage(body: Buffer): readonly TensorSummary[] | undefined {
+/**
+ * The inputs of a ModelInferRequest in its frame, without their contents. Those stand beside their inputs, or all of them raw
+ * at the end.
+ *
+ * @returns `undefined` where it is no such message, or not all of it.
+ */
+export function messageSummaries(body: Buffer): readonly TensorSummary[] | undefined {
   if (body.length < frameHeaderBytes || body[0] !== 0) return undefined
   const end = frameHeaderBytes + body.readUInt32BE(1)
   if (end > body.length) return undefined

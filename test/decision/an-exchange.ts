@@ -1,6 +1,9 @@
 import type { Clock } from '#base/clock.ts'
+import { createCanonicalStage } from '#canonical/canonical.ts'
 import type { Exchange, RequestFacts, ServedFacts, TokenFacts } from '#decision/exchange.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
+import type { Stage } from '#decision/stage.ts'
+import { ALLOW, type Verdict } from '#decision/verdict.ts'
 import type { ModelRoute, Resources, Tenant } from '#resources/resources.ts'
 
 export const acme: Tenant = {
@@ -79,6 +82,19 @@ export function someRequest(
     headers,
   }
 }
+
+/** Asks one stage after the other, as the pipeline does, as long as they answer at once. */
+export function inTurn(x: Exchange, ...stages: readonly Stage[]): Verdict {
+  let verdict: Verdict = ALLOW
+  for (const stage of stages) {
+    verdict = stage.request?.(x) as Verdict
+    if (verdict.kind !== 'allow') break
+  }
+  return verdict
+}
+
+/** Judges every request. */
+export const strictForm = createCanonicalStage({ isStrict: true, tenantHeaders: ['x-tenant', 'x-tenant-*'] })
 
 /** A complete exchange, to change one thing of. */
 export function anExchange(more: Partial<Exchange> = {}): Exchange {

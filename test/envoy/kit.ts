@@ -1,4 +1,5 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
+import { createCanonicalStage } from '#canonical/canonical.ts'
 import { createPipeline, type Pipeline } from '#decision/pipeline.ts'
 import type { Stage } from '#decision/stage.ts'
 import { extProcMethod } from '#envoy/ext-proc.ts'
@@ -38,7 +39,8 @@ export function kit(stub: Pick<Stage, 'request' | 'response' | 'end'> = {}): Kit
   const inner = createPipeline({
     stages: [
       count,
-      createInferenceStage({ isPathStrict: false }),
+      createCanonicalStage({ isStrict: false, tenantHeaders: [] }),
+      createInferenceStage(),
       { name: 'stub', failureReason: 'policy_failed', ...stub },
     ],
     resources: () => noResources,

@@ -114,17 +114,6 @@ t.test('who is not proven is refused, each for its own reason', async (t) => {
     ['no tenant', identify(withPem(stranger)), 'tenant_unknown'],
     ['a set without any tenant', identify(withPem(good), []), 'tenant_unknown'],
     ['two tenants', identify(withPem(good), [acme, twice]), 'tenant_ambiguous'],
-    [
-      'authorization twice',
-      identify({
-        ...withPem(good),
-        headers: [
-          ['authorization', 'a'],
-          ['Authorization', 'b'],
-        ],
-      }),
-      'header_duplicated',
-    ],
   ]
   for (const [name, { verdict }, reason] of rows) t.match(verdict, { kind: 'deny', reason }, name)
   t.equal(

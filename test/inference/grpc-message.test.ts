@@ -11,7 +11,7 @@ import {
   isModelInMessage,
   spliceModelVersion,
 } from '#inference/inference.ts'
-import { someRequest, someResources } from '../decision/an-exchange.ts'
+import { inTurn, someRequest, someResources, strictForm } from '../decision/an-exchange.ts'
 
 const inferPath = '/inference.GRPCInferenceService/ModelInfer'
 
@@ -42,7 +42,7 @@ function read(
 ): { verdict: Verdict; x: Exchange } {
   const request = someRequest({ path, client: 'grpc', isBodyComplete, ...(body && { body }) })
   const x: Exchange = { id: 'x', request, resources: someResources(), startedUs: 0 }
-  return { verdict: createInferenceStage({ isPathStrict: true }).request?.(x) as Verdict, x }
+  return { verdict: inTurn(x, strictForm, createInferenceStage()), x }
 }
 
 t.test('model and version are read from the start of the message', async (t) => {
@@ -125,7 +125,7 @@ t.test('methods that are not for callers are refused, unknown ones too', async (
 t.test('a gRPC path with another content type is refused', async (t) => {
   const request = someRequest({ path: inferPath, client: 'http', body: framed(message('fraud')) })
   const x: Exchange = { id: 'x', request, resources: someResources(), startedUs: 0 }
-  t.match(createInferenceStage({ isPathStrict: true }).request?.(x), {
+  t.match(inTurn(x, strictForm, createInferenceStage()), {
     kind: 'deny',
     reason: 'request_malformed',
   })

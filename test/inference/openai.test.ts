@@ -4,9 +4,9 @@ import type { Exchange } from '#decision/exchange.ts'
 import type { Verdict } from '#decision/verdict.ts'
 import { createInferenceStage } from '#inference/inference.ts'
 import { createTenantCeiling } from '#policy/policy.ts'
-import { acme, someRequest, someResources } from '../decision/an-exchange.ts'
+import { acme, inTurn, someRequest, someResources, strictForm } from '../decision/an-exchange.ts'
 
-const stage = createInferenceStage({ isPathStrict: true })
+const stage = createInferenceStage()
 const ceiling = createTenantCeiling()
 
 function ask(
@@ -26,7 +26,7 @@ function ask(
     startedUs: 0,
     tenant: { ...acme, models: ['meta-llama/*'] },
   }
-  const verdict = stage.request?.(x) as Verdict
+  const verdict = inTurn(x, strictForm, stage)
   return { x, verdict, ceiling: verdict.kind === 'allow' ? (ceiling.request?.(x) as Verdict) : undefined }
 }
 const chat = '/v1/chat/completions'

@@ -1,13 +1,12 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import t from 'tap'
-import type { TensorSummary } from '#decision/exchange.ts'
+import type { Exchange, TensorSummary } from '#decision/exchange.ts'
+import type { Verdict } from '#decision/verdict.ts'
 import { ModelInferRequestSchema } from '#gen/inference/grpc_service_pb.js'
-import { inputSummaries } from '#inference/tensors.ts'
+import { createInferenceStage } from '#inference/inference.ts'
+import { messageSummaries } from '#inference/tensors.ts'
 import { validExchange } from '../policy/exchange.ts'
-
-const http = { protocol: 'v2-http', verb: 'infer', model: 'fraud' } as const
-const grpc = { ...http, protocol: 'v2-grpc' } as const
 
 function framed(message: Uint8Array, flag = 0): Buffer {
   const head = Buffer.alloc(5)
@@ -16,9 +15,22 @@ function framed(message: Uint8Array, flag = 0): Buffer {
   return Buffer.concat([head, message])
 }
 
+type Change = Parameters<typeof validExchange>[0]
+
+/** What the inference stage makes of a request to `fraud`. */
+function judged(path: string, change: Change, client: 'json' | 'grpc' = 'json') {
+  const plain = validExchange(change)
+  const x: Exchange = {
+    ...plain,
+    request: { ...plain.request, path, client },
+    canonical: { path, authority: 'models', withheld: [] },
+  }
+  return { x, verdict: createInferenceStage().request?.(x) as Verdict }
+}
+const httpPath = '/v2/models/fraud/infer'
 const ofHttp = (body: string | Buffer, headers: readonly (readonly [string, string])[] = []) =>
-  inputSummaries(http, validExchange({ body, headers }).request)
-const ofGrpc = (body: Buffer) => inputSummaries(grpc, validExchange({ body }).request)
+  judged(httpPath, { body, headers }).x.inputs?.()
+const ofGrpc = (body: Buffer) => messageSummaries(body)
 
 t.test('inputs of a JSON request are summed up without their data', async (t) => {
   const cases: [inputs: unknown, summaries: readonly TensorSummary[] | undefined][] = [
@@ -135,9 +147,62 @@ t.test('what is no whole message is not summed up', async (t) => {
   // A name that is a number, and one that is no UTF-8.
   bad.push(framed(Buffer.from([0x2a, 2, 0x08, 1])), framed(Buffer.from([0x2a, 3, 0x0a, 1, 0xff])))
   for (const body of bad) t.equal(ofGrpc(body), undefined, body.toString('hex'))
-  const { request } = validExchange({ body: framed(message), isBodyComplete: false })
-  t.equal(inputSummaries(grpc, request), undefined)
-  t.equal(inputSummaries({ ...grpc, verb: 'metadata' }, { ...request, isBodyComplete: true }), undefined)
+})
+
+t.test('inputs are told of a whole request to infer, and of nothing else', async (t) => {
+  const service = '/inference.GRPCInferenceService'
+  const body = framed(
+    toBinary(
+      ModelInferRequestSchema,
+      create(ModelInferRequestSchema, { modelName: 'fraud', inputs: [{ name: 'a', shape: [1n] }] }),
+    ),
+  )
+  const text = '{"inputs":[{"name":"a","datatype":"FP32","shape":[1]}]}'
+  const rows: [path: string, change: Change, client: 'json' | 'grpc', isTold: boolean][] = [
+    [`${service}/ModelInfer`, { body }, 'grpc', true],
+    [`${service}/ModelInfer`, { body, isBodyComplete: false }, 'grpc', false],
+    [`${service}/ModelMetadata`, { body }, 'grpc', false],
+    [httpPath, { body: text }, 'json', true],
+    [httpPath, { body: text, isBodyComplete: false }, 'json', false],
+    [httpPath, {}, 'json', false],
+    ['/v2/models/fraud', { body: text }, 'json', false],
+    ['/v2/models/fraud/generate', { body: text }, 'json', false],
+  ]
+  for (const [path, change, client, isTold] of rows) {
+    const { x, verdict } = judged(path, change, client)
+    t.equal(verdict.kind, 'allow', path)
+    t.equal(x.inputs?.() !== undefined, isTold, `${path} ${JSON.stringify(change)}`)
+  }
+})
+
+t.test('a body of which readers take different members is refused', async (t) => {
+  const input = '{"name":"a","datatype":"FP32","shape":[1],"data":[1]}'
+  const rows: [body: string, isRefused: boolean][] = [
+    [`{"inputs":[${input}],"inputs":[]}`, true],
+    [`{"inputs":[${input}],"inp\\u0075ts":[]}`, true],
+    ['{"inputs":[{"name":"a","datatype":"FP32","shape":[1],"shape":[2],"data":[1]}]}', true],
+    ['{"inputs":[{"name":"a","datatype":"FP32","shape":[1],"data":[1],"data":[2]}]}', true],
+    [
+      '{"inputs":[{"name":"a","datatype":"FP32","shape":[1],"parameters":{"binary_data_size":4,"binary_data_size":8}}]}',
+      true,
+    ],
+    [`\ufeff{"inputs":[${input}]}`, true],
+    [`{"inputs":[${input},${input}],"outputs":[{"name":"a"},{"name":"b"}]}`, false],
+    [`{"id":"\\"inputs\\":","inputs":[${input}]}`, false],
+    [`{"Inputs":[],"inputs":[${input}]}`, false],
+    [`${'['.repeat(100_000)}${']'.repeat(100_000)}`, false],
+    [`{"inputs":[${input}],"parameters":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`, false],
+  ]
+  for (const [body, isRefused] of rows) {
+    for (const verb of ['infer', 'generate', 'generate_stream', 'versions/1/infer']) {
+      const { verdict } = judged(`/v2/models/fraud/${verb}`, { body })
+      t.match(
+        verdict,
+        isRefused ? { kind: 'deny', reason: 'request_malformed' } : { kind: 'allow' },
+        `${verb} ${body.slice(0, 80)}`,
+      )
+    }
+  }
 })
 
 t.test('arbitrary bytes never throw', async () => {

@@ -1,6 +1,8 @@
 import { SluiceError } from '#base/errors.ts'
 import type { JsonValue } from '#base/json.ts'
+import { createCanonicalStage } from '#canonical/canonical.ts'
 import type { Exchange } from '#decision/exchange.ts'
+import type { Verdict } from '#decision/verdict.ts'
 import { isCapturedCheck, readCapturedCheck } from '#envoy/capture/capture.ts'
 import { createInferenceStage } from '#inference/inference.ts'
 import { policyInput } from '#policy/input/input.ts'
@@ -21,7 +23,9 @@ export async function inputOf(value: JsonValue, place: string): Promise<JsonValu
     resources: noResources,
     startedUs: 0,
   }
-  const verdict = await createInferenceStage({ isPathStrict: false }).request?.(x)
+  let verdict: Verdict | undefined
+  for (const stage of [createCanonicalStage({ isStrict: false, tenantHeaders: [] }), createInferenceStage()])
+    if (verdict === undefined || verdict.kind === 'allow') verdict = await stage.request?.(x)
   const input = policyInput(x, defaultSwitches)
   const refusal =
     verdict !== undefined && verdict.kind !== 'allow'

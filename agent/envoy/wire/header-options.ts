@@ -1,8 +1,6 @@
+import { ownHeaderPrefix } from '#decision/own-headers.ts'
 import type { Header } from '#decision/verdict.ts'
 import type { Writer } from './writer.ts'
-
-/** Headers that only Sluice may speak in. */
-export const ownHeaderPrefix = 'x-sluice-'
 
 /**
  * `append: false` and `append_action: OVERWRITE_IF_EXISTS_OR_ADD`: both, because Envoy's two APIs read one of them each,

@@ -3,6 +3,7 @@ import type { Exchange, GenerationFacts, ModelCall, TokenFacts } from '#decision
 import type { Switches } from '../switches.ts'
 import { type ParsedBody, parsedBody } from './body.ts'
 import { parsedPath, parsedQuery } from './parsed.ts'
+import { presented } from './presented.ts'
 import { withTextTime } from './request-time.ts'
 
 /** Why no input could be built; the request is refused as malformed. */
@@ -30,7 +31,8 @@ export function policyInput(x: Exchange, rules: InputRules, answer?: JsonObject)
   if (query === undefined) return { fault: 'the query cannot be parsed' }
   const body = rules.skipRequestBodyParse ? unparsed : bodyOf(x, path, rules)
   if (body === undefined) return { fault: 'the body is not what its content type says' }
-  const plain = request.attributes()
+  const told = request.attributes()
+  const plain = x.canonical === undefined ? told : presented(told, x.canonical)
   const attributes = rules.requestTime === 'rfc3339' ? withTextTime(plain) : plain
   const principal = (attributes['source'] as JsonObject | undefined)?.['principal']
   // Set one by one, here and below: a spread for each that may be missing costs 0.1 µs (`bench -- authz`).
@@ -48,8 +50,9 @@ const unparsed: ParsedBody = { isTruncated: false, value: null }
 const absent: ParsedBody = { isTruncated: false, value: null }
 
 function bodyOf({ request }: Exchange, path: readonly string[], rules: InputRules): ParsedBody | undefined {
-  const { headers, body } = request
-  const isCut = headers.has(cutHeader) && headers.all(cutHeader).includes('true')
+  const { api, headers, body } = request
+  // Where Envoy says so itself; in ext_proc it does not, and only a client could.
+  const isCut = api === 'ext_authz' && headers.has(cutHeader) && headers.all(cutHeader).includes('true')
   // Where nothing was seen its type does not matter, but to who reads messages.
   if (!isCut && (body === undefined || body.length === 0) && rules.readMessage === undefined) return absent
   return parsedBody(

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { createCanonicalStage } from '#canonical/canonical.ts'
 import { createPipeline } from '#decision/pipeline.ts'
 import { extAuthzMethod } from '#envoy/ext-authz.ts'
 import { createInferenceStage } from '#inference/inference.ts'
@@ -25,7 +26,11 @@ export async function openInProcess(rego: string, switches: Partial<Switches> = 
     switches,
   })
   const pipeline = createPipeline({
-    stages: [createInferenceStage({ isPathStrict: false }), policy.stage],
+    stages: [
+      createCanonicalStage({ isStrict: false, tenantHeaders: [] }),
+      createInferenceStage(),
+      policy.stage,
+    ],
     resources: () => noResources,
     deadlineMs: 10_000,
   })

@@ -1,0 +1,2 @@
+/** Headers that only Sluice may speak in. */
+export const ownHeaderPrefix = 'x-sluice-'

@@ -21,6 +21,7 @@ import { orFail } from './fail.ts'
 import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa-start.ts'
 import { openPolicyLogs } from './policy-logs.ts'
 import { policyOptions, switchesOf, warnWhenStale } from './policy-options.ts'
+import { openAgentPosture } from './posture.ts'
 
 export function agentCommand(): Command {
   return new Command('agent')
@@ -212,7 +213,10 @@ async function startAgent(
     deadlineMs: config.decision.deadlineMs,
   })
 
-  const probes = opening.use(await startProbes({ address: config.listen.probes, metrics, checks }))
+  const posture = openAgentPosture({ config, log, metrics })
+  if (posture) opening.use(posture)
+  const probed = posture ? [...checks, posture.check] : checks
+  const probes = opening.use(await startProbes({ address: config.listen.probes, metrics, checks: probed }))
   const server = opening.use(
     await startEnvoyServer({
       listen: config.listen.agent,

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { opaSchema } from './opa-schema.ts'
+import { maxConnectionSeconds, postureNeed, postureSchema } from './posture-schema.ts'
 
 /** An address whose last part is a port there can be. */
 const withPort = (pattern: RegExp, expected: string) =>
@@ -13,6 +14,7 @@ const listenAddress = withPort(
   'unix:/path or 127.0.0.1:port',
 )
 const hostPort = withPort(/^([^\s:[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'host:port')
+const adminAddress = z.union([hostPort, z.string().regex(/^unix:\/\S+$/, 'unix:/path')])
 const zone = z.string().regex(/^[A-Z0-9]+(-[A-Z0-9]+)*$/, 'a zone such as AE, AE-DIFC or GCC')
 const path = z.string().min(1)
 const decisionPath = z.string().regex(/^[^/.\s]+(\/[^/\s]+)*$/, 'a path such as envoy/authz/allow')
@@ -237,10 +239,9 @@ const shape = z.strictObject({
         http: hostPort.describe("The model server's HTTP port."),
         grpc: hostPort.describe("The model server's gRPC port."),
       }),
-      admin: z
-        .union([hostPort, z.string().regex(/^unix:\/\S+$/, 'unix:/path')])
-        .optional()
-        .describe("Envoy's admin address; a Unix socket where possible."),
+      admin: adminAddress.optional().describe("Envoy's admin address; a Unix socket where possible."),
+      audit: postureSchema(adminAddress),
+      maxConnectionSeconds,
       messageTimeoutMs: z
         .number()
         .int()
@@ -380,6 +381,7 @@ const needs: readonly {
     message: 'more than decision.deadlineMs, so that the refusal is ours',
     isMet: ({ envoy, decision }) => envoy === undefined || envoy.messageTimeoutMs > decision.deadlineMs,
   },
+  postureNeed,
   {
     path: ['envoy', 'admission'],
     message: 'another address than envoy.main',

@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { DecisionObserver } from '#decision/pipeline.ts'
 import { registerDecisionMetrics } from './decision-metrics.ts'
 import { type OpaReadings, registerOpaMetrics } from './opa-metrics.ts'
+import { type PostureReading, registerPostureMetrics } from './posture-metrics.ts'
 import { registerTransportMetrics, type TransportCounters } from './transport-metrics.ts'
 
 export type { Logger }
@@ -37,6 +38,8 @@ export interface Metrics {
   candidateCompared(outcome: string): void
   /** Shows what the server towards Envoy counts. */
   transport(counters: TransportCounters): void
+  /** Shows what is known of the Envoy beside the agent. */
+  posture(read: () => PostureReading): void
   /** Shows what OPA shows, by its names. */
   opa(read: () => OpaReadings): void
 }
@@ -86,6 +89,7 @@ export function createMetrics(): Metrics {
     shadowed: (policy, verdict) => shadows.inc({ policy, verdict }),
     candidateCompared: (outcome) => candidates.inc({ outcome }),
     transport: (counters) => registerTransportMetrics(registry, counters),
+    posture: (read) => registerPostureMetrics(registry, read),
     opa: (read) => registerOpaMetrics(registry, read),
   }
 }

@@ -22,11 +22,12 @@ export function envoyConfig(config: Config): JsonObject {
       expected: 'listeners, TLS files and upstreams',
     })
   }
-  const { tls, upstream, messageTimeoutMs, policyBodyBytes } = envoy
+  const { tls, upstream, messageTimeoutMs, policyBodyBytes, maxConnectionSeconds } = envoy
   const main = listener({
     name: 'main',
     address: envoy.main,
     tls,
+    maxConnectionSeconds,
     filter: extProcFilter(config, messageTimeoutMs, policyBodyBytes),
     overrides: {
       grpc: routeOverrides('grpc', policyBodyBytes),
@@ -41,6 +42,7 @@ export function envoyConfig(config: Config): JsonObject {
             name: 'admission',
             address: envoy.admission,
             tls,
+            maxConnectionSeconds,
             filter: extAuthzFilter(messageTimeoutMs, policyBodyBytes),
           }),
         ]

@@ -14,6 +14,7 @@ export function listener(options: {
   readonly address: string
   readonly tls: EnvoySection['tls']
   readonly filter: JsonObject
+  readonly maxConnectionSeconds: number
   /** How routes differ from the filter. */
   readonly overrides?: { readonly grpc: JsonObject; readonly stream?: JsonObject | undefined }
 }): JsonObject {
@@ -74,9 +75,14 @@ function connectionManager(options: Parameters<typeof listener>[0]): JsonObject 
     normalize_path: true,
     merge_slashes: true,
     path_with_escaped_slashes_action: 'REJECT_REQUEST',
+    // One spelling of a host for policy, whatever the client wrote.
+    strip_trailing_host_dot: true,
+    strip_any_host_port: true,
     common_http_protocol_options: {
       headers_with_underscores_action: 'REJECT_REQUEST',
       idle_timeout: '3600s',
+      // What is under way is not cut off: Envoy closes the connection when its last request has been answered.
+      max_connection_duration: `${options.maxConnectionSeconds}s`,
     },
     http2_protocol_options: { max_concurrent_streams: maxStreams },
     stream_idle_timeout: '3600s',

@@ -213,7 +213,7 @@ async function startAgent(
     deadlineMs: config.decision.deadlineMs,
   })
 
-  const posture = openAgentPosture({ config, log, metrics })
+  const posture = await openAgentPosture({ config, log, metrics })
   if (posture) opening.use(posture)
   const probed = posture ? [...checks, posture.check] : checks
   const probes = opening.use(await startProbes({ address: config.listen.probes, metrics, checks: probed }))

@@ -24,7 +24,7 @@ export async function envoyFindings(
   sources: { readonly envoyConfig?: string; readonly envoy?: string },
 ): Promise<EnvoyFinding[]> {
   const expected = config === undefined ? {} : expectationsOf(config)
-  const accepted = config?.envoy === undefined ? new Set<string>() : acceptedRules(config.envoy)
+  const accepted = config?.envoy === undefined ? new Set<string>() : await acceptedRules(config.envoy)
   const judged = (source: string, dump: unknown) => findingsIn({ source, dump, expected, accepted })
   const findings: EnvoyFinding[] = []
   if (sources.envoyConfig !== undefined)

@@ -1,13 +1,6 @@
 import { SluiceError } from '#base/errors.ts'
 import type { Config } from '#config/config.ts'
-import {
-  auditAreas,
-  expectationsOf,
-  type Finding,
-  openPosture,
-  type Posture,
-  type PostureState,
-} from '#envoy/audit/audit.ts'
+import type { Finding, Posture, PostureState } from '#envoy/audit/audit.ts'
 import type { ReadinessCheck } from '#telemetry/probes.ts'
 import type { Logger, Metrics } from '#telemetry/telemetry.ts'
 
@@ -25,19 +18,21 @@ export interface AgentPosture extends AsyncDisposable {
 
 /**
  * Keeps an eye on the Envoy beside the agent, where its admin address is known. Requests are decided whatever it sees; in the
- * production profile the agent is unready while anything weakens what it decides, or nothing can be seen.
+ * production profile the agent is unready while anything weakens what it decides, or nothing can be seen. The rules are
+ * loaded only where they are wanted.
  *
  * @throws SluiceError for an accepted rule that there is none of.
  */
-export function openAgentPosture(options: {
+export async function openAgentPosture(options: {
   readonly config: Config
   readonly log: Logger
   readonly metrics: Metrics
-}): AgentPosture | undefined {
+}): Promise<AgentPosture | undefined> {
   const { config, log, metrics } = options
   const admin = config.envoy?.audit.admin ?? config.envoy?.admin
   if (config.envoy === undefined || admin === undefined) return undefined
-  const accepted = acceptedRules(config.envoy)
+  const { expectationsOf, openPosture } = await import('#envoy/audit/audit.ts')
+  const accepted = await acceptedRules(config.envoy)
   const posture: Posture = openPosture({
     admin,
     everyMs: config.envoy.audit.everySeconds * 1000,
@@ -70,7 +65,8 @@ export function openAgentPosture(options: {
 }
 
 /** The rules whose findings make nobody unready. @throws SluiceError for one that there is none of. */
-export function acceptedRules({ audit }: Pick<EnvoyConfig, 'audit'>): ReadonlySet<string> {
+export async function acceptedRules({ audit }: Pick<EnvoyConfig, 'audit'>): Promise<ReadonlySet<string>> {
+  const { auditAreas } = await import('#envoy/audit/audit.ts')
   const known = new Set(auditAreas.flatMap(({ rules }) => rules.map(({ id }) => id)))
   const wrong = audit.accept.find((id) => !known.has(id))
   if (wrong !== undefined)

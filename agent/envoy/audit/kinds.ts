@@ -11,7 +11,6 @@ export type Kind =
   | 'listenerFilter'
   | 'filterChain'
   | 'networkFilter'
-  | 'transportSocket'
   | 'downstreamTls'
   | 'quicTransport'
   | 'commonTls'
@@ -94,7 +93,7 @@ const kindsByField: Readonly<Partial<Record<Kind, Readonly<Record<string, Kind>>
     default_filter_chain: 'filterChain',
     listener_filters: 'listenerFilter',
   },
-  filterChain: { filters: 'networkFilter', transport_socket: 'transportSocket' },
+  filterChain: { filters: 'networkFilter' },
   quicTransport: { downstream_tls_context: 'downstreamTls' },
   downstreamTls: { common_tls_context: 'commonTls' },
   commonTls: {

@@ -1,10 +1,11 @@
 // Writes the reference pages from the schemas and tables they describe. `--out DIR` writes elsewhere, for the test.
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { configSchema } from '#config/schema.ts'
 import { reasons } from '#decision/reasons.ts'
+import { auditAreas } from '#envoy/audit/audit.ts'
 import { accessPolicySpec, modelRouteSpec, quotaPolicySpec, tenantSpec } from '#resources/schema.ts'
 
 const { values } = parseArgs({ options: { out: { type: 'string' } } })
@@ -81,7 +82,27 @@ const reasonRows = Object.entries(reasons).map(
     `| \`${code}\` | ${httpStatus} | ${grpcStatus} | ${blame} | ${text} |`,
 )
 
+const ruleTables = auditAreas.map(({ title, rules }) => {
+  const cells = rules.map(
+    ({ id, severity, setting, why, fix }) => `| \`${id}\` | ${severity} | \`${setting}\` | ${why} | ${fix} |`,
+  )
+  return [`### ${title}`, '', '| rule | | setting | why | fix |', '|---|---|---|---|---|', ...cells].join(
+    '\n',
+  )
+})
+
+/** A page that is written by hand but for what stands between two marks. */
+function withGenerated(name: string, text: string): string {
+  const [begin, end] = ['<!-- generated -->', '<!-- /generated -->']
+  const page = readFileSync(join(import.meta.dirname, '..', 'docs', name), 'utf8')
+  const [before, rest = ''] = page.split(begin)
+  const after = rest.split(end)[1]
+  if (after === undefined) throw new Error(`${name} lacks ${begin} … ${end}`)
+  return `${before}${begin}\n\n${text}\n\n${end}${after}`
+}
+
 const pages: Readonly<Record<string, string>> = {
+  'posture.md': withGenerated('posture.md', ruleTables.join('\n\n')),
   'config.md': `# sluice.yaml
 
 ${made}

@@ -24,6 +24,7 @@ import { orFail } from './fail.ts'
 import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa-start.ts'
 import { openPolicyLogs } from './policy-logs.ts'
 import { policyOptions, switchesOf, warnWhenStale } from './policy-options.ts'
+import { openAgentPosture } from './posture.ts'
 import { firstSignal } from './signals.ts'
 import { demandPrivateFolder } from './socket-folder.ts'
 import { openTokens } from './token-rules.ts'
@@ -264,7 +265,10 @@ async function startAgent(
     challenger: createChallenger(tokens?.challenges),
   })
 
-  const probes = opening.use(await startProbes({ address: config.listen.probes, metrics, checks }))
+  const posture = await openAgentPosture({ config, log, metrics })
+  if (posture) opening.use(posture)
+  const probed = posture ? [...checks, posture.check] : checks
+  const probes = opening.use(await startProbes({ address: config.listen.probes, metrics, checks: probed }))
   const server = opening.use(
     await startEnvoyServer({
       listen: config.listen.agent,

@@ -1,23 +1,24 @@
 import { statSync } from 'node:fs'
-import type { RequestOptions } from 'node:http'
 import { Command } from 'commander'
 import { splitHostPort } from '#base/address.ts'
 import { messageOf, SluiceError } from '#base/errors.ts'
-import { request } from '#base/http.ts'
+import { httpGet } from '#base/http-get.ts'
 import { type Config, loadConfig, missingFiles } from '#config/config.ts'
-import { auditEnvoyConfig } from '#envoy/audit/audit.ts'
-import { envoyConfig } from '#envoy/bootstrap/bootstrap.ts'
-import { readEnvoyFile } from './envoy.ts'
+import { envoyFindings } from './check-envoy.ts'
 import { orFail } from './fail.ts'
 import { type Listener, listenerAt } from './listener.ts'
 import { type Finding, policyFindings } from './policy-check.ts'
 import { socketFolderFault } from './socket-folder.ts'
 
 interface CheckOptions {
-  readonly config: string
+  readonly config?: string
   readonly envoyConfig?: string
-  readonly envoyAdmin?: string
+  readonly envoy?: string
+  readonly json?: true
 }
+
+/** What the agent's own probes answer at most. */
+const maxAnswerBytes = 16 << 20
 
 const good = (text: string): Finding => ({ isGood: true, text })
 const bad = (text: string): Finding => ({ isGood: false, text })
@@ -27,31 +28,61 @@ export function checkCommand(): Command {
     .description(
       'Look for what is missing or would fail open: configuration, policy, resources, sockets, Envoy settings.',
     )
-    .requiredOption('-c, --config <file>', 'the configuration, sluice.yaml')
-    .option('--envoy-config <file>', 'an Envoy bootstrap of your own to read as well')
-    .option('--envoy-admin <address>', "a running Envoy's admin address: host:port or unix:/path")
+    .option('-c, --config <file>', 'the configuration, sluice.yaml; without it only Envoy is looked at')
+    .option('--envoy <address>', "a running Envoy's admin address: host:port or unix:/path")
+    .option('--envoy-config <file>', 'an Envoy bootstrap, or a saved dump, of your own to read as well')
+    .option('--json', 'print JSON')
     .action(
       orFail(async (options: CheckOptions) => {
-        const config = loadConfig(options.config)
+        const { config: path, json: isJson = false } = options
+        checkOptions(options)
+        const config = path === undefined ? undefined : loadConfig(path)
         const findings: Finding[] = [
-          { isGood: true, text: `${options.config}: valid` },
-          ...missingFiles(config).map(({ place, found, expected }) => ({
-            isGood: false,
-            text: `${place}: ${found}; expected ${expected}`,
-          })),
-          ...(await policyFindings(config)),
-          ...socketFindings(config),
-          ...(await agentFindings(config)),
+          ...(config === undefined ? [] : await ownFindings(config, `${path}`)),
           ...(await envoyFindings(config, options)),
         ]
-        for (const finding of findings) {
-          process.stdout.write(`${finding.isGood ? 'ok  ' : 'BAD '} ${finding.text}\n`)
-        }
-        const bad = findings.filter((finding) => !finding.isGood).length
-        process.stdout.write(bad === 0 ? 'Nothing to mend.\n' : `${bad} to mend.\n`)
-        if (bad > 0) process.exitCode = 1
+        const toMend = findings.filter((finding) => !finding.isGood).length
+        process.stdout.write(
+          isJson ? `${JSON.stringify({ toMend, findings }, null, 2)}\n` : textOf(findings, toMend),
+        )
+        if (toMend > 0) process.exitCode = 1
       }),
     )
+}
+
+/** @throws SluiceError where there is nothing to look at, or no address to look at it. */
+function checkOptions({ config, envoy, envoyConfig }: CheckOptions): void {
+  if (config === undefined && envoy === undefined && envoyConfig === undefined)
+    throw new SluiceError({
+      code: 'option_invalid',
+      place: 'sluice check',
+      found: 'nothing to look at',
+      expected: '--config, --envoy or --envoy-config',
+    })
+  if (envoy !== undefined && !/^(unix:\/.+|([^\s:/[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5})$/.test(envoy))
+    throw new SluiceError({
+      code: 'option_invalid',
+      place: '--envoy',
+      found: envoy,
+      expected: 'host:port or unix:/path',
+    })
+}
+
+async function ownFindings(config: Config, path: string): Promise<Finding[]> {
+  return [
+    good(`${path}: valid`),
+    ...missingFiles(config).map(({ place, found, expected }) =>
+      bad(`${place}: ${found}; expected ${expected}`),
+    ),
+    ...(await policyFindings(config)),
+    ...socketFindings(config),
+    ...(await agentFindings(config)),
+  ]
+}
+
+function textOf(findings: readonly Finding[], toMend: number): string {
+  const lines = findings.map(({ isGood, text }) => `${isGood ? 'ok  ' : 'BAD '} ${text}\n`)
+  return `${lines.join('')}${toMend === 0 ? 'Nothing to mend.' : `${toMend} to mend.`}\n`
 }
 
 /** Whether others than the agent's own user and group could reach its socket. */
@@ -121,66 +152,14 @@ function wrongPeerFindings(metrics: string): Finding[] {
   )
 }
 
-async function envoyFindings(config: Config, options: CheckOptions): Promise<Finding[]> {
-  const sources: { readonly name: string; readonly dump: unknown }[] = []
-  if (options.envoyConfig !== undefined) {
-    sources.push({ name: options.envoyConfig, dump: readEnvoyFile(options.envoyConfig) })
-  }
-  if (options.envoyAdmin !== undefined) {
-    sources.push({ name: `Envoy at ${options.envoyAdmin}`, dump: await configDump(options.envoyAdmin) })
-  }
-  if (sources.length === 0 && config.envoy !== undefined) {
-    sources.push({ name: 'generated Envoy configuration', dump: envoyConfig(config) })
-  }
-  return sources.flatMap(({ name, dump }): Finding[] => {
-    const { response } = config.policy ?? {}
-    const judged = response === undefined ? 'none' : response.body === 'none' ? 'headers' : 'body'
-    const found = auditEnvoyConfig(dump, judged, {
-      hasTrustedForwarders: (config.identity?.trustedForwarders.length ?? 0) > 0,
-    })
-    if (found.length === 0) return [{ isGood: true, text: `${name}: nothing that fails open` }]
-    return found.map(({ place, setting, why, fix }) => ({
-      isGood: false,
-      text: `${name}: ${place}: ${setting}: ${why} Fix: ${fix}`,
-    }))
-  })
-}
-
-async function configDump(admin: string): Promise<unknown> {
-  try {
-    const { status, body } = await get(admin, '/config_dump')
-    if (status !== 200) throw new Error(`answered ${status}`)
-    return JSON.parse(body)
-  } catch (cause) {
-    throw new SluiceError({
-      code: 'envoy_admin_unreachable',
-      place: `--envoy-admin ${admin}`,
-      found: messageOf(cause),
-      expected: "an Envoy's admin interface",
-      cause,
-    })
-  }
-}
-
 function connectionOptions(address: string): { path: string } | { host: string; port: number } {
   return address.startsWith('unix:') ? { path: address.slice('unix:'.length) } : splitHostPort(address)
 }
 
-function get(address: string, path: string): Promise<{ readonly status: number; readonly body: string }> {
-  const where = connectionOptions(address)
-  const options: RequestOptions =
-    'path' in where ? { socketPath: where.path, path, timeout: 2000 } : { ...where, path, timeout: 2000 }
-  return new Promise((resolve, reject) => {
-    const call = request(options, (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }),
-      )
-      response.on('error', reject)
-    })
-    call.on('timeout', () => call.destroy(new Error('no answer within 2 s')))
-    call.on('error', reject)
-    call.end()
-  })
+async function get(
+  address: string,
+  path: string,
+): Promise<{ readonly status: number; readonly body: string }> {
+  const { status, body } = await httpGet({ address, path, deadlineMs: 2000, maxBytes: maxAnswerBytes })
+  return { status, body: body.toString() }
 }

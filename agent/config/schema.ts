@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { identitySchema } from './identity-schema.ts'
 import { issuersSchema } from './issuer-schema.ts'
 import { policySchema } from './policy-schema.ts'
+import { maxConnectionSeconds, postureNeed, postureSchema } from './posture-schema.ts'
 import { tokensSchema } from './token-schema.ts'
 
 /** An address whose last part is a port there can be. */
@@ -16,6 +17,7 @@ const listenAddress = withPort(
   'unix:/path or 127.0.0.1:port',
 )
 const hostPort = withPort(/^([^\s:[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'host:port')
+const adminAddress = z.union([hostPort, z.string().regex(/^unix:\/\S+$/, 'unix:/path')])
 const zone = z.string().regex(/^[A-Z0-9]+(-[A-Z0-9]+)*$/, 'a zone such as AE, AE-DIFC or GCC')
 const path = z.string().min(1)
 
@@ -89,22 +91,13 @@ const shape = z.strictObject({
         .describe(
           "Files that Envoy reads itself. Without them it takes its certificates from the agent's socket (SDS), which needs identity.source.",
         ),
-      maxConnectionSeconds: z
-        .int()
-        .min(1)
-        .max(86_400)
-        .optional()
-        .describe(
-          "How long a client's connection may last; the next one is verified anew. Without tls: half the life of an identity, which is identity.source.ttlSeconds or 3600. With tls: as long as it likes.",
-        ),
       upstream: z.strictObject({
         http: hostPort.describe("The model server's HTTP port."),
         grpc: hostPort.describe("The model server's gRPC port."),
       }),
-      admin: z
-        .union([hostPort, z.string().regex(/^unix:\/\S+$/, 'unix:/path')])
-        .optional()
-        .describe("Envoy's admin address; a Unix socket where possible."),
+      admin: adminAddress.optional().describe("Envoy's admin address; a Unix socket where possible."),
+      audit: postureSchema(adminAddress),
+      maxConnectionSeconds,
       messageTimeoutMs: z
         .number()
         .int()
@@ -286,6 +279,7 @@ const needs: readonly {
     message: 'more than decision.deadlineMs, so that the refusal is ours',
     isMet: ({ envoy, decision }) => envoy === undefined || envoy.messageTimeoutMs > decision.deadlineMs,
   },
+  postureNeed,
   {
     path: ['envoy', 'admission'],
     message: 'another address than envoy.main',

@@ -11,6 +11,8 @@ export interface ReadinessCheck {
   problem(): string | undefined
   /** What went wrong since, while what was good before stays in force. */
   readonly warning?: () => string | undefined
+  /** What a person should know although nothing is held up by it. */
+  readonly remark?: () => string | undefined
 }
 
 export interface Probes extends AsyncDisposable {
@@ -40,23 +42,15 @@ export async function startProbes(options: {
       return reply(response, 200, await options.metrics.render(), 'text/plain; version=0.0.4')
     if (path === '/health') return health(response, options.checks, query)
     if (path !== '/readyz') return reply(response, 404, 'not found\n')
-    const lines: { name: string; problem: string | undefined; warning?: string | undefined }[] =
-      options.checks.map((check) => ({
-        name: check.name,
-        problem: check.problem(),
-        warning: check.warning?.(),
-      }))
+    const lines: Line[] = options.checks.map((check) => ({
+      name: check.name,
+      problem: check.problem(),
+      warning: check.warning?.(),
+      remark: check.remark?.(),
+    }))
     if (isDraining) lines.push({ name: 'drain', problem: 'shutting down' })
     const isReady = lines.every((line) => line.problem === undefined)
-    const text =
-      isReady && query === undefined
-        ? 'ok\n'
-        : lines
-            .map(({ name, problem, warning }) => {
-              if (problem !== undefined) return `[-]${name}: ${problem}\n`
-              return `[+]${name} ok${warning === undefined ? '' : `, the last good one: ${warning}`}\n`
-            })
-            .join('')
+    const text = isReady && query === undefined ? 'ok\n' : lines.map(textOf).join('')
     return reply(response, isReady ? 200 : 503, text)
   }
   const server = createServer((request, response) => {
@@ -91,6 +85,19 @@ export async function startProbes(options: {
         server.closeAllConnections()
       }),
   }
+}
+
+interface Line {
+  readonly name: string
+  readonly problem: string | undefined
+  readonly warning?: string | undefined
+  readonly remark?: string | undefined
+}
+
+function textOf({ name, problem, warning, remark }: Line): string {
+  if (problem !== undefined) return `[-]${name}: ${problem}\n`
+  const lastGood = warning === undefined ? '' : `, the last good one: ${warning}`
+  return `[+]${name} ok${lastGood}${remark === undefined ? '' : `, but ${remark}`}\n`
 }
 
 /** As OPA has it: alive is enough, unless bundles or plugins are asked for. */

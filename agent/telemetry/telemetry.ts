@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { DecisionObserver } from '#decision/pipeline.ts'
 import { registerDecisionMetrics } from './decision-metrics.ts'
 import { type OpaReadings, registerOpaMetrics } from './opa-metrics.ts'
+import { type PostureReading, registerPostureMetrics } from './posture-metrics.ts'
 import { registerSecretMetrics, type SecretCounters } from './secret-metrics.ts'
 import { registerTransportMetrics, type TransportCounters } from './transport-metrics.ts'
 
@@ -40,6 +41,8 @@ export interface Metrics {
   transport(counters: TransportCounters): void
   /** Shows what the secret discovery service counts. */
   secrets(counters: SecretCounters): void
+  /** Shows what is known of the Envoy beside the agent. */
+  posture(read: () => PostureReading): void
   /** Shows what OPA shows, by its names. */
   opa(read: () => OpaReadings): void
 }
@@ -90,6 +93,7 @@ export function createMetrics(): Metrics {
     candidateCompared: (outcome) => candidates.inc({ outcome }),
     transport: (counters) => registerTransportMetrics(registry, counters),
     secrets: (counters) => registerSecretMetrics(registry, counters),
+    posture: (read) => registerPostureMetrics(registry, read),
     opa: (read) => registerOpaMetrics(registry, read),
   }
 }

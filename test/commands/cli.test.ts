@@ -72,13 +72,68 @@ t.test('check names the settings of another configuration that would fail open',
   t.equal(status, 1)
   t.match(
     stdout,
-    /^BAD .*envoy\.json: static_resources\.listeners\[0\].*failure_mode_allow: requests pass undecided when the agent fails\. Fix: /m,
+    /^BAD .*envoy\.json: static_resources\.listeners\[0 main\].*failure_mode_allow: requests pass undecided when the agent fails\. Fix: .* \(ext_proc_failure_mode_allow, opens\)$/m,
   )
   t.match(sluice('check', '-c', path, '--envoy-config', '/nowhere').stderr, /\/nowhere: ENOENT/)
-  t.match(
-    sluice('check', '-c', path, '--envoy-admin', `unix:${folder}/nobody.sock`).stderr,
-    /expected an Envoy's admin interface/,
+})
+
+t.test('check looks at Envoy alone where no configuration is named', async (t) => {
+  const path = file('sluice.yaml', valid)
+  const own = sluice('envoy', 'config', '--json', '-c', path).stdout
+  t.match(sluice('check', '--envoy-config', file('good.json', own)), {
+    status: 0,
+    stdout: /^ok {3}.*good\.json: nothing that fails open\nNothing to mend\.\n$/,
+  })
+  const bad = file('bad.json', own.replace('"merge_slashes": true', '"merge_slashes": false'))
+  const { status, stdout } = sluice('check', '--envoy-config', bad, '--json')
+  t.equal(status, 1)
+  t.match(JSON.parse(stdout), {
+    toMend: 1,
+    findings: [
+      {
+        isGood: false,
+        source: bad,
+        text: /slashes_not_merged/,
+        posture: {
+          id: 'slashes_not_merged',
+          severity: 'weakens',
+          setting: 'merge_slashes',
+          place: /listeners\[0 main\]/,
+        },
+      },
+    ],
+  })
+  const accepting = file(
+    'accepting.yaml',
+    valid.replace('envoy:\n', 'envoy:\n  audit: {accept: [slashes_not_merged]}\n'),
   )
+  t.match(
+    sluice('check', '-c', accepting, '--envoy-config', bad).stdout,
+    /^ok {3}.*\(slashes_not_merged, accepted\)$/m,
+  )
+  const unknown = file('unknown.yaml', valid.replace('envoy:\n', 'envoy:\n  audit: {accept: [slashes]}\n'))
+  t.match(
+    sluice('check', '-c', unknown, '--envoy-config', bad).stderr,
+    /envoy\.audit\.accept: slashes; expected the name/,
+  )
+})
+
+t.test('check says what is wrong with what it was asked', async (t) => {
+  const rows: [args: string[], text: RegExp][] = [
+    [[], /sluice check: nothing to look at; expected --config, --envoy or --envoy-config/],
+    [['--envoy', 'nonsense'], /--envoy: nonsense; expected host:port or unix:\/path/],
+    [['--envoy', 'http://127.0.0.1:1'], /--envoy: http.*; expected host:port/],
+    [
+      ['--envoy', `unix:${folder}/nobody.sock`],
+      /nobody\.sock: .*ENOENT.*; expected an Envoy's admin interface/,
+    ],
+  ]
+  for (const [args, text] of rows) {
+    const { status, stdout, stderr } = sluice('check', ...args)
+    t.equal(status, 1, args.join(' '))
+    t.equal(stdout, '')
+    t.match(stderr, text)
+  }
 })
 
 t.test(

@@ -7,6 +7,8 @@ import { run } from './run.ts'
 import { temporaryFolder } from './temp.ts'
 
 export interface Envoy extends RunningProcess {
+  /** Of the admin interface, as `unix:/path`. */
+  readonly adminAddress: string
   /** GET on the admin interface. */
   admin(path: string): Promise<string>
   /** Counters and gauges by name. */
@@ -52,6 +54,7 @@ export async function startEnvoy(
     })
     return {
       ...process,
+      adminAddress: `unix:${socketPath}`,
       admin,
       stats: async () => {
         const lines = (await admin('/stats')).split('\n')

@@ -22,9 +22,10 @@ function get(port: number, path: string, method = 'GET'): Promise<{ status: numb
 t.test('readiness is every check, and verbose names what is missing', async (t) => {
   let problem: string | undefined = 'policy.tar.gz: no such file'
   let warning: string | undefined
+  let remark: string | undefined
   const checks = [
     { name: 'resources', problem: () => undefined },
-    { name: 'policy', problem: () => problem, warning: () => warning },
+    { name: 'policy', problem: () => problem, warning: () => warning, remark: () => remark },
   ]
   await using probes = await startProbes({ address: '127.0.0.1:0', metrics: createMetrics(), checks })
   t.equal((await get(probes.port, '/livez')).status, 200)
@@ -42,6 +43,12 @@ t.test('readiness is every check, and verbose names what is missing', async (t) 
     { status: 200, body: '[+]resources ok\n[+]policy ok, the last good one: the server answered 500\n' },
     'a server that is gone makes nobody unready, and is told of',
   )
+  warning = undefined
+  remark = '1 finding'
+  t.same(await get(probes.port, '/readyz?verbose'), {
+    status: 200,
+    body: '[+]resources ok\n[+]policy ok, but 1 finding\n',
+  })
   probes.drain()
   t.match(await get(probes.port, '/readyz'), { status: 503, body: /\[-\]drain: shutting down/ })
   t.equal((await get(probes.port, '/livez')).status, 200, 'a draining agent is alive')

@@ -64,12 +64,11 @@ function secretFromAgent(name: string): JsonObject {
 const usualTtlSeconds = 3600
 
 /**
- * How long a connection may last, seconds; `undefined` for as long as it likes. A connection keeps the certificates of
- * its handshake: where they change by themselves, it must not outlive them.
+ * How long a connection may last, seconds. It keeps what was verified at its handshake: where certificates and bundles
+ * change by themselves, it must not outlive them.
  */
-export function maxConnectionSeconds({ envoy, identity }: Config): number | undefined {
+export function maxConnectionSeconds({ envoy, identity }: Config): number {
   if (envoy?.maxConnectionSeconds !== undefined) return envoy.maxConnectionSeconds
-  if (envoy?.tls !== undefined) return undefined
   const source = identity?.source
   return Math.floor((source?.type === 'dev' ? source.ttlSeconds : usualTtlSeconds) / 2)
 }

@@ -16,7 +16,7 @@ export function listener(options: {
   /** Files of certificates; without them Envoy takes those of the agent. */
   readonly tls: EnvoySection['tls']
   /** How long a connection may last. */
-  readonly maxConnectionSeconds?: number | undefined
+  readonly maxConnectionSeconds: number
   readonly filter: JsonObject
   /** Whether the agent reads what trusted gateways say of their clients' certificates. */
   readonly hasTrustedForwarders: boolean
@@ -57,13 +57,17 @@ function connectionManager(options: Parameters<typeof listener>[0]): JsonObject 
     normalize_path: true,
     merge_slashes: true,
     path_with_escaped_slashes_action: 'REJECT_REQUEST',
+    // One spelling of a host for policy, whatever the client wrote.
+    strip_trailing_host_dot: true,
+    strip_any_host_port: true,
     common_http_protocol_options: {
       headers_with_underscores_action: 'REJECT_REQUEST',
       idle_timeout: '3600s',
-      ...(maxConnectionSeconds !== undefined && { max_connection_duration: `${maxConnectionSeconds}s` }),
+      // What is under way is not cut off: Envoy closes the connection when its last request has been answered.
+      max_connection_duration: `${maxConnectionSeconds}s`,
     },
     // The request that comes as the time is up is answered, not cut off.
-    ...(maxConnectionSeconds !== undefined && { http1_safe_max_connection_duration: true }),
+    http1_safe_max_connection_duration: true,
     http2_protocol_options: { max_concurrent_streams: maxStreams },
     stream_idle_timeout: '3600s',
     request_headers_timeout: '10s',

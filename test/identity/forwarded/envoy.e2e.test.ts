@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { JsonObject } from '#base/json.ts'
 import { loadConfig } from '#config/config.ts'
-import { auditEnvoyConfig } from '#envoy/audit/audit.ts'
+import { auditEnvoyConfig, expectationsOf } from '#envoy/audit/audit.ts'
 import { envoyConfig } from '#envoy/bootstrap/bootstrap.ts'
 import { cluster } from '#envoy/bootstrap/cluster.ts'
 import { typed } from '#envoy/bootstrap/types.ts'
@@ -186,9 +186,11 @@ t.test('a gateway is believed of its client, and of nobody that its client makes
     },
   })
   t.teardown(() => agent[Symbol.asyncDispose]())
-  const generated = envoyConfig(loadConfig(agent.configPath))
-  t.same(auditEnvoyConfig(generated, 'none', { hasTrustedForwarders: true }), [])
-  t.match(auditEnvoyConfig(generated), [
+  const config = loadConfig(agent.configPath)
+  const generated = envoyConfig(config)
+  const expected = expectationsOf(config)
+  t.same(auditEnvoyConfig(generated, expected), [])
+  t.match(auditEnvoyConfig(generated, { ...expected, hasTrustedForwarders: false }), [
     { setting: 'forward_client_cert_details' },
     { setting: 'forward_client_cert_details' },
   ])

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { agentCommand } from './agent.ts'
 import { checkCommand } from './check.ts'
 import { envoyCommand } from './envoy.ts'
-import { identityCommand } from './identity.ts'
+import { identityCommand } from './identity/identity.ts'
 import { policyCommand } from './policy/policy.ts'
 import { ownVersion } from './version.ts'
 

@@ -1,4 +1,5 @@
 import type { Exchange, Peer, TokenFacts } from '#decision/exchange.ts'
+import { type ReasonCode, reasons } from '#decision/reasons.ts'
 import { ALLOW, allowWith, deny, failure, type Verdict } from '#decision/verdict.ts'
 import { checkBinding, type LeafHistory } from './binding/binding.ts'
 import { type Credential, readCredential } from './credential/credential.ts'
@@ -55,7 +56,7 @@ interface Sent {
 
 /** A stolen token is nobody's. */
 function bound(rules: TokenRules, sent: Sent, verdict: TokenVerdict): Verdict | Promise<Verdict> {
-  if (!verdict.ok) return deny(verdict.reason, verdict.why)
+  if (!verdict.ok) return refused(verdict.reason, verdict.why)
   const { token } = verdict
   const { credential, peer, x } = sent
   const binding = checkBinding(token, credential.kind, peer, rules.history && { history: rules.history })
@@ -73,6 +74,11 @@ function bound(rules: TokenRules, sent: Sent, verdict: TokenVerdict): Verdict | 
     : proved(x, token, proven)
 }
 
+/** Keys that cannot be had, and an issuer that does not answer, are not the caller's fault. */
+function refused(reason: ReasonCode, why: string): Verdict {
+  return reasons[reason].blame === 'mesh' ? failure(reason, new Error(why)) : deny(reason, why)
+}
+
 function proved(x: Exchange, token: TokenFacts, verdict: ProofVerdict): Verdict {
   if (verdict.ok) return accepted(x, token, verdict.nextNonce)
   if (verdict.reason === 'replay_store_failed') return failure(verdict.reason, verdict.cause)
@@ -84,5 +90,12 @@ function proved(x: Exchange, token: TokenFacts, verdict: ProofVerdict): Verdict 
 
 function accepted(x: Exchange, token: TokenFacts, nextNonce?: string): Verdict {
   x.token = token
-  return nextNonce === undefined ? ALLOW : allowWith({ addResponseHeaders: [['dpop-nonce', nextNonce]] })
+  if (nextNonce === undefined) return ALLOW
+  // An answer that was kept would give out the nonce when it is old.
+  return allowWith({
+    addResponseHeaders: [
+      ['dpop-nonce', nextNonce],
+      ['cache-control', 'no-store'],
+    ],
+  })
 }

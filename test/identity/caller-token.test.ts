@@ -128,7 +128,7 @@ t.test('a proof is checked against the request it came with, and its nonce is to
     return { ok: true, nextNonce: 'n-2' }
   }
   const { verdict, x } = await judge(dpop('a.b.key'), { proofs })
-  t.match(verdict, { kind: 'allow', mutations: { addResponseHeaders: [['dpop-nonce', 'n-2']] } })
+  t.match(verdict, { kind: 'allow', mutations: { addResponseHeaders: [['dpop-nonce', 'n-2'], ['cache-control', 'no-store']] } })
   t.ok(x.token)
   t.same(seen, [
     { proof: 'p.p.p', method: 'POST', path: '/v2/models/fraud/infer', token: 'a.b.key', keyThumbprint: 'k' },
@@ -137,6 +137,13 @@ t.test('a proof is checked against the request it came with, and its nonce is to
     proofs: () => ({ ok: false, reason: 'dpop_nonce_required', why: 'no nonce', nonce: 'n-1' }),
   })
   t.match(again.verdict, { kind: 'deny', reason: 'dpop_nonce_required', demand: { nonce: 'n-1' } })
+})
+
+t.test('what is missing here is no fault of the caller', async (t) => {
+  for (const reason of ['token_keys_unavailable', 'introspection_failed'] as const) {
+    const { verdict } = await judge(bearer('a.b.c'), { verify: () => ({ ok: false, reason, why: 'gone' }) })
+    t.match(verdict, { kind: 'error', reason, cause: { message: 'gone' } })
+  }
 })
 
 t.test('a store that cannot tell whether a proof was used refuses, as our own fault', async (t) => {

@@ -4,15 +4,14 @@ import { loadConfig } from '#config/config.ts'
 import { spiffeBundleText } from '#identity/bundle/bundle.ts'
 import { openIdentitySource } from '#identity/source/open.ts'
 import type { IdentitySource, IdentityState } from '#identity/source/source.ts'
-import { orFail } from './fail.ts'
+import { orFail } from '../fail.ts'
+import { firstState, silent } from './first-state.ts'
 
 interface ShowOptions {
   readonly config: string
   readonly bundle?: string
   readonly wait: string
 }
-
-const silent = { info: () => {}, warn: () => {}, error: () => {} }
 
 export function identityShowCommand(): Command {
   return new Command('show')
@@ -22,7 +21,10 @@ export function identityShowCommand(): Command {
     .option('--wait <seconds>', 'how long to wait for the source', '5')
     .action(
       orFail(async ({ config, bundle, wait }: ShowOptions) => {
-        await using source = await openIdentitySource(loadConfig(config).identity ?? {}, { log: silent })
+        await using source = await openIdentitySource(loadConfig(config).identity ?? {}, {
+          log: silent,
+          endpointSocket: process.env['SPIFFE_ENDPOINT_SOCKET'],
+        })
         if (source === undefined) throw nothing(config, 'no identity.source', 'one of spire, files and dev')
         const state = await firstState(source, Number(wait) * 1000)
         if (state === undefined)
@@ -34,16 +36,6 @@ export function identityShowCommand(): Command {
 
 const nothing = (place: string, found: string, expected: string) =>
   new SluiceError({ code: 'identity_missing', place, found, expected })
-
-async function firstState(source: IdentitySource, timeoutMs: number): Promise<IdentityState | undefined> {
-  const { promise, resolve } = Promise.withResolvers<IdentityState | undefined>()
-  using _told = source.subscribe(resolve)
-  // Keeps the process alive: there is nothing else to do.
-  const timer = setTimeout(() => resolve(undefined), timeoutMs)
-  const state = await promise
-  clearTimeout(timer)
-  return state
-}
 
 function summary({ svids, bundles }: IdentityState, source: IdentitySource): string {
   const time = (ms: number | undefined) => new Date(ms ?? 0).toISOString()

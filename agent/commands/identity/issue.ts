@@ -1,13 +1,9 @@
 import { Command } from 'commander'
 import { openDevCa } from '#identity/dev-ca/dev-ca.ts'
-import { orFail } from './fail.ts'
-import { identityServeCommand } from './identity-serve.ts'
-import { identityShowCommand } from './identity-show.ts'
+import { orFail } from '../fail.ts'
 
-export function identityCommand(): Command {
-  const identity = new Command('identity').description('Workload identities (X.509-SVIDs).')
-  identity
-    .command('issue')
+export function identityIssueCommand(): Command {
+  return new Command('issue')
     .description('Issue a certificate from a development CA. Never use it in production.')
     .requiredOption('--ca <dir>', 'the directory of the CA; made when it is empty')
     .requiredOption('--trust-domain <name>', 'the SPIFFE trust domain of the CA')
@@ -16,15 +12,12 @@ export function identityCommand(): Command {
     .option('--ttl <seconds>', 'how long it is valid', '3600')
     .action(
       orFail(async (options: IssueOptions) => {
-        const ca = await openDevCa(options.ca, { trustDomain: options.trustDomain })
+        const ca = openDevCa(options.ca, { trustDomain: options.trustDomain })
         const issued = ca.issue({ spiffeId: options.spiffeId, ttlSeconds: Number(options.ttl) })
-        await ca.write(options.out, issued)
+        ca.write(options.out, issued)
         process.stdout.write(`${options.out}.pem ${options.out}.key\n`)
       }),
     )
-  identity.addCommand(identityServeCommand())
-  identity.addCommand(identityShowCommand())
-  return identity
 }
 
 interface IssueOptions {

@@ -1,8 +1,8 @@
 import { Command, Option } from 'commander'
 import { messageOf, SluiceError } from '#base/errors.ts'
 import { startWorkloadApi } from '#identity/workload-api/workload-api.ts'
-import { orFail } from './fail.ts'
-import { firstSignal } from './signals.ts'
+import { orFail } from '../fail.ts'
+import { firstSignal } from '../signals.ts'
 
 export function identityServeCommand(): Command {
   return new Command('serve')

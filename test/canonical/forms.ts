@@ -189,7 +189,7 @@ export const headerForms: readonly HeaderForm[] = [
     header,
   ),
   row(
-    'H4',
+    'H6',
     [
       ['authorization', ''],
       ['authorization', 'Bearer b'],

@@ -39,7 +39,7 @@ export const goTools = Object.keys(packages) as readonly GoTool[]
 export async function goTool(name: GoTool): Promise<string> {
   const module = join(peers, modules[name] ?? name)
   const folder = await cached(`go/${name}-${digest(module)}`, async (draft) => {
-    await run('go', ['build', '-trimpath', '-o', join(draft, name), packages[name]], {
+    await run('go', ['build', '-trimpath', '-ldflags=-s -w', '-o', join(draft, name), packages[name]], {
       cwd: module,
       env: { ...process.env, CGO_ENABLED: needsC.has(name) ? '1' : '0' },
     })

@@ -285,7 +285,10 @@ async function startAgent(
     }),
   )
   metrics.transport(server.counters)
-  opening.defer(() => probes.drain())
+  opening.defer(() => {
+    probes.drain()
+    secrets?.drain()
+  })
 
   const owned = opening.move()
   return { probesPort: probes.port, [Symbol.asyncDispose]: () => owned.disposeAsync() }

@@ -18,6 +18,8 @@ export interface Conversation {
 /** What a conversation needs of the server it belongs to. */
 export interface Surroundings {
   secrets(): Secrets
+  /** How many answers were accepted so far, on all streams. */
+  accepted(): number
   send(message: Uint8Array): void
   close(status: Status): void
   /** Told of each answer that went out, and of what its receiver said. */
@@ -30,6 +32,9 @@ export interface Surroundings {
 export const maxNames = 1024
 
 export const invalidArgument = 3
+
+/** The name of everything. */
+export const wildcard = '*'
 
 /** Reads a request; ends the stream of one that cannot be read. */
 export function readRequest<T extends DescMessage>(

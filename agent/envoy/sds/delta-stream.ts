@@ -12,11 +12,10 @@ import {
   requestFault,
   type Surroundings,
   validatorOf,
+  wildcard,
 } from './conversation.ts'
 import { Ledger, type Refusal } from './ledger.ts'
 import { type EncodedSecret, secretTypeName, type Validator } from './secrets.ts'
-
-const wildcard = '*'
 
 /**
  * One stream in the incremental form: each answer holds what changed. What a receiver says to hold on a new stream is
@@ -50,7 +49,7 @@ export class DeltaStream implements Conversation {
         : undefined)
     if (fault !== undefined) return this.#around.close({ code: invalidArgument, message: fault })
     if (responseNonce !== '') {
-      const settled = this.#ledger.settle(responseNonce, errorDetail?.message)
+      const settled = this.#ledger.settle(responseNonce, errorDetail?.message, this.#around.accepted())
       if (settled.kind !== 'unknown') this.#around.observe(settled.kind, settled.names, errorDetail?.message)
     }
     this.#subscribe(request)
@@ -131,7 +130,7 @@ export class DeltaStream implements Conversation {
 
     const answer = new Map<string, EncodedSecret | undefined>(removed.map((name) => [name, undefined]))
     for (const [name, secret] of changed) answer.set(name, secret)
-    const nonce = this.#ledger.sent(answer)
+    const nonce = this.#ledger.sent(answer, this.#around.accepted())
     const { spelling } = this.#ledger
     const response = create(DeltaDiscoveryResponseSchema, {
       systemVersionInfo: String(++this.#answers),

@@ -22,6 +22,12 @@ interface Refused {
   readonly isFinal: boolean
 }
 
+interface Outstanding {
+  readonly secrets: ReadonlyMap<string, EncodedSecret | undefined>
+  /** How many answers had been accepted anywhere when this one went out. */
+  readonly acceptedBefore: number
+}
+
 /** Answers that may wait for an acknowledgement at once: a receiver that is silent costs no more memory than these. */
 const maxOutstanding = 8
 /** How often one content is offered before it is given up. */
@@ -39,7 +45,7 @@ export class Ledger {
   readonly #declared = new Map<string, string>()
   /** By name and version. */
   readonly #refused = new Map<string, Map<string, Refused>>()
-  readonly #outstanding = new Map<string, ReadonlyMap<string, EncodedSecret | undefined>>()
+  readonly #outstanding = new Map<string, Outstanding>()
   #spelling = randomInt(64)
 
   /** Nothing may be sent before something is acknowledged. */
@@ -109,10 +115,13 @@ export class Ledger {
     this.#told.delete(name)
   }
 
-  /** Notes an answer; `undefined` for what it takes away. Gives the nonce to send with it. */
-  sent(secrets: ReadonlyMap<string, EncodedSecret | undefined>): string {
+  /**
+   * Notes an answer; `undefined` for what it takes away. `accepted` is how many were accepted anywhere up to now. Gives the
+   * nonce to send with it.
+   */
+  sent(secrets: ReadonlyMap<string, EncodedSecret | undefined>, accepted: number): string {
     const nonce = randomBytes(8).toString('hex')
-    this.#outstanding.set(nonce, secrets)
+    this.#outstanding.set(nonce, { secrets, acceptedBefore: accepted })
     for (const [name, secret] of secrets) {
       if (secret === undefined) this.forget(name)
       else this.#told.set(name, secret.version)
@@ -120,10 +129,13 @@ export class Ledger {
     return nonce
   }
 
-  settle(nonce: string, error: string | undefined): Settled {
-    const secrets = this.#outstanding.get(nonce)
-    if (secrets === undefined) return { kind: 'unknown' }
+  settle(nonce: string, error: string | undefined, accepted: number): Settled {
+    const outstanding = this.#outstanding.get(nonce)
+    if (outstanding === undefined) return { kind: 'unknown' }
     this.#outstanding.delete(nonce)
+    const { secrets, acceptedBefore } = outstanding
+    // What was accepted meanwhile may have been what stood in the way: acknowledgements of several streams overtake each other.
+    const isOutdated = accepted !== acceptedBefore
     for (const [name, secret] of secrets) {
       if (secret === undefined) continue
       if (error === undefined) {
@@ -131,7 +143,7 @@ export class Ledger {
         this.#inForce.set(name, secret)
         this.#refused.get(name)?.delete(secret.version)
       } else if (this.#inForce.get(name)?.version !== secret.version)
-        this.#refuse(name, secret.version, error)
+        this.#refuse(name, secret.version, { error, isOutdated })
     }
     return { kind: error === undefined ? 'accepted' : 'refused', names: [...secrets.keys()] }
   }
@@ -160,10 +172,14 @@ export class Ledger {
     return isAny
   }
 
-  #refuse(name: string, version: string, error: string): void {
+  #refuse(name: string, version: string, by: { readonly error: string; readonly isOutdated: boolean }): void {
     const versions = this.#refused.get(name) ?? new Map<string, Refused>()
     const times = (versions.get(version)?.times ?? 0) + 1
-    versions.set(version, { why: error.slice(0, maxErrorCharacters), times, isFinal: true })
+    const isFinal = !by.isOutdated || times >= maxOffers
+    versions.set(version, { why: by.error.slice(0, maxErrorCharacters), times, isFinal })
     this.#refused.set(name, versions)
+    if (isFinal) return
+    this.#told.delete(name)
+    this.#spelling++
   }
 }

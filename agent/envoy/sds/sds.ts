@@ -32,6 +32,8 @@ export interface SecretDiscovery extends Disposable {
   problem(): string | undefined
   /** What goes wrong while what was good before stays in force. */
   warning(): string | undefined
+  /** Ends every stream, which else last as long as Envoy does, and begins no other. */
+  drain(): void
   /** Streams that are open, and what became of answers since the start. */
   readonly counters: { streams: number; sent: number; accepted: number; refused: number }
 }
@@ -40,7 +42,11 @@ const notFound = 5
 const internal = 13
 const unavailable = 14
 
-type OpenStream = Pick<Conversation, 'push' | 'reconsider' | 'refusals'>
+const goingAway: Status = { code: unavailable, message: 'the agent goes away' }
+
+interface OpenStream extends Pick<Conversation, 'push' | 'reconsider' | 'refusals'> {
+  end(): void
+}
 
 /**
  * `envoy.service.secret.v3.SecretDiscoveryService`: the certificates, keys and trust bundles of one source, in both forms
@@ -64,6 +70,7 @@ export function openSecretDiscovery(options: {
     madeNobody ??= createNobody()
     return madeNobody
   }
+  let isDraining = false
   let usable: Usable | undefined
   let secrets: Secrets = noSecrets(names)
 
@@ -76,9 +83,14 @@ export function openSecretDiscovery(options: {
   })
 
   const open = (writer: StreamWriter, make: (around: Surroundings) => Conversation) => {
-    const waitedFor = new Set<string>()
+    if (isDraining) {
+      writer.close(goingAway)
+      return { message: () => {}, halfClosed: () => {}, ended: () => {} }
+    }
+    let waitedFor: ReadonlySet<string> = new Set()
     const conversation = make({
       secrets: () => secrets,
+      accepted: () => counters.accepted,
       send: (message) => writer.send(message),
       close: (status) => {
         log.warn({ why: status.message }, 'sds: a stream is ended')
@@ -92,7 +104,7 @@ export function openSecretDiscovery(options: {
       },
       waiting: (missing) => {
         const news = missing.filter((name) => !waitedFor.has(name))
-        for (const name of news) waitedFor.add(name)
+        waitedFor = new Set(missing)
         if (news.length > 0) log.warn({ names: news }, 'sds: asked for what is not there; it waits')
       },
     })
@@ -109,6 +121,7 @@ export function openSecretDiscovery(options: {
       push: () => safely(() => conversation.push()),
       reconsider: (accepted) => safely(() => conversation.reconsider(accepted)),
       refusals: () => conversation.refusals(),
+      end: () => writer.close(goingAway),
     }
     streams.add(stream)
     counters.streams++
@@ -180,6 +193,10 @@ export function openSecretDiscovery(options: {
     warning: () => {
       const fault = usable?.faults.find(({ hasEarlier }) => hasEarlier)
       return fault === undefined ? said(refusal(false)) : `${fault.spiffeId}: ${fault.why}`
+    },
+    drain: () => {
+      isDraining = true
+      for (const stream of [...streams]) stream.end()
     },
     [Symbol.dispose]: () => subscription[Symbol.dispose](),
   }

@@ -11,6 +11,7 @@ import {
   requestFault,
   type Surroundings,
   validatorOf,
+  wildcard,
 } from './conversation.ts'
 import { Ledger, type Refusal } from './ledger.ts'
 import { type EncodedSecret, secretTypeName, type Validator } from './secrets.ts'
@@ -26,6 +27,7 @@ export class WorldStream implements Conversation {
   readonly #ledger = new Ledger()
   /** `undefined` until the first request. */
   #subscribed: ReadonlySet<string> | undefined
+  #isEverything = false
   #validator: Validator = 'spiffe'
   #lastNonce = ''
   #answers = 0
@@ -43,17 +45,22 @@ export class WorldStream implements Conversation {
       return this.#ledger.supersede(request.responseNonce)
     if (this.#lastNonce !== '') this.#settle(request)
 
+    const isFirst = this.#subscribed === undefined
+    const before = this.#subscribed ?? new Set<string>()
+    const wasEverything = this.#isEverything
     const wanted = new Set(request.resourceNames.filter((name) => name !== ''))
-    const before = this.#subscribed
+    // A first request that names nothing asks for everything; a later one, for as much as before or nothing.
+    this.#isEverything = wanted.delete(wildcard) || (wanted.size === 0 && (isFirst || wasEverything))
     this.#subscribed = wanted
-    if (before === undefined) {
+    if (isFirst) {
       this.#validator = validatorOf(request.node)
       // A version on a new stream: it has something from an earlier one, perhaps from an earlier agent.
       if (request.versionInfo !== '') for (const name of wanted) this.#ledger.declared(name)
       return this.#answer()
     }
-    for (const name of before) if (!wanted.has(name)) this.#ledger.forget(name)
-    const isWider = wanted.size === 0 ? before.size > 0 : [...wanted].some((name) => !before.has(name))
+    if (!this.#isEverything)
+      for (const name of this.#ledger.heldNames()) if (!wanted.has(name)) this.#ledger.forget(name)
+    const isWider = (this.#isEverything && !wasEverything) || [...wanted].some((name) => !before.has(name))
     // Of what waited for an acknowledgement the newest goes out now.
     if (isWider || request.responseNonce !== '') this.#answer()
   }
@@ -71,7 +78,7 @@ export class WorldStream implements Conversation {
   }
 
   #settle({ errorDetail, responseNonce }: DiscoveryRequest): void {
-    const settled = this.#ledger.settle(responseNonce, errorDetail?.message)
+    const settled = this.#ledger.settle(responseNonce, errorDetail?.message, this.#around.accepted())
     if (settled.kind !== 'unknown') this.#around.observe(settled.kind, settled.names, errorDetail?.message)
   }
 
@@ -79,11 +86,10 @@ export class WorldStream implements Conversation {
   #answer(): void {
     if (this.#ledger.isFull) return
     const secrets = this.#around.secrets()
-    const isEverything = this.#subscribed?.size === 0
-    const names = isEverything ? secrets.everything() : [...(this.#subscribed ?? [])]
+    const everything = this.#isEverything ? secrets.everything() : []
     const found = new Map<string, EncodedSecret>()
     const missing: string[] = []
-    for (const name of names) {
+    for (const name of new Set([...everything, ...(this.#subscribed ?? [])])) {
       const secret = secrets.find(name, this.#validator)
       if (secret.kind === 'impossible')
         return this.#around.close({ code: invalidArgument, message: secret.why })
@@ -100,11 +106,13 @@ export class WorldStream implements Conversation {
     }
     if (missing.length > 0) this.#around.waiting(missing)
     const isNew = [...found].some(([name, { version }]) => !this.#ledger.isTold(name, version))
-    const taken = isEverything ? this.#ledger.heldNames().filter((name) => !found.has(name)) : []
+    const taken = this.#isEverything
+      ? this.#ledger.heldNames().filter((name) => !everything.includes(name) && !this.#subscribed?.has(name))
+      : []
     if (!isNew && taken.length === 0) return
 
     for (const name of taken) this.#ledger.forget(name)
-    this.#lastNonce = this.#ledger.sent(found)
+    this.#lastNonce = this.#ledger.sent(found, this.#around.accepted())
     const response = create(DiscoveryResponseSchema, {
       versionInfo: String(++this.#answers),
       resources: [...found.values()].map((secret) => secret.spell(this.#ledger.spelling)),

@@ -312,6 +312,19 @@ for (const form of forms) {
     },
   )
 
+  t.test(`${form}: a refusal that comes after something else was taken is no last word`, async (t) => {
+    const { discovery } = setting(whole)
+    const [trust, certificate] = [talk(discovery, form), talk(discovery, form)]
+    trust.want(['ALL'])
+    certificate.want(['default'])
+    trust.heard()
+    certificate.accept()
+    trust.refuse('said before the certificate was taken')
+    t.same(trust.heardNames(), [['ALL']])
+    trust.accept()
+    t.equal(discovery.problem(), undefined)
+  })
+
   t.test(
     `${form}: a bundle that Envoy refuses is a problem, for the one before still lets people in`,
     async (t) => {
@@ -635,6 +648,36 @@ t.test('a fetch is answered from what there is, or says what there is not', asyn
   t.match(fetch(['default'], 'type.googleapis.com/x'), { code: 3 })
   t.match(method.handle(Buffer.from('no protobuf'), bareCall), { code: 3 })
 })
+
+t.test('state of the world: everything has a name, and no names after some are nothing', async (t) => {
+  const { discovery, source } = setting(whole)
+  const envoy = talk(discovery, 'state of the world')
+  envoy.want(['*', 'default'])
+  t.equal(envoy.heardNames()[0]?.length, 5)
+  envoy.accept()
+  envoy.want(['default'])
+  t.same(envoy.heard(), [])
+  source.say({ ...whole, bundles: bundles(own) })
+  t.same(envoy.heard(), [], 'bundles are not wanted any more')
+  envoy.want([])
+  source.say({ ...whole, svids: [freshPair()] })
+  t.same(envoy.heard(), [], 'nothing is')
+})
+
+for (const form of forms) {
+  t.test(`${form}: an agent that goes away ends its streams, and begins no other`, async (t) => {
+    const { discovery } = setting(whole)
+    const envoy = talk(discovery, form)
+    envoy.want(['default'])
+    discovery.drain()
+    t.match(envoy.closed(), { code: 14 })
+    const late = talk(discovery, form)
+    late.want(['default'])
+    t.match(late.closed(), { code: 14 })
+    t.same(late.heard(), [])
+    t.equal(discovery.counters.streams, 0)
+  })
+}
 
 t.test('a discovery service that is closed follows its source no more', async (t) => {
   const { discovery, source } = setting(whole)

@@ -11,7 +11,7 @@ import {
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from '#gen/envoy/service/discovery/v3/discovery_pb.js'
-import type { Status } from '#grpc/service.ts'
+import type { Status, StreamReader } from '#grpc/service.ts'
 import { bareCall } from '../kit.ts'
 
 export type Form = 'state of the world' | 'delta'
@@ -69,9 +69,10 @@ export function talk(discovery: SecretDiscovery, form: Form): Talk {
   const end = () => {
     if (isOver) return
     isOver = true
-    reader.ended()
+    reader?.ended()
   }
-  const reader = method.open(
+  let reader: StreamReader | undefined
+  reader = method.open(
     {
       send: (bytes) => {
         last = isDelta ? readDelta(bytes) : readWorld(bytes)
@@ -86,8 +87,10 @@ export function talk(discovery: SecretDiscovery, form: Form): Talk {
     },
     bareCall,
   )
+  // As the host does it where the call was over before it began.
+  if (isOver) reader.ended()
   const say = (bytes: Uint8Array) => {
-    if (!isOver) reader.message(Buffer.from(bytes))
+    if (!isOver) reader?.message(Buffer.from(bytes))
   }
   const world = (more: Asking & { readonly error?: string }) =>
     say(

@@ -128,7 +128,15 @@ t.test('a proof is checked against the request it came with, and its nonce is to
     return { ok: true, nextNonce: 'n-2' }
   }
   const { verdict, x } = await judge(dpop('a.b.key'), { proofs })
-  t.match(verdict, { kind: 'allow', mutations: { addResponseHeaders: [['dpop-nonce', 'n-2'], ['cache-control', 'no-store']] } })
+  t.match(verdict, {
+    kind: 'allow',
+    mutations: {
+      addResponseHeaders: [
+        ['dpop-nonce', 'n-2'],
+        ['cache-control', 'no-store'],
+      ],
+    },
+  })
   t.ok(x.token)
   t.same(seen, [
     { proof: 'p.p.p', method: 'POST', path: '/v2/models/fraud/infer', token: 'a.b.key', keyThumbprint: 'k' },

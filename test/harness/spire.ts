@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { connect } from 'node:tls'
 import { goTool } from './go-tools.ts'
 import { freePorts } from './ports.ts'
 import { type RunningProcess, startProcess } from './process.ts'
@@ -29,6 +30,8 @@ export interface Spire extends AsyncDisposable {
   /** Ends the agent as a crash does. */
   killAgent(): Promise<void>
   startAgent(): Promise<void>
+  /** Which certificates server and agent show each other at the moment. */
+  ownSerials(): Promise<{ readonly server: string; readonly agent: string }>
   /** A file in its folder. */
   write(name: string, text: string): string
   logs(): string
@@ -92,6 +95,10 @@ export async function startSpire(trustDomain = 'example.org'): Promise<Spire> {
     unregister: async (entryId) => {
       await server('entry', 'delete', '-entryID', entryId)
     },
+    ownSerials: async () => {
+      const { agents } = JSON.parse(await server('agent', 'list', '-output', 'json'))
+      return { server: await serialAt(port), agent: agents[0].x509svid_serial_number }
+    },
     killAgent: async () => {
       agent?.kill('SIGKILL')
       await agent?.ended
@@ -116,6 +123,18 @@ export async function spireAgentApi(socketPath: string, ...args: readonly string
 async function isHealthy(program: string, socketPath: string): Promise<boolean> {
   await run(program, ['healthcheck', '-socketPath', socketPath])
   return true
+}
+
+/** Of the certificate that a TLS server on this machine shows. */
+function serialAt(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = { port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] }
+    const socket = connect(options, () => {
+      resolve(socket.getPeerCertificate().serialNumber)
+      socket.destroy()
+    })
+    socket.once('error', reject)
+  })
 }
 
 interface Names {

@@ -30,13 +30,17 @@ export async function watchStream(options: {
   const backOff = linearBackOff()
   while (!signal.aborted) {
     const call = { path, message: nothing, metadata: callMetadata, signal }
+    let hasSaidAnything = false
     const status = await client.serverStream(call, (message) => {
+      hasSaidAnything = true
       backOff.reset()
       if (!signal.aborted) watcher.onMessage(message)
     })
     if (signal.aborted) return
     watcher.onEnd(status)
     if (status.code === statusCode.invalidArgument || status.code === statusCode.unimplemented) return
+    // SPIRE's agent (1.13.3) says no for a moment while it replaces the identities of a tainted authority.
+    if (hasSaidAnything && status.code === statusCode.permissionDenied) backOff.hurry()
     await options.pause(backOff.nextMs(), signal)
   }
 }

@@ -1,7 +1,7 @@
 import type { Config } from '#config/config.ts'
 import type { ChallengeSettings } from '#decision/challenger.ts'
 import { createLeafHistory } from '#identity/binding/binding.ts'
-import type { TokenRules } from '#identity/caller-token.ts'
+import { createVerifyToken, type TokenRules } from '#identity/caller-token/caller-token.ts'
 import {
   createMemoryReplayStore,
   createNonces,
@@ -11,14 +11,13 @@ import {
 } from '#identity/dpop/dpop.ts'
 import { createIntrospection, type Introspection } from '#identity/introspection/introspection.ts'
 import type { IdentityState } from '#identity/source/source.ts'
-import { bundleKeys } from '#identity/token/bundle-keys.ts'
 import {
+  bundleKeys,
   createTokenVerifier,
   type TokenEvent,
   type TokenStatus,
   type TokenVerifier,
 } from '#identity/token/token.ts'
-import { createVerifyToken } from '#identity/verify-token.ts'
 import { openReplayStore } from '#limits/redis/redis.ts'
 import type { ReadinessCheck } from '#telemetry/probes.ts'
 

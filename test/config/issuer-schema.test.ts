@@ -8,7 +8,8 @@ function load(t: Test, issuers: readonly object[]) {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-issuers-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const path = join(folder, 'sluice.yaml')
-  writeFileSync(path, JSON.stringify({ issuers, listen: { agent: 'unix:/run/sluice/agent.sock' } }))
+  const identity = { trustDomains: ['example.org'], source: { type: 'spire' } }
+  writeFileSync(path, JSON.stringify({ identity, issuers, listen: { agent: 'unix:/run/sluice/agent.sock' } }))
   return { folder, config: () => loadConfig(path) }
 }
 

@@ -5,7 +5,9 @@ import { loadConfig, missingFiles } from '#config/config.ts'
 import { temporaryFolder } from '../harness/temp.ts'
 
 /** A whole configuration with what is to be looked at; YAML in one line. */
-const configWith = (text: string) => `listen: {agent: "unix:/run/a.sock"}\n${text}\n`
+const configWith = (text: string) =>
+  `listen: {agent: "unix:/run/a.sock"}\nidentity: {trustDomains: [example.org]}\n${text}\n`
+const issuers = 'issuers: [{issuer: "https://i", audience: a, jwks: {file: keys.json}}]'
 const issuerWith = (introspection: string, more = '') =>
   configWith(
     `issuers: [{issuer: "https://idp.example", audience: models${more}, introspection: ${introspection}}]`,
@@ -22,7 +24,9 @@ function load(text: string) {
 
 t.test('what is not said is the stricter of two', async (t) => {
   const { config } = load(
-    configWith('tokens: {dpop: {externalUrl: "https://models.example", nonce: {secretFile: nonces}}}'),
+    configWith(
+      `tokens: {dpop: {externalUrl: "https://models.example", nonce: {secretFile: nonces}}}\n${issuers}`,
+    ),
   )
   t.match(config.tokens, {
     required: true,

@@ -1,11 +1,13 @@
 import type { Exchange, Peer, TokenFacts } from '#decision/exchange.ts'
 import { type ReasonCode, reasons } from '#decision/reasons.ts'
 import { ALLOW, allowWith, deny, failure, type Verdict } from '#decision/verdict.ts'
-import { checkBinding, type LeafHistory } from './binding/binding.ts'
-import { type Credential, readCredential } from './credential/credential.ts'
-import type { ProofCheck, ProofVerdict } from './dpop/dpop.ts'
-import type { TokenVerdict } from './token/token.ts'
+import { checkBinding, type LeafHistory } from '../binding/binding.ts'
+import { type Credential, readCredential } from '../credential/credential.ts'
+import type { ProofCheck, ProofVerdict } from '../dpop/dpop.ts'
+import type { TokenVerdict } from '../token/token.ts'
 import type { VerifyToken } from './verify-token.ts'
+
+export { createVerifyToken } from './verify-token.ts'
 
 /** How the access tokens of requests are judged. */
 export interface TokenRules {

@@ -1,7 +1,7 @@
 import t from 'tap'
+import { type AskedIssuer, createVerifyToken } from '#identity/caller-token/verify-token.ts'
 import type { TokenVerdict } from '#identity/token/token.ts'
-import { type AskedIssuer, createVerifyToken } from '#identity/verify-token.ts'
-import { aToken } from '../decision/an-exchange.ts'
+import { aToken } from '../../decision/an-exchange.ts'
 
 const idp = 'https://idp.example'
 const good = (more: Parameters<typeof aToken>[0] = {}): TokenVerdict => ({ ok: true, token: aToken(more) })

@@ -1,5 +1,5 @@
-import type { Introspection } from './introspection/introspection.ts'
-import type { TokenVerdict, TokenVerifier } from './token/token.ts'
+import type { Introspection } from '../introspection/introspection.ts'
+import type { TokenVerdict, TokenVerifier } from '../token/token.ts'
 
 /** An issuer that is asked about its tokens. */
 export interface AskedIssuer {

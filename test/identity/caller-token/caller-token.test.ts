@@ -2,9 +2,9 @@ import t from 'tap'
 import type { Exchange, Peer } from '#decision/exchange.ts'
 import type { Verdict } from '#decision/verdict.ts'
 import { createLeafHistory } from '#identity/binding/binding.ts'
-import { judgeToken, type TokenRules } from '#identity/caller-token.ts'
+import { judgeToken, type TokenRules } from '#identity/caller-token/caller-token.ts'
 import type { TokenVerdict } from '#identity/token/token.ts'
-import { anExchange, aToken, manualClock, someRequest } from '../decision/an-exchange.ts'
+import { anExchange, aToken, manualClock, someRequest } from '../../decision/an-exchange.ts'
 
 const sha256 = (octet: string) => octet.repeat(32)
 const x5t = (octet: string) => Buffer.from(sha256(octet), 'hex').toString('base64url')

@@ -61,6 +61,8 @@ ${bold('Try it by hand')} (everything lies in ${folder}):
   D=${certificates}
   curl --cacert $D/ca.pem --cert $D/acme.pem --key $D/acme.key https://localhost:${mainPort}/v2/models/fraud/infer -d ${body}
   the same with globex, initech or umbrella in place of acme
+  the same with gateway and -H "authorization: Bearer $(cat $D/hooli.jwt)": the tenant is hooli
+  npx sluice identity explain -c ${agentConfig} --certificate $D/gateway.pem --token $D/hooli.jwt
   npx sluice check -c ${agentConfig}
   npx sluice envoy config -c ${agentConfig}
   edit ${folder}/resources/*.yaml and call again; tail -f ${folder}/audit/decisions.jsonl

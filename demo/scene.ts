@@ -8,6 +8,8 @@ export const callers = {
   globex: 'spiffe://demo.sluice.dev/ns/globex/sa/batch',
   initech: 'spiffe://demo.sluice.dev/ns/initech/sa/reports',
   umbrella: 'spiffe://demo.sluice.dev/ns/umbrella/sa/lab',
+  /** Calls for several tenants; the token says for which. */
+  gateway: 'spiffe://demo.sluice.dev/ns/edge/sa/gateway',
 } as const
 
 export type Caller = keyof typeof callers
@@ -20,6 +22,10 @@ export const stranger = {
 
 /** How many requests a minute `initech` has; small, so that the tour runs into it. */
 export const initechRequests = 5
+
+/** Who says for whom the gateway calls. */
+export const issuer = 'https://idp.demo.sluice.dev'
+export const audience = 'models'
 
 export const tenants = `apiVersion: sluice.dev/v1alpha1
 kind: Tenant
@@ -52,6 +58,24 @@ spec:
   peers: ["spiffe://demo.sluice.dev/ns/umbrella/**"]
   models: [fraud]
   residency: {allow: [EU]}          # this agent stands in AE: its data may not be processed here
+---
+apiVersion: sluice.dev/v1alpha1
+kind: Tenant
+metadata: {name: hooli}
+spec:
+  peers: ["spiffe://demo.sluice.dev/ns/edge/sa/gateway"]
+  tokens: [{issuer: "${issuer}"}]     # and a token whose tenant claim is hooli
+  models: [fraud]
+  residency: {allow: [AE]}
+---
+apiVersion: sluice.dev/v1alpha1
+kind: Tenant
+metadata: {name: pied-piper}
+spec:
+  peers: ["spiffe://demo.sluice.dev/ns/pied-piper/**"]
+  tokens: [{issuer: "${issuer}"}]
+  models: [fraud]
+  residency: {allow: [AE]}
 `
 
 export const quotas = `apiVersion: sluice.dev/v1alpha1
@@ -95,6 +119,7 @@ export function policyData({ mayGlobexUseFraud }: { readonly mayGlobexUseFraud: 
           },
         },
         initech: { models: { fraud: { ...everything, versions: ['1'] } } },
+        hooli: { models: { fraud: { ...everything, versions: ['1', '2'] } } },
         umbrella: { models: { fraud: { ...everything, versions: ['1', '2'] } } },
       },
     },

@@ -34,14 +34,17 @@ async function infer(
   world: World,
   who: Who,
   expected: Expected,
-  path = anyVersion,
-  because?: string,
+  more: { readonly path?: string; readonly because?: string; readonly token?: string | undefined } = {},
 ): Promise<Outcome> {
+  const { path = anyVersion, because, token } = more
   const answer = await http({
     port: world.mainPort,
     path,
     body: features,
-    headers: { 'content-type': 'application/json' },
+    headers: {
+      'content-type': 'application/json',
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    },
     tls: { ca: world.ca, identity: world.identities[who] },
   })
   const { reason, wrong } = judge(world, answer.headers['x-sluice-decision-id'], answer.status, expected)
@@ -181,7 +184,7 @@ export const tour: readonly Step[] = [
     title: 'An allowed call',
     play: async (world) => [
       await infer(world, 'acme', { status: 200 }),
-      await infer(world, 'acme', { status: 200 }, '/v2/models/fraud/versions/2/infer'),
+      await infer(world, 'acme', { status: 200 }, { path: '/v2/models/fraud/versions/2/infer' }),
       await inferGrpc(world, 'acme', { status: 0 }),
     ],
   },
@@ -208,6 +211,26 @@ export const tour: readonly Step[] = [
     ],
   },
   {
+    title: 'A gateway that calls for tenants: the certificate and the token must both be theirs',
+    play: async (world) => {
+      const call = (who: Who, expected: Expected, token?: string) => infer(world, who, expected, { token })
+      const hooli = world.tokenFor('hooli')
+      const piper = world.tokenFor('pied-piper')
+      const forged = [...hooli.split('.').slice(0, 2), piper.split('.')[2]].join('.')
+      return [
+        await call('gateway', { status: 200 }, hooli),
+        await call('gateway', { status: 401, reason: 'token_missing' }),
+        await call('gateway', { status: 401, reason: 'token_signature_invalid' }, forged),
+        await call(
+          'gateway',
+          { status: 403, reason: 'tenant_binding_mismatch' },
+          world.tokenFor('pied-piper'),
+        ),
+        await call('acme', { status: 403, reason: 'tenant_binding_mismatch' }, hooli),
+      ]
+    },
+  },
+  {
     title: 'An identity that may not use this model',
     play: async (world) => [
       await infer(world, 'globex', { status: 403, reason: 'policy_denied' }),
@@ -221,15 +244,25 @@ export const tour: readonly Step[] = [
         world,
         'initech',
         { status: 403, reason: 'policy_denied' },
-        '/v2/models/fraud/versions/2/infer',
+        { path: '/v2/models/fraud/versions/2/infer' },
       ),
     ],
   },
   {
     title: 'Another spelling of the path gains nothing',
     play: async (world) => [
-      await infer(world, 'globex', { status: 403, reason: 'policy_denied' }, '/v2/models/ocr/../fraud/infer'),
-      await infer(world, 'acme', { status: 400, reason: 'path_not_canonical' }, '/v2/models/fraud;v=2/infer'),
+      await infer(
+        world,
+        'globex',
+        { status: 403, reason: 'policy_denied' },
+        { path: '/v2/models/ocr/../fraud/infer' },
+      ),
+      await infer(
+        world,
+        'acme',
+        { status: 400, reason: 'path_not_canonical' },
+        { path: '/v2/models/fraud;v=2/infer' },
+      ),
     ],
   },
   {
@@ -326,8 +359,7 @@ export const tour: readonly Step[] = [
         world,
         'acme',
         { status: 503 },
-        anyVersion,
-        'nobody to decide: Envoy fails closed',
+        { because: 'nobody to decide: Envoy fails closed' },
       )
       const deadGrpc = await inferGrpc(world, 'acme', { status: 14 })
       await world.agent.restart()

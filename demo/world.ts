@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createDevCa } from '#identity/dev-ca/dev-ca.ts'
+import { createDevCa, openDevCa } from '#identity/dev-ca/dev-ca.ts'
 import { repackBundle } from '#policy/bundle/bundle.ts'
 import { type AgentProcess, startAgent } from '../test/harness/agent.ts'
 import { hasTriton, type Progress } from '../test/harness/components.ts'
@@ -12,8 +12,10 @@ import { run } from '../test/harness/run.ts'
 import { temporaryFolder } from '../test/harness/temp.ts'
 import { type ModelServer, startTriton } from '../test/harness/triton.ts'
 import {
+  audience,
   type Caller,
   callers,
+  issuer,
   modelRoute,
   policyData,
   quotas,
@@ -21,6 +23,7 @@ import {
   tenants,
   trustDomain,
 } from './scene.ts'
+import { createTokens } from './tokens.ts'
 
 /** Everything that runs in the demo. */
 export interface World extends AsyncDisposable {
@@ -36,6 +39,8 @@ export interface World extends AsyncDisposable {
   readonly ca: string
   readonly identities: Readonly<Record<Caller | 'stranger', Identity>>
   readonly agentConfig: string
+  /** An access token with this tenant in it. */
+  tokenFor(tenant: string): string
   setPolicy(data: { readonly mayGlobexUseFraud: boolean; readonly revision: string }): void
   breakPolicy(): void
   setCandidateShare(percent: number): void
@@ -56,17 +61,15 @@ export async function startWorld(options: {
   const { path: folder } = opening.use(temporaryFolder())
   const [mainPort, admissionPort] = (await freePorts(2)) as [number, number]
 
-  const ca = createDevCa({ trustDomain })
+  const ca = openDevCa(join(folder, 'ca'), { trustDomain })
   const entries = Object.entries(callers).map(([name, spiffeId]) => [name, ca.issue({ spiffeId })] as const)
   const foreign = createDevCa({ trustDomain: stranger.trustDomain }).issue({ spiffeId: stranger.spiffeId })
   const identities = Object.fromEntries([...entries, ['stranger', foreign]]) as World['identities']
   for (const [name, identity] of Object.entries(identities))
     ca.write(join(folder, 'certificates', name), identity)
-  const server = ca.issue({
-    spiffeId: `spiffe://${trustDomain}/ns/models/sa/triton`,
-    dnsNames: ['localhost'],
-  })
-  ca.write(join(folder, 'certificates', 'envoy'), server)
+  const tokens = createTokens()
+  writeFileSync(join(folder, 'idp.json'), tokens.jwks)
+  writeFileSync(join(folder, 'certificates', 'hooli.jwt'), tokens.issue('hooli'))
   writeFileSync(join(folder, 'certificates', 'ca.pem'), ca.bundlePem)
 
   mkdirSync(join(folder, 'resources'))
@@ -90,13 +93,23 @@ export async function startWorld(options: {
       : await startEmbeddedModelServer(),
   )
   options.say('Starting Sluice and Envoy …')
-  const certificate = (name: string) => join(folder, 'certificates', name)
   const agent = opening.use(
     await startAgent({
       folder,
       config: {
         role: 'model',
-        identity: { trustDomains: [trustDomain] },
+        identity: {
+          trustDomains: [trustDomain],
+          // Envoy's own certificate too: Envoy takes it from the agent, and a new one each half hour.
+          source: {
+            type: 'dev',
+            dir: 'ca',
+            spiffeId: `spiffe://${trustDomain}/ns/models/sa/triton`,
+            dnsNames: ['localhost'],
+          },
+        },
+        issuers: [{ issuer, audience, jwks: { file: 'idp.json' }, tenantClaim: 'tenant' }],
+        tokens: { required: false },
         policy: { bundle: 'policy.tar.gz', decision: 'envoy/authz/allow' },
         limits: { store: 'memory' },
         residency: { zone: 'AE', partOf: ['GCC'], requireTag: true },
@@ -106,11 +119,6 @@ export async function startWorld(options: {
         envoy: {
           main: `127.0.0.1:${mainPort}`,
           admission: `127.0.0.1:${admissionPort}`,
-          tls: {
-            certificate: certificate('envoy.pem'),
-            privateKey: certificate('envoy.key'),
-            trustBundles: { [trustDomain]: certificate('ca.pem') },
-          },
           upstream: { http: `127.0.0.1:${modelServer.httpPort}`, grpc: `127.0.0.1:${modelServer.grpcPort}` },
         },
       },
@@ -132,6 +140,7 @@ export async function startWorld(options: {
     ca: ca.bundlePem,
     identities,
     agentConfig: agent.configPath,
+    tokenFor: tokens.issue,
     setPolicy,
     breakPolicy: () => writeFileSync(bundle, 'this is no bundle'),
     setCandidateShare,

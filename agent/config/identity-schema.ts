@@ -36,6 +36,10 @@ const dev = z.strictObject({
   type: z.literal('dev'),
   dir: path.describe('Where the development CA keeps its certificate and key; made when it is empty.'),
   spiffeId: spiffeId.describe('Our own identity; its trust domain is that of the CA.'),
+  dnsNames: z
+    .array(z.string().regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'a DNS name'))
+    .default([])
+    .describe('Names that clients which know no SPIFFE find in our certificate, such as localhost.'),
   ttlSeconds: z.int().min(60).max(86_400).default(3600).describe('How long an identity is valid.'),
 })
 

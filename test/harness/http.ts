@@ -56,6 +56,8 @@ export function http(call: HttpCall): Promise<HttpAnswer> {
         : tlsRequest({
             ...options,
             ca: call.tls.ca,
+            // An address is no server name, and Node says so each time.
+            servername: 'localhost',
             ...(call.tls.identity && {
               cert: call.tls.identity.certificatePem,
               key: call.tls.identity.privateKeyPem,

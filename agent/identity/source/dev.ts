@@ -17,6 +17,7 @@ export interface DevSourceOptions {
   /** Of the development CA; made when it is empty. */
   readonly dir: string
   readonly spiffeId: string
+  readonly dnsNames?: readonly string[]
   readonly ttlSeconds: number
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
   readonly clock?: Clock
@@ -35,7 +36,15 @@ const retryMs = 30_000
  * @throws SluiceError where the identity or the CA is not one.
  */
 export async function openDevSource(options: DevSourceOptions): Promise<IdentitySource> {
-  const { dir, log, ttlSeconds, clock = systemClock, pause = systemPause, random = Math.random } = options
+  const {
+    dir,
+    log,
+    dnsNames = [],
+    ttlSeconds,
+    clock = systemClock,
+    pause = systemPause,
+    random = Math.random,
+  } = options
   const parsed = parseSpiffeId(options.spiffeId)
   if (!parsed.ok)
     throw new SluiceError({
@@ -49,7 +58,7 @@ export async function openDevSource(options: DevSourceOptions): Promise<Identity
   const closing = new AbortController()
   let failure: string | undefined
 
-  const renew = () => publisher.publish(issue(dir, { id, ttlSeconds, clock }))
+  const renew = () => publisher.publish(issue(dir, { id, dnsNames, ttlSeconds, clock }))
   renew()
   log.warn(
     { dir, spiffeId: id.text },
@@ -93,11 +102,21 @@ export async function openDevSource(options: DevSourceOptions): Promise<Identity
 /** The CA is read each time: who made another one meanwhile has meant it. */
 function issue(
   dir: string,
-  { id, ttlSeconds, clock }: { readonly id: SpiffeId; readonly ttlSeconds: number; readonly clock: Clock },
+  {
+    id,
+    dnsNames,
+    ttlSeconds,
+    clock,
+  }: {
+    readonly id: SpiffeId
+    readonly dnsNames: readonly string[]
+    readonly ttlSeconds: number
+    readonly clock: Clock
+  },
 ): { readonly svids: readonly X509Svid[]; readonly bundles: ReadonlyMap<string, TrustBundle> } {
   const { trustDomain } = id
   const { ca, certificate, jwt } = openDevAuthority(dir, { trustDomain, clock })
-  const issued = ca.issue({ spiffeId: id.text, ttlSeconds })
+  const issued = ca.issue({ spiffeId: id.text, dnsNames, ttlSeconds })
   const svid = parseX509Svid({
     chain: [nextPemBlock(issued.certificatePem)?.block.bytes ?? Buffer.alloc(0)],
     privateKey: createPrivateKey(issued.privateKeyPem),

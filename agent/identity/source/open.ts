@@ -20,7 +20,13 @@ export interface IdentityConfig {
 export type SourceConfig =
   | ({ readonly type: 'files' } & FilesConfig)
   | { readonly type: 'spire'; readonly socket?: string | undefined }
-  | { readonly type: 'dev'; readonly dir: string; readonly spiffeId: string; readonly ttlSeconds: number }
+  | {
+      readonly type: 'dev'
+      readonly dir: string
+      readonly spiffeId: string
+      readonly dnsNames?: readonly string[]
+      readonly ttlSeconds: number
+    }
 
 export interface SourceOptions {
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>

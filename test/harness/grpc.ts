@@ -47,7 +47,11 @@ export function grpcInfer(call: {
           call.tls.identity ? Buffer.from(call.tls.identity.certificatePem) : null,
           { checkServerIdentity: () => undefined },
         ),
-    { 'grpc.max_receive_message_length': 64 << 20 },
+    {
+      'grpc.max_receive_message_length': 64 << 20,
+      // An address is no server name, and Node says so each time.
+      ...(call.tls && { 'grpc.ssl_target_name_override': 'localhost' }),
+    },
   )
   const metadata = new Metadata()
   for (const [name, value] of Object.entries(call.metadata ?? {})) metadata.set(name, value)

@@ -8,10 +8,14 @@ const header = 'header_not_canonical'
 const method = 'method_not_canonical'
 const twice = 'header_duplicated'
 
-/** An authority, by rule; `http1` is what becomes of it as a `Host` header behind Envoy, `http2` as `:authority`. */
+/**
+ * An authority, by rule; `http1` is what becomes of it as a `Host` header behind Envoy, `http2` as `:authority`. `shown` is
+ * what Envoy makes of it before anybody sees it: without its port, and without the dot at its end.
+ */
 export interface HostForm {
   readonly rule: string
   readonly authority: string
+  readonly shown: string
   readonly sluice: Verdict
   readonly http1: Outcome
   readonly http2: Outcome
@@ -23,22 +27,27 @@ const hostRow = (
   sluice: Verdict,
   http1: Outcome = sluice === 'allow' ? 'served' : sluice,
   http2: Outcome = http1,
-): HostForm => ({ rule, authority, sluice, http1, http2 })
+  shown: string = authority,
+): HostForm => ({ rule, authority, shown, sluice, http1, http2 })
+
+/** One that Envoy makes another of, which is served. */
+const strippedRow = (rule: string, authority: string, sluice: Verdict, shown: string): HostForm =>
+  hostRow(rule, authority, sluice, 'served', 'served', shown)
 
 export const hostForms: readonly HostForm[] = [
   hostRow('A0', 'models', 'allow'),
   hostRow('A0', 'models.ml.svc.cluster.local', 'allow'),
-  hostRow('A0', 'models:8443', 'allow'),
+  strippedRow('A0', 'ported:8443', 'allow', 'ported'),
   hostRow('A0', 'model_server', 'allow'),
   hostRow('A0', '10.0.0.1', 'allow'),
-  hostRow('A0', '10.0.0.1:65535', 'allow'),
+  strippedRow('A0', '10.0.0.2:65535', 'allow', '10.0.0.2'),
   hostRow('A0', '[::1]', 'allow'),
-  hostRow('A0', '[2001:db8::1]:8443', 'allow'),
+  strippedRow('A0', '[2001:db8::2]:8443', 'allow', '[2001:db8::2]'),
   hostRow('A1', 'MODELS', 'allow'),
-  hostRow('A1', 'Models.Example.Org:8443', 'allow'),
+  strippedRow('A1', 'Models.Example.Org:8443', 'allow', 'Models.Example.Org'),
   hostRow('A1', '[2001:DB8::1]', 'allow'),
   hostRow('A2', '', host, host, 'closed'),
-  hostRow('A2', ':443', host),
+  hostRow('A2', ':443', host, 'envoy'),
   hostRow('A3', 'user@models', host, host, 'closed'),
   hostRow('A3', 'user:secret@models', host, host, 'closed'),
   hostRow('A4', '%6dodels', host),
@@ -52,17 +61,17 @@ export const hostForms: readonly HostForm[] = [
   hostRow('A4', 'models?x', host, 'closed'),
   hostRow('A4', 'models#x', host, 'closed'),
   hostRow('A4', 'models\\x', host, 'closed'),
-  hostRow('A5', 'models.', host),
-  hostRow('A5', 'models.:443', host),
+  strippedRow('A5', 'dotted.', host, 'dotted'),
+  strippedRow('A5', 'dotted.port.:443', host, 'dotted.port'),
   hostRow('A5', '.models', host),
   hostRow('A5', 'models..org', host),
   hostRow('A5', `${'a'.repeat(254)}`, host),
   hostRow('A6', 'models:', host),
-  hostRow('A6', 'models:0', host),
-  hostRow('A6', 'models:080', host),
-  hostRow('A6', 'models:65536', host),
+  strippedRow('A6', 'port-0:0', host, 'port-0'),
+  strippedRow('A6', 'port-080:080', host, 'port-080'),
+  strippedRow('A6', 'port-65536:65536', host, 'port-65536'),
   hostRow('A6', 'models:http', host),
-  hostRow('A6', 'models:1:2', host),
+  strippedRow('A6', 'two-ports:1:2', host, 'two-ports:1'),
   hostRow('A7', '127.1', host),
   hostRow('A7', '2130706433', host),
   hostRow('A7', '0x7f.0.0.1', host),
@@ -73,10 +82,10 @@ export const hostForms: readonly HostForm[] = [
   hostRow('A7', '[0:0:0:0:0:0:0:1]', host),
   hostRow('A7', '[::ffff:a00:1]', host),
   hostRow('A7', '[fe80::1%25eth0]', host),
-  hostRow('A7', '[::1', host),
+  hostRow('A7', '[::1', host, 'envoy'),
   hostRow('A7', '[models]', host),
   hostRow('A7', '[::1]x', host),
-  hostRow('A7', '::1', host),
+  hostRow('A7', '::1', host, 'envoy'),
   hostRow('A8', 'models,other', host),
   hostRow('A8', 'models, other', host, 'closed'),
 ]

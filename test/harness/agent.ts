@@ -32,7 +32,10 @@ export async function startAgent(options: {
   const configPath = join(options.folder, 'sluice.yaml')
   const listen = { agent: `unix:${join(options.folder, 'agent.sock')}`, probes: `127.0.0.1:${probesPort}` }
   // JSON is YAML.
-  const config = { ...options.config, listen: { ...listen, ...(options.config['listen'] as object) } }
+  const config = {
+    ...patient(options.config),
+    listen: { ...listen, ...(options.config['listen'] as object) },
+  }
   writeFileSync(configPath, JSON.stringify(config, null, 2))
   const probe = (path: string) => http({ port: probesPort, path })
   const start = () =>
@@ -59,5 +62,15 @@ export async function startAgent(options: {
       running = await start()
     },
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  }
+}
+
+/** A busy machine must not refuse for time where a test asks something else. */
+function patient(config: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { decision, envoy } = config
+  return {
+    ...config,
+    decision: { deadlineMs: 4000, ...(decision as object) },
+    ...(envoy !== undefined && { envoy: { messageTimeoutMs: 5000, ...(envoy as object) } }),
   }
 }

@@ -28,7 +28,7 @@ const body = JSON.stringify({ inputs: [{ name: 'features', datatype: 'FP32', sha
 // With its version, which admission alone demands.
 const path = '/v2/models/fraud/versions/1/infer'
 
-const world = await startWorld({ modelServer: 'embedded', say: () => {} })
+const world = await startWorld({ modelServer: 'embedded', say: () => {}, hasIssuer: false })
 t.teardown(() => world[Symbol.asyncDispose]())
 const upstream = world.modelServer as EmbeddedModelServer
 /** The listeners of the two APIs. */

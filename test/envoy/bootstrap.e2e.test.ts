@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
-import { Agent } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
@@ -9,7 +8,7 @@ import type { JsonObject } from '#base/json.ts'
 import { envoyConfig } from '#envoy/bootstrap/bootstrap.ts'
 import { createDevCa } from '#identity/dev-ca/dev-ca.ts'
 import { startEnvoy } from '../harness/envoy.ts'
-import { http } from '../harness/http.ts'
+import { http, keepAliveAgent } from '../harness/http.ts'
 import { freePorts } from '../harness/ports.ts'
 import { eventually, temporaryFolder } from '../harness/temp.ts'
 import { agentConfig, changed, parts } from './audit/good.ts'
@@ -40,7 +39,7 @@ async function startWorld(change: (config: JsonObject) => JsonObject) {
   )
   const open = changed(generated, `${parts.manager}.http_filters`, (old) => (old as JsonObject[]).slice(1))
   const envoy = await startEnvoy(change(open))
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const agent = keepAliveAgent(1)
   return {
     envoy,
     waiting,

@@ -1,6 +1,5 @@
 import { type ClientHttp2Session, connect } from 'node:http2'
-import { Agent } from 'node:https'
-import { http, type Identity } from '../../harness/http.ts'
+import { http, type Identity, keepAliveAgent } from '../../harness/http.ts'
 import { eventually } from '../../harness/temp.ts'
 
 /** Who the clients are and whom they trust, at this moment. */
@@ -26,7 +25,7 @@ type Ask = () => Promise<number>
  */
 export function startLoad(port: number, clients: () => Clients): SteadyLoad {
   const failures: string[] = []
-  const kept = new Agent({ keepAlive: true, maxSockets: 1 })
+  const kept = keepAliveAgent(1)
   const overHttp1 = (agent?: Agent): Ask => {
     return async () => {
       const { identity, trust } = clients()

@@ -56,7 +56,7 @@ async function startWorld(change: (config: JsonObject) => JsonObject) {
   }
 }
 
-t.test('a connection whose time is over ends after the request that is under way, not in it', async (t) => {
+t.test('a connection whose time is over ends after an answer, and not in one', async (t) => {
   await using world = await startWorld((config) => {
     const short = changed(
       config,
@@ -76,6 +76,10 @@ t.test('a connection whose time is over ends after the request that is under way
   })
   waiting[0]?.end('late')
   t.match(await answer, { status: 200, body: 'late' })
+  const last = world.get()
+  const response = await eventually('the next request is with the server', () => waiting[1])
+  response.end('last')
+  t.match(await last, { status: 200, body: 'last', headers: { connection: 'close' } }, 'one more is answered')
   await closed
   t.pass('and then it is closed')
 })

@@ -63,10 +63,9 @@ function connectionManager(options: Parameters<typeof listener>[0]): JsonObject 
     common_http_protocol_options: {
       headers_with_underscores_action: 'REJECT_REQUEST',
       idle_timeout: '3600s',
-      // What is under way is not cut off: Envoy closes the connection when its last request has been answered.
+      // What is under way is not cut off, and the request that comes as the time is up is answered: the last one.
       max_connection_duration: `${maxConnectionSeconds}s`,
     },
-    // The request that comes as the time is up is answered, not cut off.
     http1_safe_max_connection_duration: true,
     http2_protocol_options: { max_concurrent_streams: maxStreams },
     stream_idle_timeout: '3600s',

@@ -1,4 +1,5 @@
 import { type ClientHttp2Session, connect } from 'node:http2'
+import type { Agent } from 'node:https'
 import { http, type Identity, keepAliveAgent } from '../../harness/http.ts'
 import { eventually } from '../../harness/temp.ts'
 

@@ -63,7 +63,8 @@ function both(first: Verdict, second: Verdict): Verdict {
 function bound(x: Exchange, verdict: Verdict): Verdict {
   // Without resources nobody was declared; a set that lost its last tenant demands one all the same.
   if (verdict.kind !== 'allow' || x.peer === undefined || x.resources.epoch === 0) return verdict
-  const binding = bindTenant(x.resources, x.forwarded ?? x.peer, x.token)
+  // Of the direct peer, whoever it says that it forwards: that is evidence, and nobody's proof.
+  const binding = bindTenant(x.resources, x.peer, x.token)
   if (binding.kind !== 'tenant') return binding
   x.tenant = binding.tenant
   return verdict

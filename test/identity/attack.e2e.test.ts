@@ -204,6 +204,18 @@ t.test('a forwarded certificate of a peer that is no gateway is nobody, not even
   }
 })
 
+t.test('the word of a gateway on its client is evidence, and makes nobody of another tenant', async (t) => {
+  const said: Fields = [['x-forwarded-client-cert', `Hash=${'0'.repeat(64)};URI=${spiffeIdOf('plain')}`]]
+  for (const api of apis) {
+    const bare = await world.send({ api, headers: said })
+    t.equal(bare.result, 'token_missing', `${api}: its client needs no token, and it does`)
+    t.match(bare.record, { peer: spiffeIdOf('gateway'), forwarded: spiffeIdOf('plain'), tenant: undefined })
+    const own = await world.send({ api, headers: [...bearer(tokenOf()), ...said] })
+    t.equal(own.result, 'served', api)
+    t.match(own.record, { tenant: 'acme', forwarded: spiffeIdOf('plain') }, api)
+  }
+})
+
 t.test('requests of many tokens on one connection are each their own', async (t) => {
   const dial = tlsDial(world.port('ext_proc'), world.ca, world.identities.gateway)
   await using client = new H2Client(await dial('h2'))

@@ -19,6 +19,7 @@ import {
   tokenOf,
   type Workload,
 } from './caller-world.ts'
+import { createSigner } from './token/kit.ts'
 
 const world = await startCallerWorld(() => ({ identity: { trustedForwarders: [spiffeIdOf('gateway')] } }))
 t.teardown(() => world[Symbol.asyncDispose]())
@@ -321,4 +322,38 @@ t.test('while tenants change, each request is judged by one state of them', asyn
     new Set([...seen.values()].flatMap((each) => [...each])),
     new Set(['served', 'tenant_binding_mismatch']),
   )
+})
+
+t.test('a flood of junk from one peer is bounded, and another peer is served all the while', async (t) => {
+  const stranger = createSigner('P-256', 'idp-1')
+  const dial = tlsDial(world.port('ext_proc'), world.ca, world.identities.other)
+  await using client = new H2Client(await dial('h2'))
+  const began = performance.now()
+  client.send(preface, settings())
+  const ids = Array.from({ length: 1500 }, (_, index) => 1 + index * 2)
+  const good: string[] = []
+  for (const id of ids) {
+    const fields: Fields = [
+      [':method', 'GET'],
+      [':scheme', 'https'],
+      [':path', '/v2/models/fraud/ready'],
+      [':authority', 'flood'],
+      ...bearer(tokenOf({ tenant: 'other', jti: `${id}` }, {}, stranger)),
+    ]
+    client.send(headersFrame(id, literals(fields), { end: true }))
+    if (id % 300 === 1)
+      good.push((await world.send({ headers: bearer(tokenOf({ jti: `new-${id}` })) })).result)
+  }
+  const ended = () => client.frames.filter((each) => (each.flags & flag.end) !== 0 && each.id > 0).length
+  await client.until('every answer', () => ended() >= ids.length, 120_000)
+  const seconds = (performance.now() - began) / 1000
+  t.same(new Set(good), new Set(['served']), 'new tokens of a peer that sends none of it')
+  const reasons = world
+    .auditLines()
+    .filter((line) => line['authority'] === 'flood')
+    .map((line) => line['reason'])
+  t.equal(reasons.length, ids.length)
+  const checked = reasons.filter((reason) => reason === 'token_signature_invalid').length
+  t.ok(checked <= 100 + 50 * seconds, `${checked} signatures were checked in ${seconds.toFixed(1)} s`)
+  t.equal(reasons.filter((reason) => reason === 'token_verification_throttled').length, ids.length - checked)
 })

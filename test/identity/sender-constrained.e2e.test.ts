@@ -14,6 +14,7 @@ import {
   externalUrl,
   type Fields,
   grpcPath,
+  hashOf,
   inferPath,
   nowSeconds,
   startCallerWorld,
@@ -151,12 +152,10 @@ t.test('proofs of possession', async (t) => {
       // Of the same workload, and of another one whose tenant takes tokens of the issuer too.
       const renewed = await world.send({ api, headers: bearer(token), identity: world.issue('gateway') })
       t.equal(renewed.result, 'token_binding_mismatch', api)
-      const thief = await world.send({
-        api,
-        headers: bearer(tokenOf({ tenant: 'other', cnf: { 'x5t#S256': mine } })),
-        as: 'other',
-      })
+      const stolen = tokenOf({ tenant: 'other', cnf: { 'x5t#S256': mine } })
+      const thief = await world.send({ api, headers: bearer(stolen), as: 'other' })
       t.equal(thief.result, 'token_binding_mismatch', api)
+      t.match(thief.record?.['detail'], `token ${hashOf(stolen)} of user-1`, 'the record says whose it was')
       const both = boundToken({ cnf: { 'x5t#S256': mine, jkt: key.thumbprint } })
       t.equal((await world.send({ api, headers: dpop(both) })).result, 'served')
       t.equal(

@@ -213,6 +213,8 @@ export interface Exchange {
   canonical?: CanonicalRequest
   peer?: Peer
   forwarded?: ForwardedPeer
+  /** Headers that say who somebody is, by nobody's word that counts: policy is not shown them. */
+  unvouched?: readonly string[]
   token?: TokenFacts
   tenant?: Tenant
   call?: ModelCall

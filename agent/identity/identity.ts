@@ -38,8 +38,10 @@ export function createIdentityStage(options: IdentityOptions): Stage {
     const forwarded = forwarders.read(headers, verdict.peer)
     if (forwarded.kind === 'invalid') return deny('forwarded_identity_invalid', forwarded.why)
     if (forwarded.kind === 'forwarded') x.forwarded = forwarded.peer
-    // Nobody behind us may believe what nobody vouches for.
-    const allowed = forwarded.kind === 'ignored' ? withoutForwarded : ALLOW
+    // Neither policy nor anybody behind us may believe what nobody vouches for.
+    const isIgnored = forwarded.kind === 'ignored'
+    if (isIgnored) x.unvouched = forwardedHeaders
+    const allowed = isIgnored ? withoutForwarded : ALLOW
     if (tokens === undefined) return bound(x, allowed)
     const judged = judgeToken(tokens, x, verdict.peer)
     return judged instanceof Promise
@@ -49,7 +51,8 @@ export function createIdentityStage(options: IdentityOptions): Stage {
   return { name: 'identity', failureReason: 'internal_error', request: identify }
 }
 
-const withoutForwarded = allowWith({ removeHeaders: [forwardedHeader] })
+const forwardedHeaders: readonly string[] = [forwardedHeader]
+const withoutForwarded = allowWith({ removeHeaders: forwardedHeaders })
 
 function both(first: Verdict, second: Verdict): Verdict {
   if (first === ALLOW || first.kind !== 'allow' || second.kind !== 'allow') return second
@@ -60,7 +63,8 @@ function both(first: Verdict, second: Verdict): Verdict {
 function bound(x: Exchange, verdict: Verdict): Verdict {
   // Without resources nobody was declared; a set that lost its last tenant demands one all the same.
   if (verdict.kind !== 'allow' || x.peer === undefined || x.resources.epoch === 0) return verdict
-  const binding = bindTenant(x.resources, x.forwarded ?? x.peer, x.token)
+  // Of the direct peer, whoever it says that it forwards: that is evidence, and nobody's proof.
+  const binding = bindTenant(x.resources, x.peer, x.token)
   if (binding.kind !== 'tenant') return binding
   x.tenant = binding.tenant
   return verdict

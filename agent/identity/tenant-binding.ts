@@ -8,7 +8,7 @@ import { claimReader } from './token/claim-path.ts'
 
 export type Binding = { readonly kind: 'tenant'; readonly tenant: Tenant } | Refusal
 
-/** A workload, as far as a tenant is bound to it: the peer, or whom a gateway forwarded. */
+/** The direct peer, as far as a tenant is bound to it. */
 export interface BoundPeer {
   readonly spiffeId: string
 }

@@ -62,10 +62,10 @@ function bound(rules: TokenRules, sent: Sent, verdict: TokenVerdict): Verdict | 
   const { token } = verdict
   const { credential, peer, x } = sent
   const binding = checkBinding(token, credential.kind, peer, rules.history && { history: rules.history })
-  if (!binding.ok) return deny('token_binding_mismatch', binding.why)
+  if (!binding.ok) return deny('token_binding_mismatch', about(token, binding.why))
   const { proof } = credential
   if (proof === undefined && rules.isProofRequired)
-    return deny('token_binding_mismatch', 'a token without a proof of possession')
+    return deny('token_binding_mismatch', about(token, 'a token without a proof of possession'))
   const keyThumbprint = token.confirmation?.keyThumbprint
   if (proof === undefined || keyThumbprint === undefined) return accepted(x, token)
   if (rules.proofs === undefined) return deny('token_binding_mismatch', 'proofs of possession are not taken')
@@ -81,10 +81,15 @@ function refused(reason: ReasonCode, why: string): Verdict {
   return reasons[reason].blame === 'mesh' ? failure(reason, new Error(why)) : deny(reason, why)
 }
 
+/** Whose token it was that somebody else sent, by the name under which it stands in the records of its owner. */
+function about({ issuer, subject, hash }: TokenFacts, why: string): string {
+  return `${why}; token ${hash} of ${subject} by ${issuer}`
+}
+
 function proved(x: Exchange, token: TokenFacts, verdict: ProofVerdict): Verdict {
   if (verdict.ok) return accepted(x, token, verdict.nextNonce)
   if (verdict.reason === 'replay_store_failed') return failure(verdict.reason, verdict.cause)
-  const refusal = deny(verdict.reason, verdict.why)
+  const refusal = deny(verdict.reason, about(token, verdict.why))
   return verdict.reason === 'dpop_nonce_required' && refusal.kind === 'deny'
     ? { ...refusal, demand: { nonce: verdict.nonce } }
     : refusal

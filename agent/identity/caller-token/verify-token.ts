@@ -1,3 +1,5 @@
+import { parseCompactJws } from '#crypto/jose/jws.ts'
+import type { ReasonCode } from '#decision/reasons.ts'
 import type { Introspection } from '../introspection/introspection.ts'
 import type { TokenVerdict, TokenVerifier } from '../token/token.ts'
 
@@ -24,11 +26,24 @@ export function createVerifyToken(
 ): VerifyToken {
   if (asked === undefined) return verifier.verify
   const { name, introspection, isAskedAboutJwts, hasKeys } = asked
+  const ask = (token: string, peer: string) => introspection.introspect(token, peer)
   return (token, peer) => {
-    if (token.split('.', 4).length !== 3) return introspection.introspect(token)
+    if (token.split('.', 4).length !== 3) return ask(token, peer)
+    const isUnread = isAskedAboutJwts && !hasKeys
+    const said = isUnread ? issuerSaid(token) : undefined
+    if (said === name) return ask(token, peer)
     const verdict = verifier.verify(token, peer)
-    if (!isAskedAboutJwts) return verdict
-    if (verdict.ok) return verdict.token.issuer === name ? introspection.introspect(token) : verdict
-    return !hasKeys && verdict.reason === 'token_issuer_unknown' ? introspection.introspect(token) : verdict
+    if (verdict.ok) return isAskedAboutJwts && verdict.token.issuer === name ? ask(token, peer) : verdict
+    // One of another issuer is not shown to this one.
+    return isUnread && said === undefined && nobodys.has(verdict.reason) ? ask(token, peer) : verdict
   }
+}
+
+/** Of a token that no issuer with keys here can have made. */
+const nobodys: ReadonlySet<ReasonCode> = new Set<ReasonCode>(['token_issuer_unknown', 'token_key_unknown'])
+
+/** What a JWT says of who made it, which nobody has proven; undefined where it says nothing. */
+function issuerSaid(token: string): unknown {
+  const parsed = parseCompactJws(token)
+  return parsed.ok ? parsed.jws.claims['iss'] : undefined
 }

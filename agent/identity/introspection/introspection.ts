@@ -7,6 +7,7 @@ import type { TokenFacts } from '#decision/exchange.ts'
 import { type ReadClaims, readClaims } from '../token/claims.ts'
 import { type ClaimRules, type ClaimRulesConfig, createClaimRules } from '../token/issuer.ts'
 import { refuse, type TokenVerdict } from '../token/types.ts'
+import { type BudgetOptions, VerificationBudget } from '../token/verification-budget.ts'
 import { type Introspected, readAnswer } from './answer.ts'
 import { type BreakerOptions, CircuitBreaker } from './breaker.ts'
 import { type CallOptions, callEndpoint } from './call.ts'
@@ -23,6 +24,8 @@ export interface IntrospectionConfig extends Omit<CallOptions, 'issuer' | 'accep
   /** Calls that may be under way at once. */
   readonly maxConcurrent: number
   readonly breaker?: BreakerOptions
+  /** Calls that one peer may cause for tokens that prove not to be good. */
+  readonly budget?: BudgetOptions
   /** Where answers must be signed: with which keys, and by which algorithms. */
   readonly signed?: {
     readonly keys: () => readonly VerifyingKey[] | undefined
@@ -38,11 +41,16 @@ export interface IntrospectionCounts {
   failures: number
   /** Refused without a call: too many under way, or a server that does not answer. */
   rejected: number
+  /** The same, for what the peer had asked about before. */
+  throttled: number
 }
 
 export interface Introspection {
-  /** Whether a token is good, and what it says. A promise only where its issuer must be asked; it never rejects. */
-  introspect(token: string): TokenVerdict | Promise<TokenVerdict>
+  /**
+   * Whether a token is good, and what it says. A promise only where its issuer must be asked; it never rejects. `peer` is who
+   * sent it; one that sends too many which are not good is refused without a call.
+   */
+  introspect(token: string, peer: string): TokenVerdict | Promise<TokenVerdict>
   readonly counts: Readonly<IntrospectionCounts>
   /** Why the last call told nothing; undefined once one does. */
   problem(): string | undefined
@@ -59,6 +67,7 @@ interface Remembered {
 const maxTokenCharacters = 8192
 const maxRemembered = 10_000
 const defaultBreaker: BreakerOptions = { failures: 5, pauseMs: 5000 }
+const defaultBudget: BudgetOptions = { perSecond: 50, burst: 100 }
 
 /**
  * Asks an issuer about tokens that only it can read. What it says is checked as the claims of a JWT are, and remembered for
@@ -73,11 +82,12 @@ export function createIntrospection(
 ): Introspection {
   const rules = createClaimRules(rulesConfig)
   const breaker = new CircuitBreaker(config.breaker ?? defaultBreaker)
+  const budget = new VerificationBudget(config.budget ?? defaultBudget)
   // Apart, so that junk drives out nothing that is good.
   const active = new LRUCache<string, Remembered>({ max: maxRemembered })
   const inactive = new LRUCache<string, Remembered>({ max: maxRemembered })
   const underWay = new Map<string, Promise<TokenVerdict>>()
-  const counts: IntrospectionCounts = { hits: 0, calls: 0, failures: 0, rejected: 0 }
+  const counts: IntrospectionCounts = { hits: 0, calls: 0, failures: 0, rejected: 0, throttled: 0 }
   const call: CallOptions = {
     ...config,
     issuer: rules.name,
@@ -100,11 +110,16 @@ export function createIntrospection(
     return isInTime ? found.verdict : undefined
   }
 
-  async function ask(token: string, digest: string): Promise<TokenVerdict> {
+  async function ask(token: string, digest: string, peer: string): Promise<TokenVerdict> {
     const introspected = await called(token)
     const nowUs = clock.monotonicUs()
     if (introspected.kind === 'failed') {
-      breaker.failed(nowUs)
+      // What a token brought about must not keep the server from being asked about the others.
+      if (introspected.isOfToken === true) breaker.succeeded()
+      else {
+        breaker.failed(nowUs)
+        budget.charge(peer, -1, nowUs)
+      }
       counts.failures++
       problem = `${rules.name}: ${introspected.why}`
       return refuse('introspection_failed', introspected.why)
@@ -113,6 +128,7 @@ export function createIntrospection(
     problem = undefined
     const judged = judge(introspected, rules, digest, clock.nowMs())
     const { verdict } = judged
+    if (verdict.ok) budget.charge(peer, -1, nowUs)
     const seconds = verdict.ok ? config.cacheSeconds : config.negativeCacheSeconds
     active.delete(digest)
     inactive.delete(digest)
@@ -131,7 +147,7 @@ export function createIntrospection(
   }
 
   return {
-    introspect(token) {
+    introspect(token, peer) {
       if (token.length > maxTokenCharacters) return refuse('token_malformed', 'too long')
       const nowUs = clock.monotonicUs()
       const digest = hash('sha256', token, 'base64url')
@@ -142,6 +158,10 @@ export function createIntrospection(
       }
       const sameCall = underWay.get(digest)
       if (sameCall !== undefined) return sameCall
+      if (budget.isSpent(peer, nowUs)) {
+        counts.throttled++
+        return refuse('token_verification_throttled', 'the peer sent too many tokens that are not good')
+      }
       if (underWay.size >= config.maxConcurrent) {
         counts.rejected++
         return refuse('introspection_failed', `${config.maxConcurrent} calls are under way`)
@@ -151,7 +171,9 @@ export function createIntrospection(
         return refuse('introspection_failed', `not asked for a while: ${problem ?? 'it did not answer'}`)
       }
       counts.calls++
-      const asked = ask(token, digest).finally(() => underWay.delete(digest))
+      // Until it is known to be good: else one peer could take every call that may be under way.
+      budget.charge(peer, 1, nowUs)
+      const asked = ask(token, digest, peer).finally(() => underWay.delete(digest))
       underWay.set(digest, asked)
       return asked
     },

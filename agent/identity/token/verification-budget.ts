@@ -16,8 +16,8 @@ interface Account {
 const maxPeers = 4096
 
 /**
- * How many wrong signatures one peer may make us check. Checking is all that costs more than refusing; who has spent it is
- * refused before, so that junk from one peer takes no time from the others. Good tokens are free.
+ * How many wrong signatures one peer may make us check, or what costs as much. Who has spent it is refused before, so that
+ * junk from one peer takes no time from the others. Good tokens are free.
  */
 export class VerificationBudget {
   readonly #options: BudgetOptions

@@ -29,6 +29,11 @@ export interface VerifyParts {
   readonly clock: Clock
 }
 
+/** Longer ones that are refused are paid for: a payload of thousands of values costs more than a signature. */
+const usualCharacters = 2048
+/** What can be read, at worst, in the time in which a signature is checked. */
+const charactersPerSignature = 4096
+
 export type Verify = (text: string, peer: string) => TokenVerdict
 
 /** Puts the checks in their order: the cheap ones first, the signature last, and none for what is remembered. */
@@ -56,7 +61,12 @@ export function createVerify(parts: VerifyParts): { readonly verify: Verify; rea
     }
     const verdict = verifyAnew(parts, { text, digest, peer, nowUs })
     if (verdict.ok) counts.verified++
-    else counts.refused++
+    else {
+      counts.refused++
+      // Reading it was the work. That keys are missing is nobody's fault who sends tokens.
+      if (text.length > usualCharacters && verdict.reason !== 'token_keys_unavailable')
+        budget.charge(peer, text.length / charactersPerSignature, nowUs)
+    }
     return verdict
   }
   return { verify, counts }

@@ -32,7 +32,7 @@ export function policyInput(x: Exchange, rules: InputRules, answer?: JsonObject)
   const body = rules.skipRequestBodyParse ? unparsed : bodyOf(x, path, rules)
   if (body === undefined) return { fault: 'the body is not what its content type says' }
   const told = request.attributes()
-  const plain = x.canonical === undefined ? told : presented(told, x.canonical)
+  const plain = x.canonical === undefined ? told : presented(told, x.canonical, x.unvouched)
   const attributes = rules.requestTime === 'rfc3339' ? withTextTime(plain) : plain
   const principal = (attributes['source'] as JsonObject | undefined)?.['principal']
   // Set one by one, here and below: a spread for each that may be missing costs 0.1 µs (`bench -- authz`).

@@ -1,11 +1,20 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
 import type { CanonicalRequest } from '#decision/exchange.ts'
 
+const none: readonly string[] = []
+
 /**
  * The attributes as policy is to see them: the host in its one form, and none of the headers in which a client says what is
- * ours to say. Nearly always that is what they are.
+ * ours to say, or what nobody vouches for. Nearly always that is what they are.
  */
-export function presented(attributes: JsonObject, { authority, withheld }: CanonicalRequest): JsonObject {
+export function presented(
+  attributes: JsonObject,
+  canonical: CanonicalRequest,
+  unvouched: readonly string[] = none,
+): JsonObject {
+  const { authority } = canonical
+  const withheld =
+    unvouched.length === 0 ? canonical.withheld : [...(canonical.withheld ?? none), ...unvouched]
   const request = attributes['request']
   const http = isJsonObject(request) ? request['http'] : undefined
   if (!isJsonObject(request) || !isJsonObject(http)) return attributes

@@ -1,10 +1,19 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { type AskedIssuer, createVerifyToken } from '#identity/caller-token/verify-token.ts'
-import type { TokenVerdict } from '#identity/token/token.ts'
+import { createTokenVerifier, type TokenVerdict } from '#identity/token/token.ts'
 import { aToken } from '../../decision/an-exchange.ts'
+import { temporaryFolder } from '../../harness/temp.ts'
+import { setOf, someIssuer, someone, someToken } from '../token/kit.ts'
 
 const idp = 'https://idp.example'
 const good = (more: Parameters<typeof aToken>[0] = {}): TokenVerdict => ({ ok: true, token: aToken(more) })
+
+const jwtOf = (claims: object) =>
+  [{ alg: 'ES256', kid: 'a' }, claims, {}]
+    .map((each) => Buffer.from(JSON.stringify(each)).toString('base64url'))
+    .join('.')
 
 function verification(asked?: Partial<AskedIssuer>) {
   const questions: string[] = []
@@ -13,7 +22,8 @@ function verification(asked?: Partial<AskedIssuer>) {
     if (text.startsWith('other.')) return good({ issuer: 'https://other.example' })
     return {
       ok: false,
-      reason: text.startsWith('alien.') ? 'token_issuer_unknown' : 'token_malformed',
+      reason:
+        text.startsWith('alien.') || text.startsWith('eyJ') ? 'token_issuer_unknown' : 'token_malformed',
       why: '',
     }
   }
@@ -59,14 +69,28 @@ t.test('who is asked about which token', async (t) => {
     [
       'a JWT that only its issuer can read',
       { isAskedAboutJwts: true, hasKeys: false },
-      'alien.b.c',
+      jwtOf({ iss: idp }),
       true,
       'token_inactive',
     ],
     [
+      'a JWT that says nothing of its issuer',
+      { isAskedAboutJwts: true, hasKeys: false },
+      jwtOf({}),
+      true,
+      'token_inactive',
+    ],
+    [
+      'a JWT of an issuer that is none of ours: it is not shown to another',
+      { isAskedAboutJwts: true, hasKeys: false },
+      jwtOf({ iss: 'https://elsewhere.example' }),
+      false,
+      'token_issuer_unknown',
+    ],
+    [
       'the same where it is not asked about JWTs',
       { hasKeys: false },
-      'alien.b.c',
+      jwtOf({ iss: idp }),
       false,
       'token_issuer_unknown',
     ],
@@ -76,5 +100,25 @@ t.test('who is asked about which token', async (t) => {
     const verdict = await ask(token, 'peer')
     t.equal(verdict.ok ? 'ok' : verdict.reason, outcome, name)
     t.same(questions, isAsked ? [token] : [], name)
+  }
+})
+
+t.test('a JWT with a kid reaches the issuer that alone can read it, whatever keys others have', async (t) => {
+  using folder = temporaryFolder()
+  const file = join(folder.path, 'keys.json')
+  writeFileSync(file, setOf(someone))
+  const others = [[], [someIssuer({ issuer: 'https://other.example', jwks: { file } })]]
+  for (const issuers of others) {
+    await using verifier = createTokenVerifier({ issuers })
+    const questions: string[] = []
+    const introspect: AskedIssuer['introspection']['introspect'] = (token) => {
+      questions.push(token)
+      return good({ issuer: idp })
+    }
+    const asked = { name: idp, introspection: { introspect }, isAskedAboutJwts: true, hasKeys: false }
+    const ask = createVerifyToken(verifier, asked)
+    const token = someToken({ iss: idp }, { kid: 'only-the-issuer-knows' })
+    t.match(await ask(token, 'peer'), { ok: true }, `${issuers.length} others`)
+    t.same(questions, [token])
   }
 })

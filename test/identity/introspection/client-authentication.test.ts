@@ -107,7 +107,7 @@ t.test('over TLS we show our certificate, and take the server only from who may 
       negativeCacheSeconds: 5,
       maxConcurrent: 4,
       ...more,
-    }).introspect('a')
+    }).introspect('a', 'peer')
   t.match(await ask({ ca: files.ca }), { ok: true })
   const [call] = idp.calls
   t.equal(call?.certificate, new X509Certificate(client.certificatePem).fingerprint256)

@@ -238,3 +238,68 @@ t.test('a token of no sensible size is not sent anywhere', async (t) => {
   t.match(asked.introspect('a'.repeat(8193)), { ok: false, reason: 'token_malformed' })
   t.equal(asked.server.calls.length, 0)
 })
+
+t.test(
+  'junk of one peer that nobody can read keeps no other peer from having its token asked about',
+  async (t) => {
+    const { script, waiting, answerAll } = held()
+    await using asked = await opened({ script, config: { budget: { perSecond: 1, burst: 3 } } })
+    const junk = Array.from({ length: 1000 }, (_, i) =>
+      asked.introspect(`junk-${i}`, 'spiffe://test.example/evil'),
+    )
+    const good = asked.introspect('good', 'spiffe://test.example/good')
+    await eventually('the calls are there', () => waiting.length === 4)
+    answerAll({ active: false })
+    const reasons = (await Promise.all(junk)).map((each) => (each.ok ? 'ok' : each.reason))
+    t.equal(reasons.filter((each) => each === 'token_inactive').length, 3)
+    t.equal(reasons.filter((each) => each === 'token_verification_throttled').length, 997)
+    t.match(await good, { ok: false, reason: 'token_inactive' }, 'it was asked about')
+    t.match(asked.counts, { calls: 4, rejected: 0, throttled: 997 })
+    asked.server.script(anAnswer())
+    t.match(await asked.introspect('its good one', 'spiffe://test.example/evil'), {
+      reason: 'token_verification_throttled',
+    })
+    asked.clock.advanceMs(1000)
+    t.match(
+      await asked.introspect('its good one', 'spiffe://test.example/evil'),
+      { ok: true },
+      'after a while',
+    )
+    for (let i = 0; i < 20; i++)
+      t.match(
+        await asked.introspect(`good-${i}`, 'spiffe://test.example/good'),
+        { ok: true },
+        'good ones are free',
+      )
+  },
+)
+
+t.test('a server that is down is not counted against who sends tokens', async (t) => {
+  const broken: Script = (response) => response.writeHead(503).end()
+  await using asked = await opened({ script: broken, config: { budget: { perSecond: 1, burst: 2 } } })
+  for (const token of ['a', 'b', 'c', 'd'])
+    t.match(await asked.introspect(token), { ok: false, reason: 'introspection_failed' })
+})
+
+t.test('tokens that the server chokes on do not have it left alone, and are counted', async (t) => {
+  for (const status of [400, 413, 414, 422, 431]) {
+    const choking: Script = (response) => response.writeHead(status).end()
+    await using asked = await opened({
+      script: choking,
+      config: { breaker: { failures: 2, pauseMs: 60_000 }, budget: { perSecond: 1, burst: 4 } },
+    })
+    for (const token of ['a', 'b', 'c', 'd'])
+      t.match(
+        await asked.introspect(token, 'evil'),
+        { ok: false, reason: 'introspection_failed' },
+        `${status}`,
+      )
+    t.match(await asked.introspect('e', 'evil'), { reason: 'token_verification_throttled' })
+    asked.server.script(anAnswer())
+    t.match(
+      await asked.introspect('good', 'good'),
+      { ok: true },
+      `${status}: another peer is not refused for it`,
+    )
+  }
+})

@@ -68,6 +68,7 @@ export async function opened(
   )
   return {
     ...introspection,
+    introspect: (token: string, peer = 'spiffe://test.example/ns/a') => introspection.introspect(token, peer),
     server,
     clock,
     folder: folder.path,

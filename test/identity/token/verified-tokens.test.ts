@@ -10,6 +10,8 @@ import {
   manualAfter,
   setOf,
   settled,
+  signToken,
+  someHeader,
   someIssuer,
   someone,
   someToken,
@@ -187,6 +189,28 @@ t.test('good tokens, and refusals that cost no signature, are free', async (t) =
     for (const token of [someToken({ exp: 1 }), someToken({}, { kid: 'x' }), 'junk'])
       t.notMatch(verifier.verify(token, 'peer'), { reason: 'token_verification_throttled' })
   }
+})
+
+t.test('long junk costs as much to read as a signature to check, and is counted like one', async (t) => {
+  const verifier = await someVerifier({}, { budget: { perSecond: 1, burst: 10 } })
+  const long = JSON.stringify(Array.from({ length: 1900 }, () => ({})))
+  // Nobody signed it: it has to be read before anybody can know.
+  const junk = [
+    `${someToken({ aud: 'else', a: JSON.parse(long) })}`,
+    signToken(someone, someHeader(), `{"a":${long},"a":1}`),
+  ]
+  for (const [index, token] of junk.entries()) {
+    const peer = `bad-${index}`
+    const reasons = Array.from({ length: 1000 }, () => verifier.verify(token, peer)).map((each) =>
+      each.ok ? 'ok' : each.reason,
+    )
+    const isRead = (reason: string) => reason !== 'token_verification_throttled'
+    t.equal(reasons.filter(isRead).length, 5, `${token.length} characters`)
+  }
+  t.match(verifier.verify(someToken({ a: 'x'.repeat(5000) }), 'good'), { ok: true }, 'a good one is free')
+  const expired = someToken({ exp: 1, a: 'x'.repeat(1000) })
+  for (let i = 0; i < 1000; i++)
+    t.match(verifier.verify(expired, 'late'), { reason: 'token_expired' }, 'of usual length: told each time')
 })
 
 t.test('never more signatures than the budget are checked, whatever the times', async (t) => {

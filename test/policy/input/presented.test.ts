@@ -67,3 +67,30 @@ t.test('that a body was cut is Envoy’s word where Envoy can say it', async (t)
   t.match(seen('ext_authz'), { truncated_body: true, parsed_body: null })
   t.match(seen('ext_proc'), { truncated_body: false, parsed_body: { a: 1 } }, 'a client cannot hide it')
 })
+
+t.test('policy sees no header that nobody vouches for', async (t) => {
+  const forged = {
+    request: {
+      http: {
+        host: 'models',
+        headers: { 'x-forwarded-client-cert': 'URI=spiffe://example.org/admin', accept: '*/*' },
+        headerMap: {
+          headers: [
+            { key: 'X-Forwarded-Client-Cert', value: 'a' },
+            { key: 'accept', value: '*/*' },
+          ],
+        },
+      },
+    },
+  }
+  for (const withheld of [undefined, [], ['x-tenant-id']]) {
+    const canonical = { path: '/', authority: 'models', withheld }
+    const x = validExchange({ attributes: forged, canonical })
+    x.unvouched = ['x-forwarded-client-cert']
+    const seen = policyInput(x, defaultSwitches) as JsonObject
+    t.match(seen['attributes'], {
+      request: { http: { headers: { accept: '*/*' }, headerMap: { headers: [{ key: 'accept' }] } } },
+    })
+    t.notOk(JSON.stringify(seen).toLowerCase().includes('x-forwarded-client-cert'))
+  }
+})

@@ -4,10 +4,12 @@ import {
   generateKeyPairSync,
   type KeyObject,
   randomBytes,
+  X509Certificate,
 } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Clock, systemClock } from '#base/clock.ts'
+import { messageOf } from '#base/errors.ts'
 import { nextPemBlock } from '#crypto/pem.ts'
 import { type Certificate, parseCertificate } from '../x509/certificate.ts'
 import { type Extension, type KeyUsage, type UriConstraints, writeCertificate } from './certificate-writer.ts'
@@ -97,19 +99,35 @@ export function createDevCa({ trustDomain, clock = systemClock, ...profile }: Ca
   return devCa({ trustDomain, clock, chain: [certificatePem], key })
 }
 
-/** The CA kept in a folder (`ca.pem`, `ca.key`); made there when the folder has none. */
+/**
+ * The CA kept in a folder (`ca.pem`, `ca.key`); made there when the folder has neither. One without the other is left as it
+ * is: somebody may have issued from it.
+ *
+ * @throws Error where what is there is no CA.
+ */
 export function openDevCa(folder: string, { trustDomain, clock = systemClock }: CaOptions): DevCa {
   const [certificatePath, keyPath] = [join(folder, 'ca.pem'), join(folder, 'ca.key')]
-  if (!existsSync(certificatePath) || !existsSync(keyPath)) {
+  const [hasCertificate, hasKey] = [existsSync(certificatePath), existsSync(keyPath)]
+  if (hasCertificate !== hasKey) throw new Error(hasKey ? 'ca.key without ca.pem' : 'ca.pem without ca.key')
+  if (!hasKey) {
     const { certificatePem, key } = newCa({ trustDomain, clock, profile: {} })
     writeWhole(keyPath, key.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600)
     writeWhole(certificatePath, certificatePem, 0o644)
   }
-  return devCa({
-    ...{ trustDomain, clock },
-    chain: [readFileSync(certificatePath, 'utf8')],
-    key: createPrivateKey(readFileSync(keyPath)),
-  })
+  const certificatePem = readFileSync(certificatePath, 'utf8')
+  const certificate = orName('ca.pem', () => new X509Certificate(certificatePem))
+  const key = orName('ca.key', () => createPrivateKey(readFileSync(keyPath)))
+  if (!certificate.checkPrivateKey(key)) throw new Error('ca.key is not the key of ca.pem')
+  return devCa({ trustDomain, clock, chain: [certificatePem], key })
+}
+
+/** OpenSSL's words do not say what it was reading. */
+function orName<T>(name: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    throw new Error(`${name}: ${messageOf(cause)}`, { cause })
+  }
 }
 
 interface Signer {

@@ -1,8 +1,6 @@
 import { Command } from 'commander'
-import { systemClock } from '#base/clock.ts'
 import { messageOf } from '#base/errors.ts'
-import { openDevAuthority } from '#identity/dev-ca/authority.ts'
-import type { DevCa, Issued } from '#identity/dev-ca/dev-ca.ts'
+import { type DevCa, type Issued, openDevCa } from '#identity/dev-ca/dev-ca.ts'
 import { parseSpiffeId, trustDomainFault } from '#identity/spiffe-id.ts'
 import { orFail } from '../fail.ts'
 import { optionInvalid, readSeconds } from './seconds.ts'
@@ -21,7 +19,7 @@ export function identityIssueCommand(): Command {
         checkIdentity(spiffeId, trustDomain)
         if (/(^|\/)$/.test(out))
           throw optionInvalid('--out', JSON.stringify(out), 'a path and how the names begin')
-        const { ca } = openDevAuthority(dir, { trustDomain, clock: systemClock })
+        const ca = openDevCa(dir, { trustDomain })
         write(ca, out, ca.issue({ spiffeId, ttlSeconds }))
         process.stdout.write(`${out}.pem ${out}.key\n`)
       }),

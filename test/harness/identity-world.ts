@@ -1,4 +1,3 @@
-import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AgentProcess, startAgent } from './agent.ts'
 import { type Envoy, startEnvoy } from './envoy.ts'
@@ -15,8 +14,6 @@ export interface IdentityWorld extends AsyncDisposable {
   readonly agent: AgentProcess
   readonly envoy: Envoy
   readonly port: number
-  /** Writes a file into the agent's folder. */
-  write(name: string, text: string): void
   /** A reading of a metric of the agent; `undefined` where there is none. */
   metric(name: string): Promise<number | undefined>
 }
@@ -26,20 +23,17 @@ export const askedPath = '/v2/models/fraud/ready'
 
 export async function startIdentityWorld(options: {
   readonly identity: Readonly<Record<string, unknown>>
-  /** Relative to the agent's folder, which is the one that is given where there is one. */
-  readonly files?: Readonly<Record<string, string>>
-  readonly untilReady?: boolean
+  /** Fills the agent's folder. */
+  readonly prepare?: (folder: string) => void
 }): Promise<IdentityWorld> {
   await using opening = new AsyncDisposableStack()
   const { path: folder } = opening.use(temporaryFolder())
-  const write = (name: string, text: string) => writeFileSync(join(folder, name), text)
-  for (const [name, text] of Object.entries(options.files ?? {})) write(name, text)
+  options.prepare?.(folder)
   const [port, admissionPort] = (await freePorts(2)) as [number, number]
   const upstream = opening.use(await startEmbeddedModelServer())
   const agent = opening.use(
     await startAgent({
       folder,
-      ...(options.untilReady !== undefined && { untilReady: options.untilReady }),
       config: {
         role: 'model',
         identity: options.identity,
@@ -53,12 +47,10 @@ export async function startIdentityWorld(options: {
   )
   const cli = ['agent/main.ts', 'envoy', 'config', '--json', '--config', agent.configPath]
   const generated = JSON.parse((await run(process.execPath, cli, { cwd: root })).toString())
-  const envoy = opening.use(
-    await startEnvoy(generated, { ...(options.untilReady === false && { untilReady: false }) }),
-  )
+  const envoy = opening.use(await startEnvoy(generated))
   const owned = opening.move()
   return {
-    ...{ folder, agent, envoy, port, write },
+    ...{ folder, agent, envoy, port },
     metric: async (name) => {
       const { body } = await agent.probe('/metrics')
       const line = body.split('\n').find((each) => each.startsWith(name))
@@ -67,5 +59,3 @@ export async function startIdentityWorld(options: {
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
-
-export const fileIn = (world: IdentityWorld, name: string) => readFileSync(join(world.folder, name), 'utf8')

@@ -1,6 +1,6 @@
 import { type ClientHttp2Session, connect } from 'node:http2'
-import { Agent } from 'node:https'
-import { http, type Identity } from '../../harness/http.ts'
+import type { Agent } from 'node:https'
+import { http, type Identity, keepAliveAgent } from '../../harness/http.ts'
 import { eventually } from '../../harness/temp.ts'
 
 /** Who the clients are and whom they trust, at this moment. */
@@ -23,10 +23,16 @@ type Ask = () => Promise<number>
 /**
  * Two clients with a new HTTP/1.1 connection for each request, one that keeps its connection, one with a new HTTP/2
  * connection for each four streams, and one that keeps its HTTP/2 connection.
+ *
+ * @param options.doRenew whether what is kept is opened anew with each other identity, as careful clients do.
  */
-export function startLoad(port: number, clients: () => Clients, path = '/'): SteadyLoad {
+export function startLoad(
+  port: number,
+  clients: () => Clients,
+  { path = '/', doRenew = false }: { readonly path?: string; readonly doRenew?: boolean } = {},
+): SteadyLoad {
   const failures: string[] = []
-  const kept = new Agent({ keepAlive: true, maxSockets: 1 })
+  const kept = keepAliveAgent(1)
   const overHttp1 = (agent?: Agent): Ask => {
     return async () => {
       const { identity, trust } = clients()
@@ -39,6 +45,7 @@ export function startLoad(port: number, clients: () => Clients, path = '/'): Ste
     }
   }
   let keptSession: ClientHttp2Session | undefined
+  let keptAs: Identity | undefined
   const ways: readonly (readonly [name: string, ask: Ask])[] = [
     ['HTTP/1.1, new', overHttp1()],
     ['HTTP/1.1, new too', overHttp1()],
@@ -55,7 +62,13 @@ export function startLoad(port: number, clients: () => Clients, path = '/'): Ste
     [
       'HTTP/2, kept',
       async () => {
-        keptSession ??= openSession(port, clients())
+        const now = clients()
+        if (doRenew && keptAs !== now.identity) {
+          keptSession?.close()
+          keptSession = undefined
+        }
+        keptSession ??= openSession(port, now)
+        keptAs = now.identity
         const session = keptSession
         return worst(await Promise.all([1, 2].map(() => overHttp2(session, path))))
       },

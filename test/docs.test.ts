@@ -31,7 +31,14 @@ t.test('every reason has a status that Envoy can send, and a text that reveals n
 })
 
 t.test('every metric is in the documentation', async (t) => {
-  const source = ['telemetry', 'transport-metrics', 'decision-metrics', 'secret-metrics', 'posture-metrics']
+  const source = [
+    'telemetry',
+    'identity-metrics',
+    'transport-metrics',
+    'decision-metrics',
+    'secret-metrics',
+    'posture-metrics',
+  ]
     .map((name) => readFileSync(join(root, `agent/telemetry/${name}.ts`), 'utf8'))
     .join('')
   const page = readFileSync(join(root, 'docs/using.md'), 'utf8')

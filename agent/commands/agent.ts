@@ -10,7 +10,6 @@ import type { Stage } from '#decision/stage.ts'
 import { startEnvoyServer } from '#envoy/envoy.ts'
 import { openSecretDiscovery } from '#envoy/sds/sds.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
-import { openIdentitySource } from '#identity/source/open.ts'
 import { createInferenceStage, tensorSummaries } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import { openRateLimits } from '#limits/rls/rls.ts'
@@ -20,6 +19,7 @@ import { noResources, openResources } from '#resources/resources.ts'
 import { type ReadinessCheck, startProbes } from '#telemetry/probes.ts'
 import { createLogger, createMetrics, type Logger } from '#telemetry/telemetry.ts'
 import { createTrafficStage } from '#traffic/traffic.ts'
+import { openAgentIdentity } from './agent-identity.ts'
 import { orFail } from './fail.ts'
 import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa-start.ts'
 import { openPolicyLogs } from './policy-logs.ts'
@@ -133,18 +133,9 @@ async function startAgent(
     checks.push({ name: 'resources', problem, warning: () => resources.lastError() })
   }
 
-  const opened =
-    config.identity &&
-    (await openIdentitySource(config.identity, {
-      log,
-      endpointSocket: process.env['SPIFFE_ENDPOINT_SOCKET'],
-    }))
-  const identities = opened && opening.use(opened)
-  if (identities) {
-    const problem = () =>
-      identities.current() === undefined ? (identities.problem() ?? 'not loaded') : undefined
-    checks.push({ name: 'identity', problem, warning: () => identities.problem() })
-  }
+  const identity = await openAgentIdentity({ config, log, metrics })
+  const identities = identity && opening.use(identity.source)
+  if (identity) checks.push(identity.check)
 
   const tokens =
     config.identity &&
@@ -267,7 +258,7 @@ async function startAgent(
 
   const posture = await openAgentPosture({ config, log, metrics })
   if (posture) opening.use(posture)
-  const probed = posture ? [...checks, posture.check] : checks
+  const probed = [...checks, identity?.ownCheck, posture?.check].filter((each) => each !== undefined)
   const probes = opening.use(await startProbes({ address: config.listen.probes, metrics, checks: probed }))
   const server = opening.use(
     await startEnvoyServer({

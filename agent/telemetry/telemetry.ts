@@ -2,6 +2,7 @@ import { type DestinationStream, type Logger, pino } from 'pino'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { DecisionObserver } from '#decision/pipeline.ts'
 import { registerDecisionMetrics } from './decision-metrics.ts'
+import { type IdentityReading, registerIdentityMetrics } from './identity-metrics.ts'
 import { type OpaReadings, registerOpaMetrics } from './opa-metrics.ts'
 import { type PostureReading, registerPostureMetrics } from './posture-metrics.ts'
 import { registerSecretMetrics, type SecretCounters } from './secret-metrics.ts'
@@ -41,6 +42,8 @@ export interface Metrics {
   transport(counters: TransportCounters): void
   /** Shows what the secret discovery service counts. */
   secrets(counters: SecretCounters): void
+  /** Shows when our certificates end and whom we trust. */
+  identities(read: () => IdentityReading): void
   /** Shows what is known of the Envoy beside the agent. */
   posture(read: () => PostureReading): void
   /** Shows what OPA shows, by its names. */
@@ -93,6 +96,7 @@ export function createMetrics(): Metrics {
     candidateCompared: (outcome) => candidates.inc({ outcome }),
     transport: (counters) => registerTransportMetrics(registry, counters),
     secrets: (counters) => registerSecretMetrics(registry, counters),
+    identities: (read) => registerIdentityMetrics(registry, read),
     posture: (read) => registerPostureMetrics(registry, read),
     opa: (read) => registerOpaMetrics(registry, read),
   }

@@ -12,6 +12,8 @@ export interface VirtualTime {
   pause(ms: number, signal: AbortSignal): Promise<void>
   /** Lets time pass, stopping wherever somebody waits until, so that each wakes at their own time. */
   advance(ms: number): Promise<void>
+  /** Sets the wall clock forward or back; no time passes. */
+  step(ms: number): void
   /** How long each pause was that anybody asked for, in order. */
   readonly asked: readonly number[]
 }
@@ -23,11 +25,15 @@ export async function settle(): Promise<void> {
 
 export function virtualTime(startMs = 1_700_000_000_000): VirtualTime {
   let nowMs = startMs
+  let stepMs = 0
   const pauses = new Set<Pause>()
   const asked: number[] = []
   return {
-    clock: { nowMs: () => nowMs, monotonicUs: () => nowMs * 1000 },
+    clock: { nowMs: () => nowMs + stepMs, monotonicUs: () => nowMs * 1000 },
     asked,
+    step: (ms) => {
+      stepMs += ms
+    },
     pause: (ms, signal) => {
       asked.push(ms)
       const { promise, resolve } = Promise.withResolvers<void>()

@@ -7,11 +7,13 @@ import type { Exchange, RequestFacts } from '#decision/exchange.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import type { Verdict } from '#decision/verdict.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
+import { readCertificates } from '#identity/inspect/inspect.ts'
 import { openIdentitySource } from '#identity/source/open.ts'
 import { noResources, openResources } from '#resources/resources.ts'
 import { orFail } from '../fail.ts'
 import { openTokens } from '../token-rules.ts'
 import { firstState, silent } from './first-state.ts'
+import { readWaitMs } from './seconds.ts'
 
 interface ExplainOptions {
   readonly config: string
@@ -33,21 +35,33 @@ export function identityExplainCommand(): Command {
     .option('--json', 'print JSON')
     .action(
       orFail(async (options: ExplainOptions) => {
-        const { x, verdict } = await judged(options)
+        const { x, verdict, hasIssuers } = await judged(options)
+        const ignored: Ignored = {
+          token: options.token !== undefined && !hasIssuers,
+          forwarded: options.forwarded !== undefined && x.forwarded === undefined,
+        }
         process.stdout.write(
-          options.json ? `${JSON.stringify(answer(x, verdict), null, 2)}\n` : told(x, verdict),
+          options.json ? `${JSON.stringify(answer(x, verdict), null, 2)}\n` : told(x, verdict, ignored),
         )
         if (verdict.kind !== 'allow') process.exitCode = 1
       }),
     )
 }
 
+/** What was given and is nobody's business. */
+interface Ignored {
+  readonly token: boolean
+  readonly forwarded: boolean
+}
+
 /** Asks the very stage that the agent asks; Envoy is taken to have let the certificate in. */
-async function judged(options: ExplainOptions): Promise<{ readonly x: Exchange; readonly verdict: Verdict }> {
+async function judged(
+  options: ExplainOptions,
+): Promise<{ readonly x: Exchange; readonly verdict: Verdict; readonly hasIssuers: boolean }> {
+  const waitMs = readWaitMs(options.wait)
   const config = loadConfig(options.config)
   const { identity } = config
   if (identity === undefined) throw missing(`${options.config}: identity`, 'nothing', 'who may call')
-  const waitMs = Number(options.wait) * 1000
   await using open = new AsyncDisposableStack()
   const opened = await openIdentitySource(identity, {
     log: silent,
@@ -63,7 +77,7 @@ async function judged(options: ExplainOptions): Promise<{ readonly x: Exchange; 
   const stage = createIdentityStage({ ...identity, state, tokens: tokens?.rules })
   const x: Exchange = {
     id: 'explain',
-    request: requestOf(readText(options.certificate), {
+    request: requestOf(leafOf(options.certificate), {
       authorization: options.token === undefined ? undefined : `Bearer ${await readToken(options.token)}`,
       'x-forwarded-client-cert': options.forwarded,
     }),
@@ -71,7 +85,7 @@ async function judged(options: ExplainOptions): Promise<{ readonly x: Exchange; 
     startedUs: 0,
   }
   const verdict = (await stage.request?.(x)) as Verdict
-  return { x, verdict }
+  return { x, verdict, hasIssuers: tokens !== undefined }
 }
 
 const missing = (place: string, found: string, expected: string) =>
@@ -101,6 +115,13 @@ function resourcesOf({ resources }: Config): Exchange['resources'] {
       expected: 'resources',
     })
   return source.current()
+}
+
+/** Envoy passes the leaf alone, whatever came with it. */
+function leafOf(path: string): string {
+  const [leaf = Buffer.alloc(0)] = readCertificates(path)
+  const lines = leaf.toString('base64').replace(/.{64}/g, '$&\n').trimEnd()
+  return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`
 }
 
 function readText(path: string): string {
@@ -161,12 +182,16 @@ function answer({ peer, forwarded, token, tenant }: Exchange, verdict: Verdict):
   return { verdict: verdict.kind, ...reasonOf(verdict), peer, forwarded, token, tenant: tenant?.name }
 }
 
-function told({ peer, forwarded, token, tenant }: Exchange, verdict: Verdict): string {
+function told({ peer, forwarded, token, tenant }: Exchange, verdict: Verdict, ignored: Ignored): string {
   const until = (ms: number) => new Date(ms).toISOString()
   const { reason, detail } = reasonOf(verdict)
   return [
     ...(peer ? [`peer     ${peer.spiffeId}, until ${until(peer.notAfterMs)}`] : []),
     ...(forwarded ? [`for      ${forwarded.spiffeId}, as ${forwarded.by} says`] : []),
+    ...(ignored.forwarded && verdict.kind === 'allow'
+      ? ['for      not looked at: the caller is no trusted forwarder']
+      : []),
+    ...(ignored.token ? ['token    not looked at: no issuers are configured'] : []),
     ...(token ? [`token    ${token.subject} by ${token.issuer}, until ${until(token.expiresAtMs)}`] : []),
     ...(tenant ? [`tenant   ${tenant.name}`] : []),
     verdict.kind === 'allow'

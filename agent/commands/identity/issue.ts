@@ -1,6 +1,9 @@
 import { Command } from 'commander'
-import { openDevCa } from '#identity/dev-ca/dev-ca.ts'
+import { messageOf } from '#base/errors.ts'
+import { type DevCa, type Issued, openDevCa } from '#identity/dev-ca/dev-ca.ts'
+import { parseSpiffeId, trustDomainFault } from '#identity/spiffe-id.ts'
 import { orFail } from '../fail.ts'
+import { optionInvalid, readSeconds } from './seconds.ts'
 
 export function identityIssueCommand(): Command {
   return new Command('issue')
@@ -11,11 +14,14 @@ export function identityIssueCommand(): Command {
     .requiredOption('--out <prefix>', 'writes <prefix>.pem and <prefix>.key')
     .option('--ttl <seconds>', 'how long it is valid', '3600')
     .action(
-      orFail(async (options: IssueOptions) => {
-        const ca = openDevCa(options.ca, { trustDomain: options.trustDomain })
-        const issued = ca.issue({ spiffeId: options.spiffeId, ttlSeconds: Number(options.ttl) })
-        ca.write(options.out, issued)
-        process.stdout.write(`${options.out}.pem ${options.out}.key\n`)
+      orFail(async ({ ca: dir, out, spiffeId, trustDomain, ttl }: IssueOptions) => {
+        const ttlSeconds = readSeconds('--ttl', ttl, ttlBounds)
+        checkIdentity(spiffeId, trustDomain)
+        if (/(^|\/)$/.test(out))
+          throw optionInvalid('--out', JSON.stringify(out), 'a path and how the names begin')
+        const ca = openDevCa(dir, { trustDomain })
+        write(ca, out, ca.issue({ spiffeId, ttlSeconds }))
+        process.stdout.write(`${out}.pem ${out}.key\n`)
       }),
     )
 }
@@ -26,4 +32,37 @@ interface IssueOptions {
   readonly spiffeId: string
   readonly out: string
   readonly ttl: string
+}
+
+/** The CA itself lives for a year. */
+const ttlBounds = { least: 1, most: 31_536_000 }
+
+function checkIdentity(spiffeId: string, trustDomain: string): void {
+  const fault = trustDomainFault(trustDomain)
+  if (fault !== undefined)
+    throw optionInvalid(
+      '--trust-domain',
+      `${JSON.stringify(trustDomain)}: ${fault}`,
+      'a name such as example.org',
+    )
+  const parsed = parseSpiffeId(spiffeId)
+  const why = parsed.ok
+    ? parsed.id.trustDomain === trustDomain
+      ? undefined
+      : 'of another trust domain'
+    : parsed.why
+  if (why !== undefined)
+    throw optionInvalid('--spiffe-id', `${JSON.stringify(spiffeId)}: ${why}`, `spiffe://${trustDomain}/…`)
+}
+
+function write(ca: DevCa, prefix: string, issued: Issued): void {
+  try {
+    ca.write(prefix, issued)
+  } catch (thrown) {
+    throw optionInvalid(
+      '--out',
+      `${JSON.stringify(prefix)}: ${messageOf(thrown)}`,
+      'a path that can be written',
+    )
+  }
 }

@@ -1,8 +1,9 @@
 import { Command, Option } from 'commander'
-import { messageOf, SluiceError } from '#base/errors.ts'
+import { messageOf } from '#base/errors.ts'
 import { startWorkloadApi } from '#identity/workload-api/workload-api.ts'
 import { orFail } from '../fail.ts'
 import { firstSignal } from '../signals.ts'
+import { optionInvalid, readSeconds } from './seconds.ts'
 
 export function identityServeCommand(): Command {
   return new Command('serve')
@@ -20,7 +21,7 @@ export function identityServeCommand(): Command {
     .option('--profile <profile>', 'standard or production', 'standard')
     .action(
       orFail(async (options: ServeOptions) => {
-        const ttlSeconds = readTtl(options.ttl)
+        const ttlSeconds = readSeconds('--ttl', options.ttl, ttlBounds)
         refuseProduction(options.profile)
         await using _api = await startWorkloadApi({
           dir: options.ca,
@@ -57,20 +58,11 @@ interface ServeOptions {
 
 const ttlBounds = { least: 60, most: 86_400 }
 
-function readTtl(text: string): number {
-  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
-  if (seconds >= ttlBounds.least && seconds <= ttlBounds.most) return seconds
-  throw refused('--ttl', text, `seconds from ${ttlBounds.least} to ${ttlBounds.most}`)
-}
-
 /** Whoever set the profile of all their agents must not get this by mistake. */
 function refuseProduction(profile: string): void {
-  if (profile !== 'standard')
-    throw refused('--profile', profile, 'standard: a development CA has no place elsewhere; use SPIRE')
-}
-
-function refused(place: string, found: string, expected: string): SluiceError {
-  return new SluiceError({ code: 'option_invalid', place, found: JSON.stringify(found), expected })
+  if (profile === 'standard') return
+  const expected = 'standard: a development CA has no place elsewhere; use SPIRE'
+  throw optionInvalid('--profile', JSON.stringify(profile), expected)
 }
 
 function collected(value: string, before: readonly string[] = []): readonly string[] {

@@ -6,6 +6,7 @@ import { openIdentitySource } from '#identity/source/open.ts'
 import type { IdentitySource, IdentityState } from '#identity/source/source.ts'
 import { orFail } from '../fail.ts'
 import { firstState, silent } from './first-state.ts'
+import { readWaitMs } from './seconds.ts'
 
 interface ShowOptions {
   readonly config: string
@@ -21,12 +22,13 @@ export function identityShowCommand(): Command {
     .option('--wait <seconds>', 'how long to wait for the source', '5')
     .action(
       orFail(async ({ config, bundle, wait }: ShowOptions) => {
+        const waitMs = readWaitMs(wait)
         await using source = await openIdentitySource(loadConfig(config).identity ?? {}, {
           log: silent,
           endpointSocket: process.env['SPIFFE_ENDPOINT_SOCKET'],
         })
         if (source === undefined) throw nothing(config, 'no identity.source', 'one of spire, files and dev')
-        const state = await firstState(source, Number(wait) * 1000)
+        const state = await firstState(source, waitMs)
         if (state === undefined)
           throw nothing('identity.source', source.problem() ?? 'no answer', 'an identity')
         process.stdout.write(bundle === undefined ? summary(state, source) : bundleText(state, bundle))

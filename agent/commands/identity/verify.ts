@@ -5,6 +5,7 @@ import { inspectChain, readCertificates, readTrustBundle } from '#identity/inspe
 import { openIdentitySource } from '#identity/source/open.ts'
 import { orFail } from '../fail.ts'
 import { firstState, silent } from './first-state.ts'
+import { readWaitMs } from './seconds.ts'
 
 interface VerifyOptions {
   readonly certificate: string
@@ -37,6 +38,7 @@ export function identityVerifyCommand(): Command {
 type BundleOf = NonNullable<Parameters<typeof inspectChain>[1]>
 
 async function bundlesOf({ bundle, config, wait }: VerifyOptions): Promise<BundleOf | undefined> {
+  const waitMs = readWaitMs(wait)
   if (bundle !== undefined && config !== undefined)
     throw new SluiceError({
       code: 'option_invalid',
@@ -50,7 +52,7 @@ async function bundlesOf({ bundle, config, wait }: VerifyOptions): Promise<Bundl
     log: silent,
     endpointSocket: process.env['SPIFFE_ENDPOINT_SOCKET'],
   })
-  const state = source && (await firstState(source, Number(wait) * 1000))
+  const state = source && (await firstState(source, waitMs))
   if (state === undefined)
     throw new SluiceError({
       code: 'identity_missing',

@@ -4,14 +4,17 @@ import {
   generateKeyPairSync,
   type KeyObject,
   randomBytes,
+  X509Certificate,
 } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Clock, systemClock } from '#base/clock.ts'
+import { messageOf, SluiceError } from '#base/errors.ts'
 import { nextPemBlock } from '#crypto/pem.ts'
 import { type Certificate, parseCertificate } from '../x509/certificate.ts'
 import { type Extension, type KeyUsage, type UriConstraints, writeCertificate } from './certificate-writer.ts'
 import type { OtherName } from './der.ts'
+import { leewayMs } from './rotation.ts'
 
 export interface Issued {
   /** The leaf first, then the intermediates where there are some. */
@@ -70,8 +73,6 @@ const keyPairs = {
 const serverAuth = '1.3.6.1.5.5.7.3.1'
 const clientAuth = '1.3.6.1.5.5.7.3.2'
 const dayMs = 86_400_000
-/** Clocks are never quite the same. */
-const leewayMs = 60_000
 
 /**
  * A certificate authority for laptops and tests: EC P-256, one level, no revocation. It never poses as more. What it issues
@@ -97,19 +98,53 @@ export function createDevCa({ trustDomain, clock = systemClock, ...profile }: Ca
   return devCa({ trustDomain, clock, chain: [certificatePem], key })
 }
 
-/** The CA kept in a folder (`ca.pem`, `ca.key`); made there when the folder has none. */
+/**
+ * The CA kept in a folder (`ca.pem`, `ca.key`); made there when the folder has neither. One without the other is left as it
+ * is: somebody may have issued from it.
+ *
+ * @throws SluiceError where what is there is no CA of that trust domain, has expired or cannot be read.
+ */
 export function openDevCa(folder: string, { trustDomain, clock = systemClock }: CaOptions): DevCa {
+  try {
+    return readOrMake(folder, { trustDomain, clock })
+  } catch (cause) {
+    throw new SluiceError({
+      code: 'dev_ca_unusable',
+      place: folder,
+      found: messageOf(cause),
+      expected: `a development CA of ${trustDomain}, or a folder in which one can be made`,
+      cause,
+    })
+  }
+}
+
+function readOrMake(folder: string, { trustDomain, clock }: Required<CaOptions>): DevCa {
   const [certificatePath, keyPath] = [join(folder, 'ca.pem'), join(folder, 'ca.key')]
-  if (!existsSync(certificatePath) || !existsSync(keyPath)) {
+  const [hasCertificate, hasKey] = [existsSync(certificatePath), existsSync(keyPath)]
+  if (hasCertificate !== hasKey) throw new Error(hasKey ? 'ca.key without ca.pem' : 'ca.pem without ca.key')
+  if (!hasKey) {
     const { certificatePem, key } = newCa({ trustDomain, clock, profile: {} })
     writeWhole(keyPath, key.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600)
     writeWhole(certificatePath, certificatePem, 0o644)
   }
-  return devCa({
-    ...{ trustDomain, clock },
-    chain: [readFileSync(certificatePath, 'utf8')],
-    key: createPrivateKey(readFileSync(keyPath)),
-  })
+  const certificatePem = readFileSync(certificatePath, 'utf8')
+  const certificate = orName('ca.pem', () => new X509Certificate(certificatePem))
+  const key = orName('ca.key', () => createPrivateKey(readFileSync(keyPath)))
+  if (!certificate.checkPrivateKey(key)) throw new Error('ca.key is not the key of ca.pem')
+  const { altNames, notAfterMs } = orName('ca.pem', () => parseCertificate(certificate.raw))
+  const [name] = altNames.filter(({ tag }) => tag === 6)
+  if (name?.text !== `spiffe://${trustDomain}`) throw new Error(`a CA of ${name?.text ?? 'nobody'}`)
+  if (clock.nowMs() >= notAfterMs) throw new Error('a CA that has expired: remove it for a new one')
+  return devCa({ trustDomain, clock, chain: [certificatePem], key })
+}
+
+/** OpenSSL's words do not say what it was reading. */
+function orName<T>(name: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    throw new Error(`${name}: ${messageOf(cause)}`, { cause })
+  }
 }
 
 interface Signer {

@@ -10,3 +10,6 @@ export function renewalMs(issuedMs: number, ttlSeconds: number, random: number):
   const halfMs = ttlSeconds * 500
   return issuedMs + Math.round(halfMs * (1 + jitterPart * (2 * random - 1)))
 }
+
+/** Clocks are never quite the same: what is issued is valid so much earlier. */
+export const leewayMs = 60_000

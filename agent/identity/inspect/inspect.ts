@@ -37,7 +37,7 @@ export function readTrustBundle(trustDomain: string, path: string): TrustBundle 
   throw new SluiceError({
     code: 'bundle_unreadable',
     place: path,
-    found: parsed.why,
+    found: parsed.why.startsWith(`${path}: `) ? parsed.why.slice(path.length + 2) : parsed.why,
     expected: 'CA certificates in PEM, or a SPIFFE bundle in a .json or .jwks file',
   })
 }

@@ -6,7 +6,7 @@ import { nextPemBlock } from '#crypto/pem.ts'
 import type { Logger } from '#telemetry/telemetry.ts'
 import type { TrustBundle } from '../bundle/trust-bundle.ts'
 import { openDevAuthority } from '../dev-ca/authority.ts'
-import { renewalMs } from '../dev-ca/rotation.ts'
+import { leewayMs, renewalMs } from '../dev-ca/rotation.ts'
 import { parseSpiffeId, type SpiffeId } from '../spiffe-id.ts'
 import { parseX509Svid, type X509Svid } from '../x509/svid.ts'
 import { Publisher } from './publisher.ts'
@@ -66,18 +66,20 @@ export async function openDevSource(options: DevSourceOptions): Promise<Identity
   )
 
   const rotate = async () => {
-    let nextMs = renewalMs(clock.nowMs(), ttlSeconds, random())
+    let [issuedMs, nextMs] = [clock.nowMs(), renewalMs(clock.nowMs(), ttlSeconds, random())]
     for (;;) {
-      await waitUntil(nextMs, { clock, pause }, closing.signal)
+      await waitUntil(nextMs, { clock, pause }, closing.signal, issuedMs - leewayMs)
       if (closing.signal.aborted) return
       try {
         renew()
         failure = undefined
+        issuedMs = clock.nowMs()
         nextMs = renewalMs(clock.nowMs(), ttlSeconds, random())
         log.info({ spiffeId: id.text }, 'identity renewed by the development CA')
       } catch (thrown) {
         failure = `not renewed: ${messageOf(thrown)}`
-        nextMs = clock.nowMs() + Math.min(retryMs, ttlSeconds * 50)
+        issuedMs = clock.nowMs()
+        nextMs = issuedMs + Math.min(retryMs, ttlSeconds * 50)
         log.error({ spiffeId: id.text, why: failure }, 'identity not renewed; the last good one stays')
       }
     }

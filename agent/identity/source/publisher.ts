@@ -1,10 +1,8 @@
 import type { TrustBundle, TrustBundles } from '../bundle/trust-bundle.ts'
-import type { X509Svid } from '../x509/svid.ts'
+import { expiresAtMs, type X509Svid } from '../x509/svid.ts'
+import { expiryProblem } from './expiry.ts'
 import type { IdentityState } from './source.ts'
 import { type Timing, waitUntil } from './wait-until.ts'
-
-/** Less of its life than this is left, and somebody should know that there is no other. */
-const scarcePart = 0.1
 
 type Contents = Pick<IdentityState, 'svids' | 'bundles'>
 
@@ -47,13 +45,10 @@ export class Publisher implements Disposable {
   /** What has expired or is about to. */
   expiry(): string | undefined {
     this.#dropExpired()
-    const [gone] = this.#expired
-    if (gone !== undefined) return `${gone.id.text} has expired`
     const nowMs = this.#timing.clock.nowMs()
-    for (const svid of this.#state?.svids ?? []) {
-      const leftMs = endOf(svid) - nowMs
-      const lifeMs = endOf(svid) - (svid.chain[0]?.notBeforeMs ?? 0)
-      if (leftMs < lifeMs * scarcePart) return `${svid.id.text} expires in ${Math.floor(leftMs / 1000)} s`
+    for (const svid of [...this.#expired, ...(this.#state?.svids ?? [])]) {
+      const problem = expiryProblem(svid, nowMs)
+      if (problem !== undefined) return problem
     }
     return undefined
   }
@@ -66,7 +61,7 @@ export class Publisher implements Disposable {
   #dropExpired(): void {
     const { svids = [], bundles } = this.#state ?? {}
     const nowMs = this.#timing.clock.nowMs()
-    const expired = svids.filter((svid) => endOf(svid) <= nowMs)
+    const expired = svids.filter((svid) => expiresAtMs(svid) <= nowMs)
     if (expired.length === 0 || bundles === undefined) return
     this.#expired = [...this.#expired, ...expired]
     this.#replace({ svids: svids.filter((svid) => !expired.includes(svid)), bundles })
@@ -95,15 +90,10 @@ export class Publisher implements Disposable {
     this.#timer = new AbortController()
     if (svids.length === 0) return
     const { signal } = this.#timer
-    waitUntil(Math.min(...svids.map(endOf)), this.#timing, signal).then(() => {
+    waitUntil(Math.min(...svids.map(expiresAtMs)), this.#timing, signal).then(() => {
       if (!signal.aborted) this.#dropExpired()
     })
   }
-}
-
-/** When the first certificate of its chain ends. */
-function endOf({ chain }: X509Svid): number {
-  return Math.min(...chain.map(({ notAfterMs }) => notAfterMs))
 }
 
 function svidText({ chain, hint }: X509Svid): string {

@@ -7,7 +7,7 @@ import {
   X509SVIDResponseSchema,
 } from '#gen/spiffe/workload/workload_pb.js'
 import type { DevAuthority } from '../dev-ca/authority.ts'
-import { renewalMs } from '../dev-ca/rotation.ts'
+import { leewayMs, renewalMs } from '../dev-ca/rotation.ts'
 import { type Timing, waitUntil } from '../source/wait-until.ts'
 import type { SpiffeId } from '../spiffe-id.ts'
 import { trustDomainId } from './trust-domain-id.ts'
@@ -51,12 +51,13 @@ export function openRegistrations(
   const bundles = bundleMessages(authority)
   let registrations: readonly Registration[] = []
   let messages: Messages | undefined
-  let nextMs = 0
+  let [issuedMs, nextMs] = [0, 0]
 
   const issue = () => {
     const x509Svids = svidMessage(authority, registrations, ttlSeconds)
     messages = registrations.length === 0 ? undefined : { ...bundles, x509Svids }
-    nextMs = renewalMs(clock.nowMs(), ttlSeconds, random())
+    issuedMs = clock.nowMs()
+    nextMs = renewalMs(issuedMs, ttlSeconds, random())
     for (const listener of listeners) listener()
   }
   const replace = (others: readonly Registration[]) => {
@@ -66,7 +67,7 @@ export function openRegistrations(
   const rotate = async () => {
     while (!closing.signal.aborted) {
       const dueMs = nextMs
-      await waitUntil(dueMs, options, closing.signal)
+      await waitUntil(dueMs, options, closing.signal, issuedMs - leewayMs)
       // Others may have been registered while it waited.
       if (!closing.signal.aborted && nextMs === dueMs) issue()
     }

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Clock, systemClock } from '#base/clock.ts'
-import { SluiceError } from '#base/errors.ts'
+import { messageOf, SluiceError } from '#base/errors.ts'
 import { pause as systemPause } from '#base/pause.ts'
 import { startGrpcServer } from '#grpc/grpc.ts'
 import { openDevAuthority } from '../dev-ca/authority.ts'
@@ -62,7 +62,7 @@ export async function startWorkloadApi(options: WorkloadApiOptions): Promise<Wor
 
   await using opening = new AsyncDisposableStack()
   const { path } = address.address
-  mkdirSync(dirname(path), { recursive: true })
+  makeFolderOf(path)
   const { ttlSeconds = 3600, jwtTtlSeconds = 300 } = options
   const registrations = opening.use(openRegistrations(first, { authority, ttlSeconds, clock, pause, random }))
   opening.use(
@@ -80,6 +80,14 @@ export async function startWorkloadApi(options: WorkloadApiOptions): Promise<Wor
   return {
     replaceIdentities: (identities) => registrations.replace(read(identities)),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+function makeFolderOf(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+  } catch (thrown) {
+    throw refused('socket', path, messageOf(thrown), 'a path in a folder that is there or can be made')
   }
 }
 

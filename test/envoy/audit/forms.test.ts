@@ -238,6 +238,7 @@ t.test('trust that comes over SDS is judged where it was delivered', async (t) =
   t.same(ids(dumpOf(bootstrap)), ['tls_validation_unseen'], 'a running Envoy has to have it')
   t.same(ids(delivered(context)), [])
   t.same(ids(delivered({ trusted_ca: { filename: 'ca.pem' } })), ['tls_no_identity'])
+  t.same(ids(delivered({})), ['tls_no_validation'], 'Envoy takes that for leave to let everybody in')
   t.same(ids(delivered({ ...context, allow_expired_certificate: true })), ['tls_expired_certificates'])
 
   const combined = changed(changed(good, `${common}.validation_context`, undefined), common, (old) => ({

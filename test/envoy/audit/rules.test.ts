@@ -305,6 +305,13 @@ const rows: readonly Row[] = [
   ['tls_client_certificate_optional', 'tls', 'require_client_certificate', undefined],
   ['tls_client_certificate_optional', 'tls', 'require_client_certificate', false],
   ['tls_no_validation', 'tls', 'common_tls_context.validation_context', undefined],
+  ['tls_no_validation', 'tls', 'common_tls_context.validation_context', {}],
+  [
+    'tls_no_validation',
+    'tls',
+    'common_tls_context.validation_context',
+    { trust_chain_verification: 'VERIFY_TRUST_CHAIN' },
+  ],
   ['tls_no_identity', 'tls', 'common_tls_context.validation_context', { trusted_ca: { filename: 'ca.pem' } }],
   [
     'tls_other_validator',

@@ -23,8 +23,14 @@ type Ask = () => Promise<number>
 /**
  * Two clients with a new HTTP/1.1 connection for each request, one that keeps its connection, one with a new HTTP/2
  * connection for each four streams, and one that keeps its HTTP/2 connection.
+ *
+ * @param options.doRenew whether what is kept is opened anew with each other identity, as careful clients do.
  */
-export function startLoad(port: number, clients: () => Clients): SteadyLoad {
+export function startLoad(
+  port: number,
+  clients: () => Clients,
+  { path = '/', doRenew = false }: { readonly path?: string; readonly doRenew?: boolean } = {},
+): SteadyLoad {
   const failures: string[] = []
   const kept = keepAliveAgent(1)
   const overHttp1 = (agent?: Agent): Ask => {
@@ -32,13 +38,14 @@ export function startLoad(port: number, clients: () => Clients): SteadyLoad {
       const { identity, trust } = clients()
       const { status } = await http({
         port,
-        path: '/',
+        path,
         tls: { ca: trust, identity, ...(agent && { agent }) },
       })
       return status
     }
   }
   let keptSession: ClientHttp2Session | undefined
+  let keptAs: Identity | undefined
   const ways: readonly (readonly [name: string, ask: Ask])[] = [
     ['HTTP/1.1, new', overHttp1()],
     ['HTTP/1.1, new too', overHttp1()],
@@ -47,7 +54,7 @@ export function startLoad(port: number, clients: () => Clients): SteadyLoad {
       'HTTP/2, new',
       async () => {
         const session = openSession(port, clients())
-        const statuses = await Promise.all([1, 2, 3, 4].map(() => overHttp2(session)))
+        const statuses = await Promise.all([1, 2, 3, 4].map(() => overHttp2(session, path)))
         await new Promise<void>((resolve) => session.close(resolve))
         return worst(statuses)
       },
@@ -55,9 +62,15 @@ export function startLoad(port: number, clients: () => Clients): SteadyLoad {
     [
       'HTTP/2, kept',
       async () => {
-        keptSession ??= openSession(port, clients())
+        const now = clients()
+        if (doRenew && keptAs !== now.identity) {
+          keptSession?.close()
+          keptSession = undefined
+        }
+        keptSession ??= openSession(port, now)
+        keptAs = now.identity
         const session = keptSession
-        return worst(await Promise.all([1, 2].map(() => overHttp2(session))))
+        return worst(await Promise.all([1, 2].map(() => overHttp2(session, path))))
       },
     ],
   ]
@@ -105,9 +118,9 @@ function openSession(port: number, { identity, trust }: Clients): ClientHttp2Ses
   return session
 }
 
-function overHttp2(session: ClientHttp2Session): Promise<number> {
+function overHttp2(session: ClientHttp2Session, path: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    const stream = session.request({ ':path': '/' })
+    const stream = session.request({ ':path': path })
     let status = 0
     stream.on('response', (headers) => {
       status = headers[':status'] ?? 0

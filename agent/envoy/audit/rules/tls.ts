@@ -39,6 +39,17 @@ const validatorType = (context: JsonObject) => typeOf(at(context, 'custom_valida
 const spiffeType = 'envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig'
 const hasValidator = isSet('custom_validator_config')
 
+/** What an issuer or a certificate is measured by; a context without any of it lets everybody in. */
+const measures = [
+  'custom_validator_config',
+  'trusted_ca',
+  'system_root_certs',
+  'ca_certificate_provider_instance',
+  'verify_certificate_spki',
+  'verify_certificate_hash',
+]
+const isMeasuring = (context: JsonObject) => measures.some((each) => isSet(each)(context))
+
 const isSessionBounded = (tls: JsonObject, { maxConnectionSeconds }: View) => {
   const seconds = secondsAt(tls, 'session_timeout')
   return seconds !== undefined && seconds > 0 && seconds <= maxConnectionSeconds
@@ -68,7 +79,10 @@ export const tlsRules: readonly Rule[] = [
     severity: 'opens',
     kinds: ['downstreamTls'],
     setting: 'validation_context',
-    isBroken: (tls, _, view) => !validationOf(tls, view).isConfigured,
+    isBroken: (tls, _, view) => {
+      const { context, isConfigured, isSeen } = validationOf(tls, view)
+      return !isConfigured || (isSeen && !isMeasuring(context))
+    },
     why: 'nobody checks who issued the client certificate.',
     fix: 'validate with envoy.tls.cert_validator.spiffe and the bundles of your trust domains.',
   },
@@ -90,7 +104,7 @@ export const tlsRules: readonly Rule[] = [
       const { context, isConfigured, isSeen } = validationOf(tls, view)
       const isNamed =
         isSet('match_typed_subject_alt_names')(context) || isSet('match_subject_alt_names')(context)
-      return isConfigured && isSeen && !hasValidator(context) && !isNamed
+      return isConfigured && isSeen && isMeasuring(context) && !hasValidator(context) && !isNamed
     },
     why: 'any certificate of these CAs is let in, of whatever trust domain, or of none.',
     fix: 'validate with envoy.tls.cert_validator.spiffe, or match_typed_subject_alt_names.',

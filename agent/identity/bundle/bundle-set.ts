@@ -54,14 +54,15 @@ export class BundleSet {
     const bundles = new Map<string, TrustBundle>()
     for (const source of this.#sources)
       for (const [name, bundle] of source) if (!bundles.has(name)) bundles.set(name, bundle)
-    const hasChanged = !isSame(bundles, this.#merged.bundles)
+    const hasChanged = !isSameBundles(bundles, this.#merged.bundles)
     const generation = this.#merged.generation + (hasChanged ? 1 : 0)
     this.#merged = { generation, bundles }
     return hasChanged
   }
 }
 
-function isSame(some: TrustBundles, others: TrustBundles): boolean {
+/** Whether two sets of bundles verify the same SVIDs. */
+export function isSameBundles(some: TrustBundles, others: TrustBundles): boolean {
   if (some.size !== others.size) return false
   for (const [name, bundle] of some) {
     const other = others.get(name)

@@ -1,9 +1,10 @@
-import type { TrustBundle, TrustBundles } from '../bundle/trust-bundle.ts'
+import { isSameBundles } from '../bundle/bundle-set.ts'
 import type { X509Svid } from '../x509/svid.ts'
 import type { IdentityState } from './source.ts'
+import { Subscribers } from './subscribers.ts'
 import { type Timing, waitUntil } from './wait-until.ts'
 
-/** Less of its life than this is left, and somebody should know that there is no other. */
+/** Less of its life than this is left, and somebody should know that there is no other: what rotates does so at a half. */
 const scarcePart = 0.1
 
 type Contents = Pick<IdentityState, 'svids' | 'bundles'>
@@ -14,10 +15,8 @@ type Contents = Pick<IdentityState, 'svids' | 'bundles'>
  */
 export class Publisher implements Disposable {
   readonly #timing: Timing
-  readonly #listeners = new Set<(state: IdentityState) => void>()
+  readonly #subscribers = new Subscribers<IdentityState>()
   #state: IdentityState | undefined
-  #svidsAre = ''
-  #bundlesAre = ''
   #expired: readonly X509Svid[] = []
   #timer = new AbortController()
 
@@ -31,17 +30,14 @@ export class Publisher implements Disposable {
   }
 
   /** Replaces everything. Nobody hears of what is as it was. */
-  publish(contents: Contents): void {
-    this.#expired = []
-    this.#replace(contents)
-    this.#dropExpired()
+  publish({ svids, bundles }: Contents): void {
+    const { alive, expired } = this.#byExpiry(svids)
+    this.#expired = expired
+    this.#replace({ svids: alive, bundles })
   }
 
   subscribe(listener: (state: IdentityState) => void): Disposable {
-    this.#listeners.add(listener)
-    const state = this.current()
-    if (state !== undefined) listener(state)
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) }
+    return this.#subscribers.add(listener, this.current())
   }
 
   /** What has expired or is about to. */
@@ -53,41 +49,45 @@ export class Publisher implements Disposable {
     for (const svid of this.#state?.svids ?? []) {
       const leftMs = endOf(svid) - nowMs
       const lifeMs = endOf(svid) - (svid.chain[0]?.notBeforeMs ?? 0)
-      if (leftMs < lifeMs * scarcePart) return `${svid.id.text} expires in ${Math.floor(leftMs / 1000)} s`
+      if (leftMs < lifeMs * scarcePart)
+        return `${svid.id.text} expires in ${Math.ceil(leftMs / 1000)} s and was not renewed`
     }
     return undefined
   }
 
   [Symbol.dispose](): void {
     this.#timer.abort()
-    this.#listeners.clear()
+    this.#subscribers.clear()
   }
 
   #dropExpired(): void {
-    const { svids = [], bundles } = this.#state ?? {}
-    const nowMs = this.#timing.clock.nowMs()
-    const expired = svids.filter((svid) => endOf(svid) <= nowMs)
-    if (expired.length === 0 || bundles === undefined) return
+    if (this.#state === undefined) return
+    const { svids, bundles } = this.#state
+    const { alive, expired } = this.#byExpiry(svids)
+    if (expired.length === 0) return
     this.#expired = [...this.#expired, ...expired]
-    this.#replace({ svids: svids.filter((svid) => !expired.includes(svid)), bundles })
+    this.#replace({ svids: alive, bundles })
+  }
+
+  #byExpiry(svids: readonly X509Svid[]): {
+    readonly alive: readonly X509Svid[]
+    readonly expired: readonly X509Svid[]
+  } {
+    const nowMs = this.#timing.clock.nowMs()
+    return {
+      alive: svids.filter((svid) => endOf(svid) > nowMs),
+      expired: svids.filter((svid) => endOf(svid) <= nowMs),
+    }
   }
 
   #replace({ svids, bundles }: Contents): void {
-    const [svidsAre, bundlesAre] = [svids.map(svidText).join(), bundlesText(bundles)]
     const before = this.#state
-    const areBundlesOther = before === undefined || bundlesAre !== this.#bundlesAre
-    if (!areBundlesOther && svidsAre === this.#svidsAre) return
-    this.#svidsAre = svidsAre
-    this.#bundlesAre = bundlesAre
+    const areBundlesOther = before === undefined || !isSameBundles(bundles, before.bundles)
+    if (!areBundlesOther && isSameSvids(svids, before.svids)) return
     const generation = (before?.generation ?? 0) + (areBundlesOther ? 1 : 0)
-    const state = { generation, svids, bundles }
-    this.#state = state
+    this.#state = { generation, svids, bundles }
     this.#awaitExpiry(svids)
-    for (const listener of this.#listeners) {
-      // One of them may have had it replaced.
-      if (this.#state !== state) return
-      listener(state)
-    }
+    this.#subscribers.tell(this.#state)
   }
 
   #awaitExpiry(svids: readonly X509Svid[]): void {
@@ -106,18 +106,16 @@ function endOf({ chain }: X509Svid): number {
   return Math.min(...chain.map(({ notAfterMs }) => notAfterMs))
 }
 
-function svidText({ chain, hint }: X509Svid): string {
-  return `${chain.map(({ sha256 }) => sha256).join('+')} ${hint}`
-}
-
-function bundlesText(bundles: TrustBundles): string {
-  return [...bundles.values()].map(bundleText).sort().join('\n')
-}
-
-function bundleText({ trustDomain, x509Authorities, jwtAuthorities }: TrustBundle): string {
-  const keys = jwtAuthorities.map(
-    ({ keyId, publicKey }) =>
-      `${JSON.stringify(keyId)}${publicKey.export({ type: 'spki', format: 'der' }).toString('base64')}`,
+function isSameSvids(some: readonly X509Svid[], others: readonly X509Svid[]): boolean {
+  return (
+    some.length === others.length && some.every((svid, index) => isSameSvid(svid, others[index] as X509Svid))
   )
-  return [trustDomain, ...x509Authorities.map(({ sha256 }) => sha256), ...keys].join(' ')
+}
+
+function isSameSvid({ chain, hint }: X509Svid, other: X509Svid): boolean {
+  return (
+    hint === other.hint &&
+    chain.length === other.chain.length &&
+    chain.every(({ sha256 }, index) => sha256 === other.chain[index]?.sha256)
+  )
 }

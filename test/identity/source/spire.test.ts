@@ -194,7 +194,7 @@ t.test('a Workload API that does not answer takes nothing back', async (t) => {
   t.same(ids(source.current()), [spiffeId])
   t.equal(source.problem(), undefined, 'it is valid for long')
   await time.advance(3_300_000)
-  t.match(source.problem(), /expires in \d+ s; the Workload API does not answer/)
+  t.match(source.problem(), /expires in \d+ s and was not renewed; the Workload API does not answer/)
 })
 
 t.test('InvalidArgument and Unimplemented are not asked again', async (t) => {
@@ -437,7 +437,7 @@ t.test('what expires is not served any more, and it is said before', async (t) =
   await time.advance(3_200_000)
   t.equal(source.problem(), undefined)
   await time.advance(100_000)
-  t.match(source.problem(), /^spiffe:\/\/example.org\/ns\/acme\/sa\/app expires in 300 s$/)
+  t.match(source.problem(), /^spiffe:\/\/example.org\/ns\/acme\/sa\/app expires in 300 s and was not renewed$/)
   await time.advance(300_000)
   t.match(source.problem(), /app has expired/)
   t.same(ids(states.at(-1)), [`${own}/long`], 'who listens is told without asking')

@@ -1,3 +1,4 @@
+import { isSameKeys } from '#crypto/jose/jwk-set.ts'
 import type { TrustBundle, TrustBundles } from './trust-bundle.ts'
 
 /** What all sources together say, one bundle a trust domain. */
@@ -78,14 +79,10 @@ export function isOlder(bundle: TrustBundle, than: TrustBundle): boolean {
 
 /** Whether two bundles of one trust domain verify the same SVIDs. */
 export function verifiesTheSame(one: TrustBundle, other: TrustBundle): boolean {
-  const { x509Authorities: certificates, jwtAuthorities: keys } = one
+  const { x509Authorities: certificates } = one
   return (
     certificates.length === other.x509Authorities.length &&
-    keys.length === other.jwtAuthorities.length &&
     certificates.every(({ sha256 }, index) => sha256 === other.x509Authorities[index]?.sha256) &&
-    keys.every(({ keyId, publicKey }, index) => {
-      const its = other.jwtAuthorities[index]
-      return keyId === its?.keyId && publicKey.equals(its.publicKey)
-    })
+    isSameKeys(one.jwtAuthorities, other.jwtAuthorities)
   )
 }

@@ -17,6 +17,8 @@ export class Publisher implements Disposable {
   readonly #timing: Timing
   readonly #subscribers = new Subscribers<IdentityState>()
   #state: IdentityState | undefined
+  /** Of the first that ends. */
+  #endMs = Number.POSITIVE_INFINITY
   #expired: readonly X509Svid[] = []
   #timer = new AbortController()
 
@@ -61,10 +63,10 @@ export class Publisher implements Disposable {
   }
 
   #dropExpired(): void {
-    if (this.#state === undefined) return
+    // Asked for with each request.
+    if (this.#state === undefined || this.#timing.clock.nowMs() < this.#endMs) return
     const { svids, bundles } = this.#state
     const { alive, expired } = this.#byExpiry(svids)
-    if (expired.length === 0) return
     this.#expired = [...this.#expired, ...expired]
     this.#replace({ svids: alive, bundles })
   }
@@ -93,9 +95,10 @@ export class Publisher implements Disposable {
   #awaitExpiry(svids: readonly X509Svid[]): void {
     this.#timer.abort()
     this.#timer = new AbortController()
+    this.#endMs = Math.min(...svids.map(endOf))
     if (svids.length === 0) return
     const { signal } = this.#timer
-    waitUntil(Math.min(...svids.map(endOf)), this.#timing, signal).then(() => {
+    waitUntil(this.#endMs, this.#timing, signal).then(() => {
       if (!signal.aborted) this.#dropExpired()
     })
   }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** Shares are written as parts per million: no rounding, and 1 % is 10,000. */
-export const PPM = 1_000_000
+const PPM = 1_000_000
 
 const dnsLabel = z
   .string()

@@ -107,21 +107,8 @@ const publicMembers = ['kty', 'crv', 'x', 'y', 'n', 'e'] as const
 
 /** Writes a SPIFFE bundle as a bundle endpoint serves it. @see SPIFFE_Trust_Domain_and_Bundle.md, 4 */
 export function spiffeBundleText(bundle: TrustBundle): string {
-  return JSON.stringify(bundleObject(bundle), undefined, 2)
-}
-
-/** Writes a map of bundles, without refresh hints, which a map has none of. @see SPIFFE_Trust_Domain_and_Bundle.md, 5 */
-export function trustBundleMapText(bundles: TrustBundles): string {
-  const entries = [...bundles].map(([name, { refreshHintSeconds, ...bundle }]) => [
-    name,
-    bundleObject(bundle),
-  ])
-  return JSON.stringify({ trust_domains: Object.fromEntries(entries) }, undefined, 2)
-}
-
-function bundleObject(bundle: TrustBundle): object {
   const { x509Authorities, jwtAuthorities, sequence, refreshHintSeconds } = bundle
-  return {
+  const members = {
     ...(sequence !== undefined && { spiffe_sequence: rawJSON(sequence.toString()) }),
     ...(refreshHintSeconds !== undefined && { spiffe_refresh_hint: refreshHintSeconds }),
     keys: [
@@ -137,6 +124,7 @@ function bundleObject(bundle: TrustBundle): object {
       })),
     ],
   }
+  return JSON.stringify(members, undefined, 2)
 }
 
 function publicJwk(jwk: JsonWebKey): JsonWebKey {

@@ -7,7 +7,7 @@ import { parseProfiledTime } from '#crypto/x509/time.ts'
 import { type NameConstraints, parseNameConstraints } from './name-constraints.ts'
 
 /** Extensions of RFC 5280, 4.2.1, that are understood here. */
-export const oids = {
+const oids = {
   subjectKeyId: '2.5.29.14',
   keyUsage: '2.5.29.15',
   subjectAltName: '2.5.29.17',

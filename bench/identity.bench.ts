@@ -1,8 +1,11 @@
-import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+import { generateKeyPairSync, sign } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { issuersSchema } from '#config/issuer-schema.ts'
 import type { Exchange } from '#decision/exchange.ts'
+import type { Stage } from '#decision/stage.ts'
+import type { Verdict } from '#decision/verdict.ts'
 import { createDevCa } from '#identity/dev-ca/dev-ca.ts'
 import { createIdentityStage } from '#identity/identity.ts'
 import { openFilesSource } from '#identity/source/files.ts'
@@ -14,7 +17,7 @@ const trustDomain = 'example.org'
 const issuer = 'https://idp.example'
 const batch = 200
 /** Certificates and tokens that were never seen before: as many as are made ahead of the measurement. */
-const fresh = 2000
+const freshOnes = 2000
 
 /**
  * What it costs to know who is calling, in process: the whole identity stage with a caller that is known, one with a
@@ -44,7 +47,14 @@ async function measureIn(folder: string, options: BenchOptions): Promise<Row[]> 
     privateKey: join(folder, 'own.key'),
     trustBundles: { [trustDomain]: join(folder, 'ca.pem') },
   })
-  await using verifier = createTokenVerifier({ issuers: [validIssuer(join(folder, 'keys.json'))] })
+  await using verifier = createTokenVerifier({
+    issuers: issuersSchema.parse([
+      {
+        ...{ issuer, audience: 'models', algorithms: ['ES256'], tenantClaim: 'tenant' },
+        jwks: { file: join(folder, 'keys.json') },
+      },
+    ]),
+  })
   const missing = source.problem() ?? verifier.problem()
   if (missing !== undefined) throw new Error(missing)
   const peers = { trustDomains: [trustDomain], state: () => source.current(), maxChecksPerSecond: 1e9 }
@@ -57,123 +67,113 @@ async function measureIn(folder: string, options: BenchOptions): Promise<Row[]> 
   const pemOf = (name: string) =>
     ca.issue({ spiffeId: `spiffe://${trustDomain}/ns/acme/sa/${name}` }).certificatePem
   const tokenOf = (more: object = {}) => signed(privateKey, { tenant: 'acme', ...more })
-  const known = pemOf('app')
-  const [knownToken, junk] = [
-    tokenOf(),
-    Array.from({ length: fresh }, (_, i) => `${tokenOf({ i }).slice(0, -4)}AAAA`),
-  ]
-  const pems = Array.from({ length: fresh }, (_, i) => pemOf(`app-${i}`))
-  const tokens = Array.from({ length: fresh }, (_, i) => tokenOf({ i, jti: randomBytes(8).toString('hex') }))
+  const [known, stranger, knownToken] = [pemOf('app'), pemOf('stranger'), tokenOf()]
 
-  const cases: readonly Case[] = [
-    { name: 'known caller', ask: () => plain.request?.(exchange(known)), expected: 'allow' },
-    { name: 'known token', ask: () => withTokens.request?.(exchange(known, knownToken)), expected: 'allow' },
-    {
-      name: 'new certificate',
-      ask: (i) => plain.request?.(exchange(pems[i] as string)),
-      expected: 'allow',
-      most: fresh,
+  const measured: Readonly<Record<string, () => Row>> = {
+    'known caller': () => timeBatches(plain, () => exchange(known), options),
+    'known token': () => timeBatches(withTokens, () => exchange(known, knownToken), options),
+    'new certificate': () => timeBatches(plain, fresh(pemOf, exchange), { ...options, most: freshOnes }),
+    'new ES256 token': () =>
+      timeBatches(
+        withTokens,
+        fresh(
+          (id) => tokenOf({ jti: id }),
+          (token) => exchange(known, token),
+        ),
+        { ...options, most: freshOnes },
+      ),
+    flooded: () => {
+      const junk = fresh(
+        (id) => `${tokenOf({ jti: id }).slice(0, -4)}AAAA`,
+        (token) => exchange(stranger, token),
+      )
+      const flood = () => {
+        for (let each = 0; each < 10; each++) withTokens.request?.(junk())
+      }
+      return timeBeside(flood, withTokens, () => exchange(known, knownToken), options)
     },
-    {
-      name: 'new ES256 token',
-      ask: (i) => withTokens.request?.(exchange(known, tokens[i] as string)),
-      expected: 'allow',
-      most: fresh,
-    },
-    {
-      name: 'flooded',
-      ask: () => withTokens.request?.(exchange(known, knownToken)),
-      beside: (i) => {
-        const stranger = pems[0] as string
-        for (let k = 0; k < 10; k++)
-          withTokens.request?.(exchange(stranger, junk[(i * 10 + k) % fresh] as string))
-      },
-      expected: 'allow',
-    },
-  ]
-  return cases
-    .filter(({ name }) => options.only === undefined || options.only === name)
-    .map((each) => run(each, options.seconds))
+  }
+  return Object.entries(measured)
+    .filter(([name]) => options.only === undefined || options.only === name)
+    .map(([name, measure]) => ({ ...measure(), name }))
 }
 
-interface Case {
-  readonly name: string
-  ask(index: number): unknown
-  /** What else happens between two requests; its time is not the request's, its CPU is. */
-  beside?(index: number): void
-  readonly expected: string
-  /** How often it can be asked. */
-  readonly most?: number
+/** Gives what was made ahead of the measurement, one after another. */
+function fresh<T>(make: (id: string) => T, use: (made: T) => Exchange): () => Exchange {
+  const made = Array.from({ length: freshOnes }, (_, index) => make(`id-${index}`))
+  let next = 0
+  return () => use(made[next++ % freshOnes] as T)
 }
 
-function run({ name, ask, beside, expected, most = Number.POSITIVE_INFINITY }: Case, seconds: number): Row {
-  let asked = 0
-  if (most === Number.POSITIVE_INFINITY) for (; asked < 5000; asked++) judge(name, ask(asked), expected)
-  const first = asked
+/** In batches, whose exchanges are made before: a clock costs as much as what is measured. */
+function timeBatches(
+  stage: Stage,
+  make: () => Exchange,
+  { seconds, most = Number.POSITIVE_INFINITY }: { readonly seconds: number; readonly most?: number },
+): Row {
+  const batchOf = () => Array.from({ length: batch }, make)
+  if (most === Number.POSITIVE_INFINITY) for (let each = 0; each < 50; each++) ask(stage, batchOf())
   const tookUs: number[] = []
-  const [cpu, began] = [process.cpuUsage(), performance.now()]
-  while (performance.now() - began < seconds * 1000 && asked + batch - first <= most) {
-    let spentMs = 0
-    // In batches: a clock costs as much as what is measured. Beside a flood each request counts by itself.
-    const size = beside === undefined ? batch : 1
-    for (let each = 0; each < size; each++) {
-      beside?.(asked)
-      const start = beside === undefined && each > 0 ? 0 : performance.now()
-      if (start > 0) spentMs = start
-      judge(name, ask(asked - first), expected)
-      asked++
-    }
-    tookUs.push(((performance.now() - spentMs) * 1000) / size)
+  let cpuUs = 0
+  const end = performance.now() + seconds * 1000
+  while (performance.now() < end && (tookUs.length + 1) * batch <= most) {
+    const exchanges = batchOf()
+    const [cpu, began] = [process.cpuUsage(), performance.now()]
+    ask(stage, exchanges)
+    tookUs.push(((performance.now() - began) * 1000) / batch)
+    cpuUs += spentUs(cpu)
   }
-  const { user, system } = process.cpuUsage(cpu)
-  const decisions = asked - first
-  tookUs.sort((a, b) => a - b)
-  const at = (share: number) => (tookUs[Math.floor((tookUs.length - 1) * share)] ?? 0) / 1000
-  return {
-    name,
-    rps: decisions / ((performance.now() - began) / 1000),
-    cpuUs: (user + system) / decisions,
-    p50Ms: at(0.5),
-    p99Ms: at(0.99),
-    rssMb: process.memoryUsage().rss / 1e6,
-    p50Us: at(0.5) * 1000,
-    p99Us: at(0.99) * 1000,
+  return rowOf(tookUs, cpuUs / (tookUs.length * batch))
+}
+
+/** Each request by itself, with the flood between two of them. Its time is not theirs, its CPU is. */
+function timeBeside(flood: () => void, stage: Stage, make: () => Exchange, { seconds }: BenchOptions): Row {
+  const tookUs: number[] = []
+  const [cpu, end] = [process.cpuUsage(), performance.now() + seconds * 1000]
+  while (performance.now() < end) {
+    flood()
+    const exchanges = [make()]
+    const began = performance.now()
+    ask(stage, exchanges)
+    tookUs.push((performance.now() - began) * 1000)
+  }
+  return rowOf(tookUs, spentUs(cpu) / tookUs.length)
+}
+
+function ask(stage: Stage, exchanges: readonly Exchange[]): void {
+  for (const x of exchanges) {
+    const verdict = stage.request?.(x) as Verdict
+    if (verdict.kind !== 'allow') throw new Error(`not allowed: ${JSON.stringify(verdict)}`)
   }
 }
 
-function judge(name: string, verdict: unknown, expected: string): void {
-  const { kind } = verdict as { readonly kind: string }
-  if (kind !== expected) throw new Error(`${name}: ${JSON.stringify(verdict)}`)
+function spentUs(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since)
+  return user + system
+}
+
+function rowOf(tookUs: number[], cpuUs: number): Row {
+  const meanUs = tookUs.reduce((sum, each) => sum + each, 0) / tookUs.length
+  tookUs.sort((a, b) => a - b)
+  const at = (share: number) => tookUs[Math.floor((tookUs.length - 1) * share)] ?? 0
+  const [p50Us, p99Us] = [at(0.5), at(0.99)]
+  const rssMb = process.memoryUsage().rss / 1e6
+  return { name: '', rps: 1e6 / meanUs, cpuUs, p50Ms: p50Us / 1000, p99Ms: p99Us / 1000, rssMb, p50Us, p99Us }
 }
 
 const resources = someResources({ epoch: 0 })
 
 function exchange(pem: string, token?: string): Exchange {
-  const headers = token === undefined ? [] : ([['authorization', `Bearer ${token}`]] as const)
+  const headers = token === undefined ? [] : ([['authorization', flat(`Bearer ${token}`)]] as const)
   return anExchange({
-    request: someRequest({ certificate: { pem, isChainValid: true }, headers }),
+    request: someRequest({ certificate: { pem: flat(pem), isChainValid: true }, headers }),
     resources,
   })
 }
 
-function validIssuer(file: string) {
-  return {
-    issuer,
-    audience: 'models',
-    profile: 'jwt' as const,
-    algorithms: ['ES256'],
-    jwks: { file },
-    tenantClaim: 'tenant',
-    userClaim: 'sub',
-    maxLifetimeSeconds: 86_400,
-    clockSkewSeconds: 30,
-    requireBinding: false,
-    refreshSeconds: 300,
-    cooldownSeconds: 30,
-    staleSeconds: 3600,
-    allowedHosts: [],
-    allowPrivateAddresses: false,
-  }
+/** A text of its own in one piece, as a decoder makes it. */
+function flat(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1')
 }
 
 function signed(key: Parameters<typeof sign>[2], more: object): string {

@@ -1,7 +1,8 @@
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { request, tlsRequest } from './http.ts'
+import { type HttpAnswer, readBody } from './http-answer.ts'
 
 /** What a connection is made with. */
 export interface TlsSettings {
@@ -29,10 +30,7 @@ interface ExchangeOptions {
   readonly signal: AbortSignal
 }
 
-export interface Answer {
-  readonly status: number
-  readonly headers: IncomingHttpHeaders
-  readonly body: Buffer
+export interface Answer extends HttpAnswer {
   /** As it came over the wire. */
   readonly wireBytes: number
 }
@@ -72,20 +70,25 @@ async function once(options: ExchangeOptions, url: URL): Promise<Answer> {
   return { status, headers, body: content, wireBytes: body.length }
 }
 
-function receive(options: ExchangeOptions, url: URL): Promise<Omit<Answer, 'wireBytes'>> {
+function receive(options: ExchangeOptions, url: URL): Promise<HttpAnswer> {
   const isOwn = url.origin === options.url.origin
   const { body = '' } = options
   const at = `${url.origin}${url.pathname}`
   return new Promise((resolve, reject) => {
     let late: NodeJS.Timeout | undefined
-    const fail = (why: string) => outgoing.destroy(new Error(`${at}: ${why}`))
-    const failAfter = (timeoutMs: number, why: string) => {
-      clearTimeout(late)
-      late = setTimeout(() => fail(why), timeoutMs).unref()
-    }
     const end = (act: () => void) => {
       clearTimeout(late)
       act()
+    }
+    const fail = (why: string, cause?: unknown) => {
+      const error = new Error(`${at}: ${why}`, { cause })
+      // First, for of a request that has its answer the reason would be lost.
+      end(() => reject(error))
+      outgoing.destroy(error)
+    }
+    const failAfter = (timeoutMs: number, why: string) => {
+      clearTimeout(late)
+      late = setTimeout(() => fail(why), timeoutMs).unref()
     }
     const send = url.protocol === 'https:' ? tlsRequest : request
     const outgoing = send(url, {
@@ -100,37 +103,14 @@ function receive(options: ExchangeOptions, url: URL): Promise<Omit<Answer, 'wire
       ...(url.protocol === 'https:' && isOwn && options.tls),
     })
     if (options.headerTimeoutMs !== undefined) failAfter(options.headerTimeoutMs, 'no answer in time')
-    outgoing.on('error', (cause: Error) =>
-      end(() =>
-        reject(cause.message.startsWith(at) ? cause : new Error(`${at}: ${cause.message}`, { cause })),
-      ),
-    )
+    outgoing.on('error', (cause: Error) => fail(cause.message, cause))
     outgoing.on('response', (incoming: IncomingMessage) => {
       failAfter(bodyTimeoutMs, 'the answer takes too long')
-      const pieces: Buffer[] = []
-      let size = 0
       incoming.setTimeout(idleTimeoutMs, () => fail('the answer stopped half-way'))
-      incoming.on('data', (piece: Buffer) => {
-        size += piece.length
-        if (size > options.maxBytes) fail(`more than ${options.maxBytes} bytes`)
-        else pieces.push(piece)
-      })
-      incoming.on('error', (cause) => end(() => reject(cause)))
-      incoming.on('end', () =>
-        end(() => {
-          // A small answer has ended before its connection is torn down for being too large.
-          if (size > options.maxBytes || !incoming.complete)
-            return reject(
-              new Error(
-                `${at}: ${incoming.complete ? `more than ${options.maxBytes} bytes` : 'the answer was cut off'}`,
-              ),
-            )
-          resolve({
-            status: incoming.statusCode ?? 0,
-            headers: incoming.headers,
-            body: Buffer.concat(pieces),
-          })
-        }),
+      const { statusCode: status = 0, headers } = incoming
+      readBody(incoming, options.maxBytes).then(
+        (content) => end(() => resolve({ status, headers, body: content })),
+        (cause: Error) => fail(cause.message, cause),
       )
     })
     outgoing.end(options.body)

@@ -12,7 +12,6 @@ import {
 import { createIntrospection, type Introspection } from '#identity/introspection/introspection.ts'
 import type { IdentityState } from '#identity/source/source.ts'
 import {
-  bundleKeys,
   createTokenVerifier,
   type TokenEvent,
   type TokenStatus,
@@ -98,14 +97,10 @@ export async function openTokens(
 }
 
 function openVerifier(issuers: Issuers, { state, onEvent }: Parameters<typeof openTokens>[1]): TokenVerifier {
-  const authorities = (trustDomain: string) => {
-    const bundle = state?.()?.bundles.get(trustDomain)
-    return bundle && bundleKeys(bundle)
-  }
   return createTokenVerifier({
     // One that has no keys here is only asked.
     issuers: issuers.filter(({ jwks, profile }) => jwks !== undefined || profile === 'jwt-svid'),
-    jwtAuthorities: { get: authorities },
+    jwtAuthorities: { get: (trustDomain) => state?.()?.bundles.get(trustDomain)?.jwtAuthorities },
     onEvent,
   })
 }

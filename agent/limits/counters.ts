@@ -1,4 +1,4 @@
-import { type Bucket, isEmpty, type Rate } from './gcra.ts'
+import { type Bucket, isEmpty, type Rate } from '#base/gcra.ts'
 
 /** What one limit counts for one tenant, or one tenant and model. */
 export interface Counter extends Bucket {

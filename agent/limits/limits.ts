@@ -1,11 +1,11 @@
 import { type Clock, systemClock } from '#base/clock.ts'
+import { charge, type Rate, rateOf, refund, waitUs } from '#base/gcra.ts'
 import type { Exchange, QuotaHold } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { computingVerbs } from '#decision/verbs.ts'
 import { ALLOW, deny, type Refusal, type Verdict } from '#decision/verdict.ts'
 import { coversModel, perResources, type QuotaLimit, type QuotaPolicy } from '#resources/resources.ts'
 import { type Counter, Counters } from './counters.ts'
-import { charge, type Rate, rateOf, refund, waitUs } from './gcra.ts'
 
 interface Rule {
   readonly policy: QuotaPolicy

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** Shares are written as parts per million: no rounding, and 1 % is 10,000. */
-export const PPM = 1_000_000
+const PPM = 1_000_000
 
 const dnsLabel = z
   .string()
@@ -30,7 +30,7 @@ const share = z
   ])
   .describe('A share: "10%", or parts per million.')
 
-/** Beyond these (limits/gcra.ts) a rate could not be counted in whole numbers. */
+/** Beyond these (base/gcra.ts) a rate could not be counted in whole numbers. */
 const maxWindowMs = 24 * 3_600_000
 const maxRate = 1e8
 

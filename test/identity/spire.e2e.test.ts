@@ -113,9 +113,11 @@ t.test('tokens are fetched, kept, and valid for whom they are meant', async (t) 
   const { payload } = await jwtVerify(
     svid.token,
     ({ kid }) => {
-      const found = state.bundles.get('example.org')?.jwtAuthorities.find(({ keyId }) => keyId === kid)
+      const found = state.bundles
+        .get('example.org')
+        ?.jwtAuthorities.find((authority) => authority.kid === kid)
       if (found === undefined) throw new Error(`no authority ${kid}`)
-      return createPublicKey(found.publicKey.export({ type: 'spki', format: 'pem' }))
+      return createPublicKey(found.object.export({ type: 'spki', format: 'pem' }))
     },
     { audience: 'models' },
   )

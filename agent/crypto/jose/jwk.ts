@@ -44,7 +44,7 @@ const maxKidCharacters = 1024
  */
 export function parsePublicJwk(value: unknown): ParsedJwk {
   const no = (why: string): ParsedJwk => ({ ok: false, why })
-  if (!isMembers(value)) return no('not an object')
+  if (!isJsonObject(value)) return no('not an object')
   for (const name of privateMembers) {
     if (Object.hasOwn(value, name)) return no(`has ${name}, which belongs to a secret or private key`)
   }
@@ -91,10 +91,6 @@ export function fitsAlgorithm(
 }
 
 const coordinateBytesOf: Readonly<Record<string, number>> = { ES256: 32, ES384: 48, ES512: 66 }
-
-function isMembers(value: unknown): value is JsonObject {
-  return isJsonObject(value as never)
-}
 
 function own(members: JsonObject, name: string): unknown {
   return Object.hasOwn(members, name) ? members[name] : undefined

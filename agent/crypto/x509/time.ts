@@ -5,12 +5,21 @@ import { type DerReader, tags } from '../der.ts'
 export interface CertificateTime {
   readonly ms: number
   readonly offsetMinutes: number
+  /** To the second and in Greenwich, the one form that certificates may have. @see RFC 5280, 4.1.2.5 */
+  readonly isProfiled: boolean
 }
 
 const utcTime = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:Z|([+-])(\d\d)(\d\d))$/
 const generalizedTime = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:Z|([+-])(\d\d)(\d\d))$/
 
-/** UTCTime or GeneralizedTime. @throws MalformedError @see RFC 5280, 4.1.2.5 */
+/** As RFC 5280 has it in certificates and revocation lists, in milliseconds since the epoch. @throws MalformedError */
+export function parseProfiledTime(reader: DerReader): number {
+  const { ms, isProfiled } = parseTime(reader)
+  if (!isProfiled) throw new MalformedError('a time without seconds, or with an offset')
+  return ms
+}
+
+/** UTCTime or GeneralizedTime, in whatever form they have. @throws MalformedError */
 export function parseTime(reader: DerReader): CertificateTime {
   const { tag, contents } = reader.any()
   const form = tag === tags.utcTime ? utcTime : tag === tags.generalizedTime ? generalizedTime : undefined
@@ -30,5 +39,5 @@ export function parseTime(reader: DerReader): CertificateTime {
   if ((sign !== undefined && offsetMinutes === 0) || zoneHours > 23 || zoneMinutes > 59)
     throw new MalformedError('not an offset')
   const ms = written.getTime() + ((hour * 60 + minute - offsetMinutes) * 60 + second) * 1000
-  return { ms, offsetMinutes }
+  return { ms, offsetMinutes, isProfiled: parts[6] !== undefined && sign === undefined }
 }

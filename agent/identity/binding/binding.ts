@@ -8,13 +8,6 @@ export type BindingVerdict =
   | { readonly ok: true; readonly by: 'certificate' | 'previous_certificate' | 'proof' | 'nothing' }
   | { readonly ok: false; readonly why: string }
 
-export interface BindingOptions {
-  /** Whether tokens of this issuer must be bound to their sender. */
-  readonly isRequired?: boolean
-  /** Leaves that a workload had before its present one; without it none of them counts. */
-  readonly history?: LeafHistory
-}
-
 /**
  * Whether the sender of a token is the one that it was issued to. Everything that the token names must hold: a certificate
  * is that of the peer at the other end of the connection, a key that of the proof that came with the token (which is
@@ -22,24 +15,21 @@ export interface BindingOptions {
  *
  * @param scheme with which the token came
  * @param peer the direct one, whose certificate Envoy saw; never what a gateway forwards
+ * @param history leaves that a workload had before its present one; without it none of them counts
  * @see RFC 8705, 3; RFC 9449, 7.1 and 7.2
  */
 export function checkBinding(
   { confirmation }: Pick<TokenFacts, 'confirmation'>,
   scheme: 'bearer' | 'dpop',
-  peer: Peer | undefined,
-  { isRequired = false, history }: BindingOptions = {},
+  peer: Peer,
+  history?: LeafHistory,
 ): BindingVerdict {
   const no = (why: string): BindingVerdict => ({ ok: false, why })
   const key = confirmation?.keyThumbprint
   const certificate = confirmation?.certificateSha256
   if (scheme === 'dpop' && key === undefined) return no('the DPoP scheme with a token that names no key')
   if (scheme === 'bearer' && key !== undefined) return no('a token that names a key was sent without a proof')
-  if (certificate === undefined) {
-    if (key !== undefined) return { ok: true, by: 'proof' }
-    return isRequired ? no('the token is not bound to its sender') : { ok: true, by: 'nothing' }
-  }
-  if (peer === undefined) return no('the token names a certificate, and the connection has none')
+  if (certificate === undefined) return key === undefined ? unbound : proven
   const wanted = hexOf(certificate)
   if (wanted === undefined) return no('x5t#S256 is no SHA-256')
   if (wanted === peer.certificateSha256) return { ok: true, by: 'certificate' }
@@ -47,6 +37,9 @@ export function checkBinding(
     ? { ok: true, by: 'previous_certificate' }
     : no('the token names another certificate')
 }
+
+const unbound: BindingVerdict = { ok: true, by: 'nothing' }
+const proven: BindingVerdict = { ok: true, by: 'proof' }
 
 /** Lower-case hex of a SHA-256 in base64url that is written in its one way. */
 function hexOf(text: string): string | undefined {

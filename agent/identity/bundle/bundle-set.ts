@@ -1,3 +1,4 @@
+import { isSameKeys } from '#crypto/jose/jwk-set.ts'
 import type { TrustBundle, TrustBundles } from './trust-bundle.ts'
 
 /** What all sources together say, one bundle a trust domain. */
@@ -54,14 +55,15 @@ export class BundleSet {
     const bundles = new Map<string, TrustBundle>()
     for (const source of this.#sources)
       for (const [name, bundle] of source) if (!bundles.has(name)) bundles.set(name, bundle)
-    const hasChanged = !isSame(bundles, this.#merged.bundles)
+    const hasChanged = !isSameBundles(bundles, this.#merged.bundles)
     const generation = this.#merged.generation + (hasChanged ? 1 : 0)
     this.#merged = { generation, bundles }
     return hasChanged
   }
 }
 
-function isSame(some: TrustBundles, others: TrustBundles): boolean {
+/** Whether two sets of bundles verify the same SVIDs. */
+export function isSameBundles(some: TrustBundles, others: TrustBundles): boolean {
   if (some.size !== others.size) return false
   for (const [name, bundle] of some) {
     const other = others.get(name)
@@ -77,14 +79,10 @@ export function isOlder(bundle: TrustBundle, than: TrustBundle): boolean {
 
 /** Whether two bundles of one trust domain verify the same SVIDs. */
 export function verifiesTheSame(one: TrustBundle, other: TrustBundle): boolean {
-  const { x509Authorities: certificates, jwtAuthorities: keys } = one
+  const { x509Authorities: certificates } = one
   return (
     certificates.length === other.x509Authorities.length &&
-    keys.length === other.jwtAuthorities.length &&
     certificates.every(({ sha256 }, index) => sha256 === other.x509Authorities[index]?.sha256) &&
-    keys.every(({ keyId, publicKey }, index) => {
-      const its = other.jwtAuthorities[index]
-      return keyId === its?.keyId && publicKey.equals(its.publicKey)
-    })
+    isSameKeys(one.jwtAuthorities, other.jwtAuthorities)
   )
 }

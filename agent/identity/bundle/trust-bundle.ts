@@ -1,11 +1,8 @@
-import type { KeyObject } from 'node:crypto'
+import type { VerifyingKey } from '#crypto/jose/jwk.ts'
 import type { Certificate } from '../x509/certificate.ts'
 
-/** A key that signs JWT-SVIDs. */
-export interface JwtAuthority {
-  readonly keyId: string
-  readonly publicKey: KeyObject
-}
+/** A key that JWT-SVIDs are verified with, which name it. */
+export type JwtAuthority = VerifyingKey & { readonly kid: string }
 
 /**
  * What one trust domain's identities are verified with. One without authorities is not absent: every SVID of that

@@ -61,7 +61,7 @@ function bound(rules: TokenRules, sent: Sent, verdict: TokenVerdict): Verdict | 
   if (!verdict.ok) return refused(verdict.reason, verdict.why)
   const { token } = verdict
   const { credential, peer, x } = sent
-  const binding = checkBinding(token, credential.kind, peer, rules.history && { history: rules.history })
+  const binding = checkBinding(token, credential.kind, peer, rules.history)
   if (!binding.ok) return deny('token_binding_mismatch', about(token, binding.why))
   const { proof } = credential
   if (proof === undefined && rules.isProofRequired)

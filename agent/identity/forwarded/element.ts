@@ -14,7 +14,7 @@ export type ParsedXfcc =
   | { readonly ok: false; readonly why: string }
 
 /** Names of what an element may say, in lower case. */
-export const elementKeys = ['by', 'hash', 'cert', 'chain', 'subject', 'uri', 'dns', 'issuer'] as const
+const elementKeys = ['by', 'hash', 'cert', 'chain', 'subject', 'uri', 'dns', 'issuer'] as const
 export type ElementKey = (typeof elementKeys)[number]
 
 /** Those that may stand more than once. */

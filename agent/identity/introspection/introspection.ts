@@ -3,8 +3,8 @@ import { LRUCache } from 'lru-cache'
 import { type Clock, systemClock } from '#base/clock.ts'
 import { messageOf } from '#base/errors.ts'
 import type { VerifyingKey } from '#crypto/jose/jwk.ts'
-import type { TokenFacts } from '#decision/exchange.ts'
-import { type ReadClaims, readClaims } from '../token/claims.ts'
+import { readClaims } from '../token/claims.ts'
+import { tokenFacts } from '../token/facts.ts'
 import { type ClaimRules, type ClaimRulesConfig, createClaimRules } from '../token/issuer.ts'
 import { refuse, type TokenVerdict } from '../token/types.ts'
 import { type BudgetOptions, VerificationBudget } from '../token/verification-budget.ts'
@@ -198,28 +198,6 @@ function judge(
   const read = readClaims(claims, rules, nowMs)
   if (!read.ok) return { verdict: read, ...never }
   const { notBeforeMs, expiresAtMs } = read
-  const verdict = Object.freeze({ ok: true, token: factsOf(read, rules, digest, claims) } as const)
-  return { verdict, notBeforeMs, expiresAtMs }
-}
-
-function factsOf(
-  read: ReadClaims,
-  rules: ClaimRules,
-  digest: string,
-  claims: TokenFacts['claims'],
-): TokenFacts {
-  return Object.freeze({
-    kind: 'opaque',
-    issuer: rules.name,
-    subject: read.subject,
-    audiences: read.audiences,
-    claims,
-    expiresAtMs: read.expiresAtMs,
-    ...(read.tokenId !== undefined && { tokenId: read.tokenId }),
-    hash: digest,
-    ...(read.confirmation !== undefined && { confirmation: read.confirmation }),
-    ...(read.tenantClaim !== undefined && { tenantClaim: read.tenantClaim }),
-    scopes: read.scopes,
-    isKeySetStale: false,
-  } satisfies TokenFacts)
+  const token = tokenFacts(read, { kind: 'opaque', issuer: rules.name, claims, hash: digest })
+  return { verdict: Object.freeze({ ok: true, token }), notBeforeMs, expiresAtMs }
 }

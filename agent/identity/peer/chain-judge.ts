@@ -1,4 +1,5 @@
 import type { Clock } from '#base/clock.ts'
+import { charge, rateOf, waitUs } from '#base/gcra.ts'
 import type { ReasonCode } from '#decision/reasons.ts'
 import type { TrustBundle } from '../bundle/trust-bundle.ts'
 import type { IdentityState } from '../source/source.ts'
@@ -6,7 +7,6 @@ import type { SpiffeId } from '../spiffe-id.ts'
 import type { Certificate } from '../x509/certificate.ts'
 import { findChain } from '../x509/chain.ts'
 import { parseLeafPem } from '../x509/leaf.ts'
-import { createBudget } from './budget.ts'
 import { createIssuerMemory } from './issuer-memory.ts'
 
 /** What was found of a certificate's chain, and for how long that holds. */
@@ -45,7 +45,12 @@ export function createChainJudge(options: {
   readonly clock: Clock
 }): ChainJudge {
   const { state, isEnvoyBelieved, clock } = options
-  const budget = createBudget(options.maxChecksPerSecond, clock)
+  const rate = rateOf({
+    rate: options.maxChecksPerSecond,
+    windowMs: 1000,
+    burst: options.maxChecksPerSecond,
+  })
+  const checks = { level: 0, tick: 0 }
   const issuers = createIssuerMemory()
 
   const judged = (
@@ -85,7 +90,9 @@ export function createChainJudge(options: {
         const fault = isKnownFormerly ? 'its issuer is trusted no longer' : 'its issuer is not known'
         return judged(known, fault, [nowMs, nowMs + refusalMs])
       }
-      if (!budget.take()) return unjudged('peer_checks_exhausted', id.text)
+      const nowUs = clock.monotonicUs()
+      if (waitUs(checks, rate, nowUs) > 0) return unjudged('peer_checks_exhausted', id.text)
+      charge(checks, rate, nowUs)
       const authorities = bundle.x509Authorities
       const verdict = findChain(certificate, { intermediates, authorities, nowMs })
       return verdict.ok

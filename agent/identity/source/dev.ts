@@ -129,7 +129,6 @@ function issue(
     const expected = 'a CA whose certificate and key belong together'
     throw new SluiceError({ code: 'dev_ca_unusable', place: dir, found: svid.why, expected })
   }
-  const { keyId, publicKey } = jwt
-  const bundle = { trustDomain, x509Authorities: [certificate], jwtAuthorities: [{ keyId, publicKey }] }
+  const bundle = { trustDomain, x509Authorities: [certificate], jwtAuthorities: [jwt.key] }
   return { svids: [svid.svid], bundles: new Map([[trustDomain, bundle]]) }
 }

@@ -1,13 +1,13 @@
 import { type Clock, systemClock } from '#base/clock.ts'
+import { pause } from '#base/pause.ts'
 import { watchPath } from '#base/watch.ts'
 import { readBundleFile } from '../bundle/bundle-file.ts'
 import { BundleSet } from '../bundle/bundle-set.ts'
 import type { TrustBundle } from '../bundle/trust-bundle.ts'
 import { parseX509Svid, type X509Svid } from '../x509/svid.ts'
-import { expiryProblem } from './expiry.ts'
 import { readKeyPair } from './key-pair-files.ts'
-import type { IdentitySource, IdentityState } from './source.ts'
-import { Subscribers } from './subscribers.ts'
+import { Publisher } from './publisher.ts'
+import type { IdentitySource } from './source.ts'
 
 export interface FilesConfig {
   /** PEM chain, leaf first. */
@@ -21,15 +21,14 @@ export interface FilesConfig {
  * Our identity and the trust bundles from files that somebody else keeps fresh: cert-manager's CSI driver, a mounted
  * Secret, a person. The files are watched. A bundle counts as soon as it is read, whatever the pair says, for that is how
  * trust is taken back; a chain and a key count once they belong together and lead to a bundle. Until then, and for each
- * bundle that cannot be read, the last good one stays.
+ * bundle that cannot be read, the last good one stays until it expires.
  */
 export async function openFilesSource(
   options: FilesConfig & { readonly clock?: Clock; readonly intervalMs?: number },
 ): Promise<IdentitySource> {
   const { certificate, privateKey, trustBundles, clock = systemClock, intervalMs } = options
   const set = new BundleSet(1)
-  const subscribers = new Subscribers<IdentityState>()
-  let state: IdentityState | undefined
+  const publisher = new Publisher({ clock, pause })
   let own: X509Svid | undefined
   let bundles: ReadonlyMap<string, TrustBundle> = new Map()
   let troubles: readonly string[] = []
@@ -37,16 +36,13 @@ export async function openFilesSource(
   const load = () => {
     const found: string[] = []
     bundles = readBundles(trustBundles, bundles, found)
-    const haveBundlesChanged = set.replace(0, bundles)
+    set.replace(0, bundles)
     if (set.problem !== undefined) found.push(set.problem)
     const next = readOwn()
-    if (!next.ok) found.push(next.why)
-    const hasSvidChanged = next.ok && !isSamePair(next.svid, own)
-    if (hasSvidChanged) own = next.svid
+    if (next.ok) own = next.svid
+    else found.push(next.why)
     troubles = found
-    if (own === undefined || !(haveBundlesChanged || hasSvidChanged)) return
-    state = { ...set.merged, svids: [own] }
-    subscribers.tell(state)
+    if (own !== undefined) publisher.publish({ svids: [own], bundles: set.merged.bundles })
   }
 
   const readOwn = (): ReturnType<typeof parseX509Svid> => {
@@ -62,15 +58,16 @@ export async function openFilesSource(
 
   load()
   await using watching = new AsyncDisposableStack()
+  watching.use(publisher)
   const paths = new Set([certificate, privateKey, ...Object.values(trustBundles)])
   for (const path of paths)
     watching.use(watchPath(path, load, intervalMs === undefined ? {} : { intervalMs }))
   const owned = watching.move()
   return {
-    current: () => state,
-    subscribe: (listener) => subscribers.add(listener, state),
+    current: () => publisher.current(),
+    subscribe: (listener) => publisher.subscribe(listener),
     problem: () => {
-      const expiry = own && expiryProblem(own, clock.nowMs())
+      const expiry = publisher.expiry()
       const all = expiry === undefined ? troubles : [expiry, ...troubles]
       return all.length === 0 ? undefined : all.join('; ')
     },
@@ -92,11 +89,4 @@ function readBundles(
     if (bundle !== undefined) bundles.set(name, bundle)
   }
   return bundles
-}
-
-function isSamePair(one: X509Svid, other: X509Svid | undefined): boolean {
-  return (
-    one.chain.length === other?.chain.length &&
-    one.chain.every(({ sha256 }, index) => sha256 === other.chain[index]?.sha256)
-  )
 }

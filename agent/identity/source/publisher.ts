@@ -1,7 +1,8 @@
-import type { TrustBundle, TrustBundles } from '../bundle/trust-bundle.ts'
+import { isSameBundles } from '../bundle/bundle-set.ts'
 import { expiresAtMs, type X509Svid } from '../x509/svid.ts'
 import { expiryProblem } from './expiry.ts'
 import type { IdentityState } from './source.ts'
+import { Subscribers } from './subscribers.ts'
 import { type Timing, waitUntil } from './wait-until.ts'
 
 type Contents = Pick<IdentityState, 'svids' | 'bundles'>
@@ -12,10 +13,10 @@ type Contents = Pick<IdentityState, 'svids' | 'bundles'>
  */
 export class Publisher implements Disposable {
   readonly #timing: Timing
-  readonly #listeners = new Set<(state: IdentityState) => void>()
+  readonly #subscribers = new Subscribers<IdentityState>()
   #state: IdentityState | undefined
-  #svidsAre = ''
-  #bundlesAre = ''
+  /** Of the first that ends. */
+  #endMs = Number.POSITIVE_INFINITY
   #expired: readonly X509Svid[] = []
   #timer = new AbortController()
 
@@ -29,17 +30,14 @@ export class Publisher implements Disposable {
   }
 
   /** Replaces everything. Nobody hears of what is as it was. */
-  publish(contents: Contents): void {
-    this.#expired = []
-    this.#replace(contents)
-    this.#dropExpired()
+  publish({ svids, bundles }: Contents): void {
+    const { alive, expired } = this.#byExpiry(svids)
+    this.#expired = expired
+    this.#replace({ svids: alive, bundles })
   }
 
   subscribe(listener: (state: IdentityState) => void): Disposable {
-    this.#listeners.add(listener)
-    const state = this.current()
-    if (state !== undefined) listener(state)
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) }
+    return this.#subscribers.add(listener, this.current())
   }
 
   /** What has expired or is about to. */
@@ -55,59 +53,61 @@ export class Publisher implements Disposable {
 
   [Symbol.dispose](): void {
     this.#timer.abort()
-    this.#listeners.clear()
+    this.#subscribers.clear()
   }
 
   #dropExpired(): void {
-    const { svids = [], bundles } = this.#state ?? {}
-    const nowMs = this.#timing.clock.nowMs()
-    const expired = svids.filter((svid) => expiresAtMs(svid) <= nowMs)
-    if (expired.length === 0 || bundles === undefined) return
+    // Asked for with each request.
+    if (this.#state === undefined || this.#timing.clock.nowMs() < this.#endMs) return
+    const { svids, bundles } = this.#state
+    const { alive, expired } = this.#byExpiry(svids)
     this.#expired = [...this.#expired, ...expired]
-    this.#replace({ svids: svids.filter((svid) => !expired.includes(svid)), bundles })
+    this.#replace({ svids: alive, bundles })
+  }
+
+  #byExpiry(svids: readonly X509Svid[]): {
+    readonly alive: readonly X509Svid[]
+    readonly expired: readonly X509Svid[]
+  } {
+    const nowMs = this.#timing.clock.nowMs()
+    return {
+      alive: svids.filter((svid) => expiresAtMs(svid) > nowMs),
+      expired: svids.filter((svid) => expiresAtMs(svid) <= nowMs),
+    }
   }
 
   #replace({ svids, bundles }: Contents): void {
-    const [svidsAre, bundlesAre] = [svids.map(svidText).join(), bundlesText(bundles)]
     const before = this.#state
-    const areBundlesOther = before === undefined || bundlesAre !== this.#bundlesAre
-    if (!areBundlesOther && svidsAre === this.#svidsAre) return
-    this.#svidsAre = svidsAre
-    this.#bundlesAre = bundlesAre
+    const areBundlesOther = before === undefined || !isSameBundles(bundles, before.bundles)
+    if (!areBundlesOther && isSameSvids(svids, before.svids)) return
     const generation = (before?.generation ?? 0) + (areBundlesOther ? 1 : 0)
-    const state = { generation, svids, bundles }
-    this.#state = state
+    this.#state = { generation, svids, bundles }
     this.#awaitExpiry(svids)
-    for (const listener of this.#listeners) {
-      // One of them may have had it replaced.
-      if (this.#state !== state) return
-      listener(state)
-    }
+    this.#subscribers.tell(this.#state)
   }
 
   #awaitExpiry(svids: readonly X509Svid[]): void {
     this.#timer.abort()
     this.#timer = new AbortController()
+    this.#endMs = Math.min(...svids.map(expiresAtMs))
     if (svids.length === 0) return
     const { signal } = this.#timer
-    waitUntil(Math.min(...svids.map(expiresAtMs)), this.#timing, signal).then(() => {
+    waitUntil(this.#endMs, this.#timing, signal).then(() => {
       if (!signal.aborted) this.#dropExpired()
     })
   }
 }
 
-function svidText({ chain, hint }: X509Svid): string {
-  return `${chain.map(({ sha256 }) => sha256).join('+')} ${hint}`
-}
-
-function bundlesText(bundles: TrustBundles): string {
-  return [...bundles.values()].map(bundleText).sort().join('\n')
-}
-
-function bundleText({ trustDomain, x509Authorities, jwtAuthorities }: TrustBundle): string {
-  const keys = jwtAuthorities.map(
-    ({ keyId, publicKey }) =>
-      `${JSON.stringify(keyId)}${publicKey.export({ type: 'spki', format: 'der' }).toString('base64')}`,
+function isSameSvids(some: readonly X509Svid[], others: readonly X509Svid[]): boolean {
+  return (
+    some.length === others.length && some.every((svid, index) => isSameSvid(svid, others[index] as X509Svid))
   )
-  return [trustDomain, ...x509Authorities.map(({ sha256 }) => sha256), ...keys].join(' ')
+}
+
+function isSameSvid({ chain, hint }: X509Svid, other: X509Svid): boolean {
+  return (
+    hint === other.hint &&
+    chain.length === other.chain.length &&
+    chain.every(({ sha256 }, index) => sha256 === other.chain[index]?.sha256)
+  )
 }

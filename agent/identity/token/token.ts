@@ -13,7 +13,6 @@ import { type BudgetOptions, VerificationBudget } from './verification-budget.ts
 import { VerifiedTokens } from './verified-tokens.ts'
 import { createVerify, type VerifyCounts } from './verify.ts'
 
-export { bundleKeys } from './bundle-keys.ts'
 export type { KeysStatus } from './jwks/held-keys.ts'
 export type { IssuerConfig, JwtAuthorities, TokenEvent, TokenVerdict } from './types.ts'
 

@@ -1,16 +1,11 @@
 import { LRUCache } from 'lru-cache'
+import { type Bucket, charge, type Rate, rateOf, waitUs } from '#base/gcra.ts'
 
 export interface BudgetOptions {
   /** Signatures that prove wrong and are paid for each second, for one peer. */
   readonly perSecond: number
   /** The same at once. */
   readonly burst: number
-}
-
-interface Account {
-  /** What was spent and is not earned again yet. */
-  spent: number
-  atUs: number
 }
 
 const maxPeers = 4096
@@ -20,29 +15,24 @@ const maxPeers = 4096
  * junk from one peer takes no time from the others. Good tokens are free.
  */
 export class VerificationBudget {
-  readonly #options: BudgetOptions
-  readonly #accounts = new LRUCache<string, Account>({ max: maxPeers })
+  readonly #rate: Rate
+  readonly #buckets = new LRUCache<string, Bucket>({ max: maxPeers })
 
-  constructor(options: BudgetOptions) {
-    this.#options = options
+  constructor({ perSecond, burst }: BudgetOptions) {
+    this.#rate = rateOf({ rate: perSecond, windowMs: 1000, burst })
   }
 
   isSpent(peer: string, nowUs: number): boolean {
-    const account = this.#accounts.peek(peer)
-    return account !== undefined && this.#owed(account, nowUs) + 1 > this.#options.burst
+    const bucket = this.#buckets.peek(peer)
+    return bucket !== undefined && waitUs(bucket, this.#rate, nowUs) > 0
   }
 
   charge(peer: string, signatures: number, nowUs: number): void {
-    const account = this.#accounts.get(peer)
-    if (account === undefined) {
-      this.#accounts.set(peer, { spent: signatures, atUs: nowUs })
-      return
+    let bucket = this.#buckets.get(peer)
+    if (bucket === undefined) {
+      bucket = { level: 0, tick: 0 }
+      this.#buckets.set(peer, bucket)
     }
-    account.spent = this.#owed(account, nowUs) + signatures
-    account.atUs = nowUs
-  }
-
-  #owed({ spent, atUs }: Account, nowUs: number): number {
-    return Math.max(0, spent - ((nowUs - atUs) / 1e6) * this.#options.perSecond)
+    for (let each = 0; each < signatures; each++) charge(bucket, this.#rate, nowUs)
   }
 }

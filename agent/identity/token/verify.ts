@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto'
 import type { Clock } from '#base/clock.ts'
 import { type CompactJws, maxJwsCharacters, parseCompactJws, parseJwsHeader } from '#crypto/jose/jws.ts'
-import type { TokenFacts } from '#decision/exchange.ts'
 import { parseSpiffeId } from '../spiffe-id.ts'
-import { type ReadClaims, readClaims } from './claims.ts'
+import { readClaims } from './claims.ts'
+import { tokenFacts } from './facts.ts'
 import type { Issuer } from './issuer.ts'
 import { candidateKeys, checkSignature } from './signature-check.ts'
 import { typeFault } from './token-type.ts'
@@ -111,7 +111,12 @@ function verifyAnew(parts: VerifyParts, { text, digest, peer, nowUs }: Asked): T
     budget.charge(peer, check.tried, nowUs)
     return refuse('token_signature_invalid', `not signed by a key of ${issuer.name}`)
   }
-  const token = factsOf(jws, issuer, claims)
+  const token = tokenFacts(claims, {
+    kind: issuer.profile === 'jwt-svid' ? 'jwt-svid' : 'jwt',
+    issuer: issuer.name,
+    claims: jws.claims,
+    hash: hash('sha256', jws.signed, 'base64url'),
+  })
   const fresh: TokenVerdict = Object.freeze({ ok: true, token })
   const stale: TokenVerdict = Object.freeze({
     ok: true,
@@ -148,21 +153,4 @@ function issuerOf(issuers: ReadonlyMap<string, Issuer>, { claims }: CompactJws):
   if (!parsed.ok) return undefined
   const byDomain = issuers.get(`spiffe://${parsed.id.trustDomain}`)
   return byDomain?.profile === 'jwt-svid' ? byDomain : undefined
-}
-
-function factsOf(jws: CompactJws, issuer: Issuer, claims: ReadClaims): TokenFacts {
-  return Object.freeze({
-    kind: issuer.profile === 'jwt-svid' ? 'jwt-svid' : 'jwt',
-    issuer: issuer.name,
-    subject: claims.subject,
-    audiences: claims.audiences,
-    claims: jws.claims,
-    expiresAtMs: claims.expiresAtMs,
-    ...(claims.tokenId !== undefined && { tokenId: claims.tokenId }),
-    hash: hash('sha256', jws.signed, 'base64url'),
-    ...(claims.confirmation !== undefined && { confirmation: claims.confirmation }),
-    ...(claims.tenantClaim !== undefined && { tenantClaim: claims.tenantClaim }),
-    scopes: claims.scopes,
-    isKeySetStale: false,
-  } satisfies TokenFacts)
 }

@@ -87,10 +87,11 @@ function readJwtSvid(
     ...{ audience: [asked.audience], nowMs: asked.nowMs, hint: first.hint },
   })
   if (!parsed.ok) return no(`the token: ${parsed.why}`)
-  const { text } = parsed.value.id
+  const { svid } = parsed.value
+  const { text } = svid.id
   if (text !== first.spiffeId || (asked.spiffeId !== '' && text !== asked.spiffeId))
     return no('a token of another identity')
-  return { ok: true, svid: parsed.value }
+  return { ok: true, svid }
 }
 
 function readValidated(bytes: Buffer): ValidatedJwtSvid {

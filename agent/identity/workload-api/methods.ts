@@ -1,6 +1,7 @@
 import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf'
 import type { Clock } from '#base/clock.ts'
 import type { JsonObject } from '#base/json.ts'
+import { verifyJws } from '#crypto/jose/jws.ts'
 import {
   JWTBundlesRequestSchema,
   JWTSVIDRequestSchema,
@@ -13,7 +14,7 @@ import {
 import type { CallContext, Method, Status, StreamWriter } from '#grpc/service.ts'
 import type { DevJwtAuthority } from '../dev-ca/jwt-authority.ts'
 import { parseSpiffeId } from '../spiffe-id.ts'
-import { parseJwtSvid, parseToken } from './jwt-svid.ts'
+import { parseJwtSvid } from './jwt-svid.ts'
 import { paths, securityHeader, statusCode } from './protocol.ts'
 import type { Messages, Registrations } from './registrations.ts'
 import type { Parsed } from './x509-messages.ts'
@@ -154,16 +155,14 @@ function validateJwtSvid(
   if (registrations.current().length === 0) return denied
   const parsed = parseJwtSvid(svid, { audience: [audience], nowMs: clock.nowMs() })
   if (!parsed.ok) return invalid(`the token: ${parsed.why}`)
-  const token = parseToken(svid)
-  const { id } = parsed.value
+  const { jws } = parsed.value
+  const { id, audience: audiences } = parsed.value.svid
   const isOurs =
-    token.ok &&
-    token.value.header['alg'] === 'ES256' &&
-    token.value.header['kid'] === jwt.keyId &&
+    jws.kid === jwt.key.kid &&
     registrations.current().some((each) => each.id.trustDomain === id.trustDomain) &&
-    jwt.isSigner(token.value)
+    verifyJws(jws, jwt.key, 'ES256')
   if (!isOurs) return invalid('the token: nobody known signed it')
-  const claims: JsonObject = { ...token.value.claims, aud: parsed.value.audience }
+  const claims: JsonObject = { ...jws.claims, aud: audiences }
   const response = create(ValidateJWTSVIDResponseSchema, { spiffeId: id.text, claims: claims as never })
   return toBinary(ValidateJWTSVIDResponseSchema, response)
 }

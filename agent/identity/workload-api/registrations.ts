@@ -6,6 +6,7 @@ import {
   X509BundlesResponseSchema,
   X509SVIDResponseSchema,
 } from '#gen/spiffe/workload/workload_pb.js'
+import { spiffeBundleText } from '../bundle/bundle.ts'
 import type { DevAuthority } from '../dev-ca/authority.ts'
 import { leewayMs, renewalMs } from '../dev-ca/rotation.ts'
 import { type Timing, waitUntil } from '../source/wait-until.ts'
@@ -91,8 +92,11 @@ export function openRegistrations(
 
 function bundleMessages({ ca, certificate, jwt }: DevAuthority): Omit<Messages, 'x509Svids'> {
   const key = trustDomainId(ca.trustDomain)
-  const { kty, crv, x, y } = jwt.publicKey.export({ format: 'jwk' })
-  const jwks = JSON.stringify({ keys: [{ kty, kid: jwt.keyId, use: 'jwt-svid', crv, x, y }] })
+  const jwks = spiffeBundleText({
+    trustDomain: ca.trustDomain,
+    x509Authorities: [],
+    jwtAuthorities: [jwt.key],
+  })
   const x509 = create(X509BundlesResponseSchema, { bundles: { [key]: certificate.der } })
   const jwtBundles = create(JWTBundlesResponseSchema, { bundles: { [key]: Buffer.from(jwks) } })
   return {

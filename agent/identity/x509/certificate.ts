@@ -3,11 +3,11 @@ import { MalformedError } from '#base/malformed.ts'
 import { constructed, context, DerReader, tags } from '#crypto/der.ts'
 import { algorithmIdentifier, type KeyKind, keyKinds } from '#crypto/x509/algorithm.ts'
 import { type SignatureAlgorithm, signatureAlgorithm } from '#crypto/x509/signature-algorithm.ts'
-import { parseTime } from '#crypto/x509/time.ts'
+import { parseProfiledTime } from '#crypto/x509/time.ts'
 import { type NameConstraints, parseNameConstraints } from './name-constraints.ts'
 
 /** Extensions of RFC 5280, 4.2.1, that are understood here. */
-export const oids = {
+const oids = {
   subjectKeyId: '2.5.29.14',
   keyUsage: '2.5.29.15',
   subjectAltName: '2.5.29.17',
@@ -88,7 +88,7 @@ export function parseCertificate(der: Buffer): Certificate {
   const innerAlgorithm = fields.element(tags.sequence)
   const { whole: issuer } = fields.element(tags.sequence)
   const validity = fields.inside(tags.sequence)
-  const [notBefore, notAfter] = [parseTime(validity), parseTime(validity)]
+  const [notBeforeMs, notAfterMs] = [parseProfiledTime(validity), parseProfiledTime(validity)]
   if (!validity.isEmpty) throw new MalformedError('a validity of more than two times')
   const { whole: subject, contents: subjectContents } = fields.element(tags.sequence)
   const { whole: spki, contents: spkiContents } = fields.element(tags.sequence)
@@ -108,8 +108,8 @@ export function parseCertificate(der: Buffer): Certificate {
     sha256: hash('sha256', der, 'hex'),
     serial: serial.toString('hex'),
     hasSubject: subjectContents.length > 0,
-    notBeforeMs: notBefore.ms,
-    notAfterMs: notAfter.ms,
+    notBeforeMs,
+    notAfterMs,
     publicKey: () => {
       made ??= createPublicKey({ key: spki, format: 'der', type: 'spki' })
       return made

@@ -6,7 +6,7 @@ import {
   type SignatureAlgorithm,
   signatureAlgorithm,
 } from '#crypto/x509/signature-algorithm.ts'
-import { parseTime } from '#crypto/x509/time.ts'
+import { parseProfiledTime } from '#crypto/x509/time.ts'
 import { type Certificate, keyUsages } from './certificate.ts'
 
 /** A list of revoked certificates as far as it is judged. Nobody trusts it before its signature was looked at. */
@@ -40,8 +40,8 @@ export function parseCrl(der: Buffer): Crl {
     throw new MalformedError('not a version 2 revocation list')
   const innerAlgorithm = fields.element(tags.sequence)
   const { whole: issuer } = fields.element(tags.sequence)
-  parseTime(fields)
-  if (fields.nextIs(tags.utcTime) || fields.nextIs(tags.generalizedTime)) parseTime(fields)
+  parseProfiledTime(fields)
+  if (fields.nextIs(tags.utcTime) || fields.nextIs(tags.generalizedTime)) parseProfiledTime(fields)
   const revokedSerials = fields.nextIs(tags.sequence)
     ? readRevoked(fields.inside(tags.sequence))
     : new Set<string>()
@@ -62,7 +62,7 @@ function readRevoked(list: DerReader): ReadonlySet<string> {
   while (!list.isEmpty) {
     const entry = list.inside(tags.sequence)
     serials.add(entry.contents(tags.integer).toString('hex'))
-    parseTime(entry)
+    parseProfiledTime(entry)
     refuseCritical(entry.optional(tags.sequence))
     if (!entry.isEmpty) throw new MalformedError('a revoked certificate that is none')
   }

@@ -364,3 +364,30 @@ t.test(
     t.notOk(inDer.ok && verifyJws(inDer.jws, key, 'ES256'), 'a signature in DER')
   },
 )
+
+t.test(
+  'every ECDSA signature is good with its key and with no other, whatever its numbers begin with',
+  async (t) => {
+    for (const [alg, digest, pair, jwk] of [
+      ['ES256', 'sha256', p256, p256Jwk],
+      ['ES384', 'sha384', p384, p384Jwk],
+      // Of its 66 octets a number fills 521 bits: every other one begins with a zero.
+      ['ES512', 'sha512', p521, p521Jwk],
+    ] as const) {
+      const own = (parsePublicJwk(jwk) as { readonly key: VerifyingKey }).key
+      for (let each = 0; each < 40; each++) {
+        const signed = `${part({ alg })}.${part({ each })}`
+        const by = { key: pair.privateKey, dsaEncoding: 'ieee-p1363' } as const
+        const signature = sign(digest, Buffer.from(signed), by)
+        const parsed = (bytes: Buffer) => parseCompactJws(`${signed}.${bytes.toString('base64url')}`)
+        const [good, wrong] = [
+          parsed(signature),
+          parsed(Buffer.from(signature).fill(0, 0, signature.length / 2)),
+        ]
+        if (!good.ok || !wrong.ok) throw new Error('not read')
+        t.ok(verifyJws(good.jws, own, alg), signature.toString('hex'))
+        t.notOk(verifyJws(wrong.jws, own, alg), `${alg}: one of its numbers is nothing`)
+      }
+    }
+  },
+)

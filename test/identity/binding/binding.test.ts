@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import t from 'tap'
 import type { Peer, TokenFacts } from '#decision/exchange.ts'
-import { type BindingOptions, checkBinding } from '#identity/binding/binding.ts'
+import { checkBinding } from '#identity/binding/binding.ts'
 import { createLeafHistory } from '#identity/binding/leaf-history.ts'
 import { manualClock } from '../../decision/an-exchange.ts'
 
@@ -21,20 +21,16 @@ t.test('a token is taken from whom it was issued to', async (t) => {
     rule: string,
     token: Pick<TokenFacts, 'confirmation'>,
     scheme: 'bearer' | 'dpop',
-    peer: Peer | undefined,
-    options: BindingOptions,
+    peer: Peer,
     outcome: string | RegExp,
   ][] = [
-    ['8705, 3', boundTo('a'), 'bearer', peerWith('a'), {}, 'certificate'],
-    ['8705, 3', boundTo('a'), 'bearer', peerWith('a'), { isRequired: true }, 'certificate'],
-    ['8705, 3', boundTo('a'), 'bearer', peerWith('b'), {}, /another certificate/],
-    ['8705, 3', boundTo('a'), 'bearer', undefined, {}, /has none/],
+    ['8705, 3', boundTo('a'), 'bearer', peerWith('a'), 'certificate'],
+    ['8705, 3', boundTo('a'), 'bearer', peerWith('b'), /another certificate/],
     [
       '8705, 3.1: one spelling',
       { confirmation: { certificateSha256: `${boundTo('a').confirmation.certificateSha256}=` } },
       'bearer',
       peerWith('a'),
-      {},
       /no SHA-256/,
     ],
     [
@@ -42,30 +38,20 @@ t.test('a token is taken from whom it was issued to', async (t) => {
       { confirmation: { certificateSha256: hash('sha256', 'a') } },
       'bearer',
       peerWith('a'),
-      {},
       /no SHA-256/,
     ],
-    [
-      '8705, 3.1: empty',
-      { confirmation: { certificateSha256: '' } },
-      'bearer',
-      peerWith('a'),
-      {},
-      /no SHA-256/,
-    ],
-    ['unbound', {}, 'bearer', peerWith('a'), {}, 'nothing'],
-    ['unbound', {}, 'bearer', undefined, {}, 'nothing'],
-    ['unbound', { confirmation: {} }, 'bearer', undefined, { isRequired: true }, /not bound/],
-    ['9449, 7.1', key, 'dpop', undefined, { isRequired: true }, 'proof'],
-    ['9449, 7.2', key, 'bearer', peerWith('a'), {}, /without a proof/],
-    ['9449, 7.1', {}, 'dpop', peerWith('a'), {}, /names no key/],
-    ['9449, 7.1', boundTo('a'), 'dpop', peerWith('a'), {}, /names no key/],
+    ['8705, 3.1: empty', { confirmation: { certificateSha256: '' } }, 'bearer', peerWith('a'), /no SHA-256/],
+    ['unbound', {}, 'bearer', peerWith('a'), 'nothing'],
+    ['unbound', { confirmation: {} }, 'bearer', peerWith('a'), 'nothing'],
+    ['9449, 7.1', key, 'dpop', peerWith('a'), 'proof'],
+    ['9449, 7.2', key, 'bearer', peerWith('a'), /without a proof/],
+    ['9449, 7.1', {}, 'dpop', peerWith('a'), /names no key/],
+    ['9449, 7.1', boundTo('a'), 'dpop', peerWith('a'), /names no key/],
     [
       'both',
       { confirmation: { ...key.confirmation, ...boundTo('a').confirmation } },
       'dpop',
       peerWith('a'),
-      {},
       'certificate',
     ],
     [
@@ -73,7 +59,6 @@ t.test('a token is taken from whom it was issued to', async (t) => {
       { confirmation: { ...key.confirmation, ...boundTo('a').confirmation } },
       'dpop',
       peerWith('b'),
-      {},
       /another certificate/,
     ],
     [
@@ -81,12 +66,11 @@ t.test('a token is taken from whom it was issued to', async (t) => {
       { confirmation: { ...key.confirmation, ...boundTo('a').confirmation } },
       'bearer',
       peerWith('a'),
-      {},
       /without a proof/,
     ],
   ]
-  for (const [rule, token, scheme, peer, options, outcome] of rows) {
-    const verdict = checkBinding(token, scheme, peer, options)
+  for (const [rule, token, scheme, peer, outcome] of rows) {
+    const verdict = checkBinding(token, scheme, peer)
     const expected = typeof outcome === 'string' ? { ok: true, by: outcome } : { ok: false, why: outcome }
     t.match(verdict, expected, `${rule}: ${String(outcome)}`)
   }
@@ -97,7 +81,7 @@ t.test('the certificate before this one counts for the grace, for the same workl
   const old = peerWith('old')
   history.seen(old)
   history.seen(peerWith('new'))
-  const ask = (peer: Peer, leaf = 'old') => checkBinding(boundTo(leaf), 'bearer', peer, { history })
+  const ask = (peer: Peer, leaf = 'old') => checkBinding(boundTo(leaf), 'bearer', peer, history)
   t.same(ask(peerWith('new')), { ok: true, by: 'previous_certificate' })
   t.same(ask(peerWith('old')), { ok: true, by: 'certificate' })
   t.match(ask(peerWith('new', 'spiffe://example.org/ns/acme/sa/b')), { ok: false }, 'another workload')
@@ -114,7 +98,7 @@ t.test('the certificate before this one counts for the grace, for the same workl
 t.test('a certificate that has expired has no grace', async (t) => {
   const history = createLeafHistory({ graceSeconds: 60, clock })
   history.seen({ ...peerWith('old'), notAfterMs: clock.nowMs() + 10 })
-  const ask = () => checkBinding(boundTo('old'), 'bearer', peerWith('new'), { history })
+  const ask = () => checkBinding(boundTo('old'), 'bearer', peerWith('new'), history)
   t.match(ask(), { ok: true })
   clock.advanceMs(10)
   t.match(ask(), { ok: false })

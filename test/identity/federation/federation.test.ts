@@ -241,7 +241,7 @@ t.test('whatever the endpoint says, the last good bundle stays', async (t) => {
     ['a page', { body: '<html>' }, /not JSON/],
     ['a bundle that is none', { body: '{"keys":[{"use":"jwt-svid","kty":"EC"}]}' }, /key 0/],
     ['no UTF-8', { body: Buffer.from([0x7b, 0xff]) }, /not UTF-8/],
-    ['two megabytes', { body: ' '.repeat(2 << 20) }, /over 1 MiB/],
+    ['two megabytes', { body: ' '.repeat(2 << 20) }, /more than 1048576 bytes/],
     ['half of it', { headers: { 'content-length': '10000' }, body: '{', isCutOff: true }, /cut off|aborted/],
     ['an older one', { body: textOf([next], { sequence: 4n }) }, /sequence 4 after one of 5/],
     ['a redirect to nowhere', { status: 302 }, /answered 302/],

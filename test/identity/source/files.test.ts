@@ -228,7 +228,11 @@ t.test('an identity that nobody renews is a problem before it ends', async (t) =
   own.advanceMs(20_000)
   t.match(source.problem(), /expires in 100 s and was not renewed/)
   own.advanceMs(100_000)
+  t.same(source.current()?.svids, [], 'what has expired is nobody any more')
   t.match(source.problem(), /has expired/)
+  files.trust(issuer.bundlePem + later.bundlePem)
+  await eventually('the bundle still counts', () => source.current()?.generation === 2)
+  t.same(source.current()?.svids, [])
 })
 
 t.test('a pair may come in one file, in either order, the key as SEC 1 too', async (t) => {

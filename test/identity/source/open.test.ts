@@ -1,13 +1,14 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { spiffeBundleText, trustBundleMapText } from '#identity/bundle/bundle.ts'
+import { spiffeBundleText } from '#identity/bundle/bundle.ts'
 import type { TrustBundle } from '#identity/bundle/trust-bundle.ts'
 import { createDevCa, type DevCa } from '#identity/dev-ca/dev-ca.ts'
 import { layBundles } from '#identity/source/layered.ts'
 import { openIdentitySource } from '#identity/source/open.ts'
 import { startBundleEndpoint } from '../../harness/bundle-endpoint.ts'
 import { eventually, temporaryFolder } from '../../harness/temp.ts'
+import { trustBundleMapText } from '../bundle/map-text.ts'
 import { certificatesOf } from '../x509/kit.ts'
 
 const caOf = (trustDomain: string) => createDevCa({ trustDomain })
@@ -20,8 +21,6 @@ function bundleOf(ca: DevCa, sequence?: bigint): TrustBundle {
   const { trustDomain } = ca
   return { trustDomain, x509Authorities, jwtAuthorities: [], ...(sequence !== undefined && { sequence }) }
 }
-const mapText = (...bundles: readonly TrustBundle[]) =>
-  trustBundleMapText(new Map(bundles.map((bundle) => [bundle.trustDomain, bundle])))
 
 function place(t: Test) {
   const folder = temporaryFolder()
@@ -58,12 +57,12 @@ t.test('without a source nothing is opened', async (t) => {
 t.test('a map brings other trust domains, never our own', async (t) => {
   const { at, source: files } = place(t)
   const [other, third, impostor] = [caOf('other.test'), caOf('third.test'), caOf('example.org')]
-  writeFileSync(at('map.json'), mapText(bundleOf(other), bundleOf(impostor)))
+  writeFileSync(at('map.json'), trustBundleMapText(bundleOf(other), bundleOf(impostor)))
   const { source, roots } = await open(t, { source: files, trustBundleMap: at('map.json') })
   t.same(roots('other.test'), rootOf(other))
   t.same(roots('example.org'), rootOf(own), 'what our own identity stands on stays')
   const before = source.current()?.generation ?? 0
-  writeFileSync(at('map.json'), mapText(bundleOf(third)))
+  writeFileSync(at('map.json'), trustBundleMapText(bundleOf(third)))
   await eventually('the map is read again', () => roots('third.test') !== undefined)
   t.equal(roots('other.test'), undefined, 'what is not in it is gone')
   t.ok((source.current()?.generation ?? 0) > before)
@@ -75,9 +74,9 @@ t.test('a map brings other trust domains, never our own', async (t) => {
 t.test('an older bundle in a map is refused', async (t) => {
   const { at, source: files } = place(t)
   const [new7, old6] = [caOf('other.test'), caOf('other.test')]
-  writeFileSync(at('map.json'), mapText(bundleOf(new7, 7n)))
+  writeFileSync(at('map.json'), trustBundleMapText(bundleOf(new7, 7n)))
   const { source, roots } = await open(t, { source: files, trustBundleMap: at('map.json') })
-  writeFileSync(at('map.json'), mapText(bundleOf(old6, 6n)))
+  writeFileSync(at('map.json'), trustBundleMapText(bundleOf(old6, 6n)))
   await eventually('it is refused', () => source.problem()?.includes('sequence 6 after one of 7'))
   t.same(roots('other.test'), rootOf(new7))
 })
@@ -90,7 +89,7 @@ t.test('federation brings other trust domains, and goes behind the map', async (
   t.teardown(() => endpoint[Symbol.asyncDispose]())
   endpoint.answers.set('/', { body: spiffeBundleText(bundleOf(fetched)) })
   writeFileSync(at('other.pem'), other.bundlePem)
-  writeFileSync(at('map.json'), mapText())
+  writeFileSync(at('map.json'), trustBundleMapText())
   const url = `https://127.0.0.1:${endpoint.port}/`
   const { source, roots } = await open(t, {
     source: files,
@@ -101,7 +100,7 @@ t.test('federation brings other trust domains, and goes behind the map', async (
   })
   await eventually('it was fetched', () => roots('other.test')?.[0] === rootOf(fetched)[0])
   t.equal(source.problem(), undefined)
-  writeFileSync(at('map.json'), mapText(bundleOf(other)))
+  writeFileSync(at('map.json'), trustBundleMapText(bundleOf(other)))
   await eventually('the map goes first', () => roots('other.test')?.[0] === rootOf(other)[0])
   t.same(roots('example.org'), rootOf(own))
   t.match(source.current()?.svids, [{ id: { text: spiffeId } }])

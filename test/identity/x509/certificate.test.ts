@@ -101,3 +101,22 @@ t.test('times are of two digits until 2049 and of four from then on', async (t) 
     t.equal(leaf?.der.subarray(at - 2, at - 1).toString('hex'), form)
   }
 })
+
+t.test('RFC 5280, 4.1.2.5: a time is to the second and in Greenwich', async (t) => {
+  const wanted = (text: string) => parseLeaf(withNotBefore(text))
+  t.match(wanted('260101000000Z'), { ok: true })
+  for (const text of ['2601010000Z', '260101000000+0100', '2601010000-0100', '260101000000'])
+    t.match(wanted(text), { ok: false, why: /a time/ }, text)
+})
+
+/** The leaf with another text for the time from which it is valid. */
+function withNotBefore(text: string): Buffer {
+  // SEQUENCE { UTCTime of 13, UTCTime of 13 }; the lengths around it are of two octets.
+  const at = der.indexOf('301e170d', 0, 'hex')
+  const time = Buffer.concat([Buffer.from([0x17, text.length]), Buffer.from(text)])
+  const bytes = edited(der, at + 2, 15, time)
+  const more = text.length - 13
+  for (const place of [2, 6]) bytes.writeUInt16BE(bytes.readUInt16BE(place) + more, place)
+  bytes.writeUInt8(bytes.readUInt8(at + 1) + more, at + 1)
+  return bytes
+}

@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer'
 import { type LookupAddress, lookup as systemLookup } from 'node:dns'
-import type { IncomingMessage } from 'node:http'
 import { isIP, type LookupFunction } from 'node:net'
+import { messageOf } from '#base/errors.ts'
 import { request, tlsRequest } from '#base/http.ts'
+import { wholeAnswer } from '#base/http-answer.ts'
 import { maxJwkSetBytes } from '#crypto/jose/jwk-set.ts'
 import { reachOf } from './address.ts'
 import type { Document, FetchDocument } from './source.ts'
@@ -30,7 +31,11 @@ export function createFetch(options: FetchOptions): FetchDocument {
     const at = `${url.origin}${url.pathname}`
     const fault = urlFault(url, options)
     if (fault !== undefined) throw new Error(`${at}: ${fault}`)
-    return receive(url, at, options, signal)
+    try {
+      return await receive(url, options, signal)
+    } catch (cause) {
+      throw new Error(`${at}: ${messageOf(cause)}`, { cause })
+    }
   }
 }
 
@@ -73,16 +78,9 @@ function guardedLookup({ lookup = systemLookup, allowPrivateAddresses }: FetchOp
   }
 }
 
-function receive(url: URL, at: string, options: FetchOptions, signal: AbortSignal): Promise<Document> {
-  const { promise, resolve, reject } = Promise.withResolvers<Document>()
-  const fail = (why: string, cause?: unknown) => {
-    // Of a request that has its answer the reason would be lost.
-    const error = new Error(`${at}: ${why}`, { cause })
-    reject(error)
-    outgoing.destroy(error)
-  }
+async function receive(url: URL, options: FetchOptions, signal: AbortSignal): Promise<Document> {
   const ca = options.ca?.()
-  const outgoing = (url.protocol === 'https:' ? tlsRequest : request)(url, {
+  const asked = (url.protocol === 'https:' ? tlsRequest : request)(url, {
     agent: false,
     signal,
     lookup: guardedLookup(options),
@@ -90,30 +88,13 @@ function receive(url: URL, at: string, options: FetchOptions, signal: AbortSigna
     // Not to be switched off by the environment.
     ...(url.protocol === 'https:' && { rejectUnauthorized: true, ...(ca !== undefined && { ca }) }),
   })
-  const late = setTimeout(() => fail('no answer in time'), options.timeoutMs ?? defaultTimeoutMs).unref()
-  outgoing.on('close', () => clearTimeout(late))
-  outgoing.on('error', (cause: Error) => fail(cause.message, cause))
-  outgoing.on('response', (incoming: IncomingMessage) => {
-    if (incoming.statusCode !== 200) return fail(`the server answered ${incoming.statusCode}`)
-    if ((incoming.headers['content-encoding'] ?? 'identity') !== 'identity')
-      return fail('an encoding that was not asked for')
-    const pieces: Buffer[] = []
-    let size = 0
-    incoming.on('data', (piece: Buffer) => {
-      size += piece.length
-      if (size > maxJwkSetBytes) fail(`more than ${maxJwkSetBytes} bytes`)
-      else pieces.push(piece)
-    })
-    incoming.on('error', (cause: Error) => fail(cause.message, cause))
-    incoming.on('end', () => {
-      const body = Buffer.concat(pieces)
-      if (!incoming.complete) return fail('the answer was cut off')
-      if (!isUtf8(body)) return fail('not UTF-8')
-      resolve({ text: body.toString(), maxAgeSeconds: maxAge(incoming.headers['cache-control']) })
-    })
-  })
-  outgoing.end()
-  return promise
+  const { timeoutMs: deadlineMs = defaultTimeoutMs } = options
+  const { status, headers, body } = await wholeAnswer(asked, { deadlineMs, maxBytes: maxJwkSetBytes })
+  if (status !== 200) throw new Error(`the server answered ${status}`)
+  if ((headers['content-encoding'] ?? 'identity') !== 'identity')
+    throw new Error('an encoding that was not asked for')
+  if (!isUtf8(body)) throw new Error('not UTF-8')
+  return { text: body.toString(), maxAgeSeconds: maxAge(headers['cache-control']) }
 }
 
 /** @see RFC 9111, 5.2.2.1 */

@@ -39,7 +39,7 @@ export function createKeySource(issuer: string, config: RemoteConfig, fetch: Fet
  *
  * @see OpenID Connect Discovery 1.0, 4; RFC 8414, 3.1
  */
-export function discoveryUrl(issuer: string, kind: 'oidc' | 'oauth'): string {
+function discoveryUrl(issuer: string, kind: 'oidc' | 'oauth'): string {
   const path = issuer.replace(/\/$/, '')
   if (kind === 'oidc') return `${path}/.well-known/openid-configuration`
   const { origin, pathname } = new URL(path)

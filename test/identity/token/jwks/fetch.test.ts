@@ -113,7 +113,11 @@ t.test('a server that does not answer, or trickles, is given up', async (t) => {
   server.on('/trickle', (_, response) => void response.write('{'))
   for (const path of ['/silent', '/trickle']) {
     const fetch = fetchFrom(host, { timeoutMs: 50 })
-    await t.rejects(fetch(`https://${host}${path}`, signal), { message: /no answer in time/ }, path)
+    await t.rejects(
+      fetch(`https://${host}${path}`, signal),
+      { message: /no whole answer within 50 ms/ },
+      path,
+    )
   }
   const stopping = new AbortController()
   const stopped = fetchFrom(host)(`https://${host}/silent`, stopping.signal)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type Bucket, charge, type Rate, rateOf, refund, waitUs } from '#limits/gcra.ts'
+import { type Bucket, charge, type Rate, rateOf, refund, waitUs } from '#base/gcra.ts'
 
 const newBucket = (): Bucket => ({ level: 0, tick: 0 })
 

@@ -110,7 +110,14 @@ export function createIntrospection(
     return isInTime ? found.verdict : undefined
   }
 
-  async function ask(token: string, digest: string, peer: string): Promise<TokenVerdict> {
+  async function ask(
+    token: string,
+    {
+      digest,
+      peer,
+      chargedAtUs,
+    }: { readonly digest: string; readonly peer: string; readonly chargedAtUs: number },
+  ): Promise<TokenVerdict> {
     const introspected = await called(token)
     const nowUs = clock.monotonicUs()
     if (introspected.kind === 'failed') {
@@ -118,7 +125,7 @@ export function createIntrospection(
       if (introspected.isOfToken === true) breaker.succeeded()
       else {
         breaker.failed(nowUs)
-        budget.charge(peer, -1, nowUs)
+        budget.refund(peer, chargedAtUs, nowUs)
       }
       counts.failures++
       problem = `${rules.name}: ${introspected.why}`
@@ -128,7 +135,7 @@ export function createIntrospection(
     problem = undefined
     const judged = judge(introspected, rules, digest, clock.nowMs())
     const { verdict } = judged
-    if (verdict.ok) budget.charge(peer, -1, nowUs)
+    if (verdict.ok) budget.refund(peer, chargedAtUs, nowUs)
     const seconds = verdict.ok ? config.cacheSeconds : config.negativeCacheSeconds
     active.delete(digest)
     inactive.delete(digest)
@@ -173,7 +180,7 @@ export function createIntrospection(
       counts.calls++
       // Until it is known to be good: else one peer could take every call that may be under way.
       budget.charge(peer, 1, nowUs)
-      const asked = ask(token, digest, peer).finally(() => underWay.delete(digest))
+      const asked = ask(token, { digest, peer, chargedAtUs: nowUs }).finally(() => underWay.delete(digest))
       underWay.set(digest, asked)
       return asked
     },

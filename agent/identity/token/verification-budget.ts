@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { type Bucket, charge, type Rate, rateOf, waitUs } from '#base/gcra.ts'
+import { type Bucket, charge, type Rate, rateOf, refund, waitUs } from '#base/gcra.ts'
 
 export interface BudgetOptions {
   /** Signatures that prove wrong and are paid for each second, for one peer. */
@@ -34,5 +34,11 @@ export class VerificationBudget {
       this.#buckets.set(peer, bucket)
     }
     for (let each = 0; each < signatures; each++) charge(bucket, this.#rate, nowUs)
+  }
+
+  /** Gives back one that was charged at a time and proved to be none. */
+  refund(peer: string, chargedAtUs: number, nowUs: number): void {
+    const bucket = this.#buckets.peek(peer)
+    if (bucket !== undefined) refund(bucket, this.#rate, chargedAtUs, nowUs)
   }
 }

@@ -44,7 +44,7 @@ process.exit(isGood ? 0 : 1)
 function needsComponents(file: string): boolean {
   const text = readFileSync(join(root, file), 'utf8')
   return (
-    /from '((\.\.?\/)+(harness\/|scripted-server)|\.\/(pair|in-process)\.ts)/.test(text) ||
+    /from '((\.\.?\/)+(harness\/|scripted-server)|\.\/(pair|in-process|caller-world)\.ts)/.test(text) ||
     file.startsWith('test/harness/')
   )
 }

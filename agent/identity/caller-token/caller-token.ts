@@ -70,7 +70,13 @@ function bound(rules: TokenRules, sent: Sent, verdict: TokenVerdict): Verdict | 
   if (proof === undefined || keyThumbprint === undefined) return accepted(x, token)
   if (rules.proofs === undefined) return deny('token_binding_mismatch', 'proofs of possession are not taken')
   const { method, path } = x.request
-  const proven = rules.proofs(proof, { method, path, token: credential.token, keyThumbprint })
+  const proven = rules.proofs(proof, {
+    method,
+    path,
+    token: credential.token,
+    keyThumbprint,
+    peer: peer.spiffeId,
+  })
   return proven instanceof Promise
     ? proven.then((answer) => proved(x, token, answer))
     : proved(x, token, proven)

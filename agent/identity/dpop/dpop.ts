@@ -5,6 +5,7 @@ import { SluiceError } from '#base/errors.ts'
 import { type ParsedJwk, parsePublicJwk, type VerifyingKey } from '#crypto/jose/jwk.ts'
 import { type CompactJws, parseCompactJws, verifyJws } from '#crypto/jose/jws.ts'
 import { algorithms as knownAlgorithms } from '#crypto/jose/signature.ts'
+import { type BudgetOptions, VerificationBudget } from '../token/verification-budget.ts'
 import type { DpopNonces } from './nonces.ts'
 import type { ReplayStore } from './replay.ts'
 import { normalPath, parseTargetUri, withoutQuery } from './target-uri.ts'
@@ -21,6 +22,8 @@ export interface ProvenRequest {
   readonly token: string
   /** `cnf.jkt` of the token, base64url. */
   readonly keyThumbprint: string
+  /** Who sent it. */
+  readonly peer: string
 }
 
 export type ProofVerdict =
@@ -31,7 +34,7 @@ export type ProofVerdict =
     }
   | {
       readonly ok: false
-      readonly reason: 'dpop_proof_invalid' | 'dpop_proof_replayed'
+      readonly reason: 'dpop_proof_invalid' | 'dpop_proof_replayed' | 'token_verification_throttled'
       readonly why: string
     }
   | {
@@ -52,6 +55,8 @@ export interface ProofOptions {
   readonly algorithms: readonly string[]
   readonly nonces?: DpopNonces
   readonly replay: ReplayStore
+  /** Of keys and signatures that prove wrong, for one peer. */
+  readonly budget?: BudgetOptions
   readonly clock?: Clock
 }
 
@@ -61,6 +66,7 @@ type GoodKey = Extract<ParsedJwk, { ok: true }>
 
 /** Keys of clients that are kept, so as not to be read anew for each proof. */
 const maxKeys = 4096
+const defaultBudget: BudgetOptions = { perSecond: 50, burst: 100 }
 const maxJtiCharacters = 256
 /** A UUID has 36 characters, and 96 bits in base64url 16; fewer say that something counts. */
 const minJtiCharacters = 8
@@ -80,6 +86,7 @@ export function createProofCheck(options: ProofOptions): ProofCheck {
   const algorithms = new Set(options.algorithms.map(checkedAlgorithm))
   // A client's proofs all have the same header, to the letter. Kept once a signature was good, so that junk drives none out.
   const keys = new LRUCache<string, GoodKey>({ max: maxKeys })
+  const budget = new VerificationBudget(options.budget ?? defaultBudget)
 
   return (text, request) => {
     const parsed = parseCompactJws(text)
@@ -91,13 +98,21 @@ export function createProofCheck(options: ProofOptions): ProofCheck {
     const nowMs = clock.nowMs()
     const ageMs = nowMs - (jws.claims['iat'] as number) * 1000
     if (Math.abs(ageMs) > iatWindowSeconds * 1000) return invalid('iat is too far from now')
+    const nowUs = clock.monotonicUs()
+    if (budget.isSpent(request.peer, nowUs))
+      return { ok: false, reason: 'token_verification_throttled', why: 'the peer sent too many wrong proofs' }
+    /** To read a key costs as much as to check a signature. */
+    const paid = (why: string) => {
+      budget.charge(request.peer, 1, nowUs)
+      return invalid(why)
+    }
     const header = jws.signed.slice(0, jws.signed.indexOf('.'))
     const known = keys.get(header)
     const key = known === undefined ? parsePublicJwk(jws.header['jwk']) : known
-    if (!key.ok) return invalid(`jwk ${key.why}`)
+    if (!key.ok) return paid(`jwk ${key.why}`)
     if (key.key.thumbprint !== request.keyThumbprint)
-      return invalid('made with another key than the token names')
-    if (!verifyJws(jws, key.key, jws.alg)) return invalid('the signature is not that of its key')
+      return paid('made with another key than the token names')
+    if (!verifyJws(jws, key.key, jws.alg)) return paid('the signature is not that of its key')
     if (known === undefined) keys.set(header, key)
     const nonce = nonces === undefined ? 'fresh' : nonceState(nonces, jws)
     if (nonces !== undefined && (nonce === 'wrong' || nonce === 'none'))
@@ -109,7 +124,8 @@ export function createProofCheck(options: ProofOptions): ProofCheck {
       }
     const good: ProofVerdict =
       nonces !== undefined && nonce === 'old' ? { ok: true, nextNonce: nonces.current() } : { ok: true }
-    return once(replay, replayKey(key.key, jws), iatWindowSeconds * 1000 - ageMs + marginMs, good)
+    const ttlMs = Math.ceil(iatWindowSeconds * 1000 - ageMs + marginMs)
+    return once(() => replay.claim(replayKey(key.key, jws), ttlMs, request.peer), good)
   }
 }
 
@@ -155,16 +171,14 @@ function replayKey({ thumbprint }: VerifyingKey, { claims }: CompactJws): string
 }
 
 function once(
-  replay: ReplayStore,
-  key: string,
-  ttlMs: number,
+  claim: () => boolean | Promise<boolean>,
   good: ProofVerdict,
 ): ProofVerdict | Promise<ProofVerdict> {
   const answered = (isFirst: boolean): ProofVerdict =>
     isFirst ? good : { ok: false, reason: 'dpop_proof_replayed', why: 'the proof was used before' }
   const failed = (cause: unknown): ProofVerdict => ({ ok: false, reason: 'replay_store_failed', cause })
   try {
-    const isFirst = replay.claim(key, Math.ceil(ttlMs))
+    const isFirst = claim()
     return typeof isFirst === 'boolean' ? answered(isFirst) : isFirst.then(answered, failed)
   } catch (cause) {
     return failed(cause)

@@ -139,7 +139,14 @@ t.test('a proof is checked against the request it came with, and its nonce is to
   })
   t.ok(x.token)
   t.same(seen, [
-    { proof: 'p.p.p', method: 'POST', path: '/v2/models/fraud/infer', token: 'a.b.key', keyThumbprint: 'k' },
+    {
+      proof: 'p.p.p',
+      method: 'POST',
+      path: '/v2/models/fraud/infer',
+      token: 'a.b.key',
+      keyThumbprint: 'k',
+      peer: 'spiffe://example.org/ns/acme/sa/app',
+    },
   ])
   const again = await judge(dpop('a.b.key'), {
     proofs: () => ({ ok: false, reason: 'dpop_nonce_required', why: 'no nonce', nonce: 'n-1' }),

@@ -45,6 +45,7 @@ t.test('the proof of RFC 9449 is a proof', async (t) => {
     path: '/protectedresource',
     token,
     keyThumbprint: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I',
+    peer: 'spiffe://test.example/ns/a',
   }
   t.same(check(proof, request), { ok: true })
 })
@@ -205,15 +206,15 @@ t.test('a store that cannot tell lets nothing go on', async (t) => {
 t.test('the memory is bounded: full of what is still needed it takes no more', async (t) => {
   const time = manualClock()
   const store = createMemoryReplayStore({ maxKeys: 2, clock: time })
-  t.equal(store.claim('a', 1000), true)
-  t.equal(store.claim('b', 3000), true)
-  t.throws(() => store.claim('c', 1000), /remembered/)
-  t.equal(store.claim('a', 1000), false, 'what is known is still told')
+  t.equal(store.claim('a', 1000, 'a'), true)
+  t.equal(store.claim('b', 3000, 'b'), true)
+  t.throws(() => store.claim('c', 1000, 'c'), /remembered/)
+  t.equal(store.claim('a', 1000, 'a'), false, 'what is known is still told')
   time.advanceMs(1000)
-  t.equal(store.claim('c', 1000), true)
-  t.equal(store.claim('b', 1000), false)
+  t.equal(store.claim('c', 1000, 'c'), true)
+  t.equal(store.claim('b', 1000, 'b'), false)
   time.advanceMs(2000)
-  t.equal(store.claim('b', 1000), true)
+  t.equal(store.claim('b', 1000, 'b'), true)
 })
 
 t.test('where nonces are given out a proof needs one, and is told which', async (t) => {
@@ -239,4 +240,56 @@ t.test('a key that is known proves nothing by itself', async (t) => {
   t.match(check(forged, aRequest(key)), { reason: 'dpop_proof_invalid', why: /signature/ })
   t.match(check(aProof(key, clock.nowMs()), aRequest(clientKey())), { why: /another key/ })
   t.same(check(aProof(key, clock.nowMs()), aRequest(key)), { ok: true })
+})
+
+t.test('one peer alone cannot fill the memory of used proofs for the others', async (t) => {
+  const time = manualClock()
+  const store = createMemoryReplayStore({ maxKeys: 160, clock: time })
+  let taken = 0
+  const flood = () => {
+    for (let i = 0; i < 1000; i++) {
+      try {
+        store.claim(`evil-${taken}`, 1000, 'evil')
+        taken++
+      } catch {
+        return
+      }
+    }
+  }
+  flood()
+  t.equal(taken, 120, 'three quarters')
+  for (let i = 0; i < 10; i++) t.equal(store.claim(`good-${i}`, 1000, 'good'), true)
+  t.throws(() => store.claim('good-10', 1000, 'good'), /of this peer/, 'who has a sixteenth has many')
+  t.equal(store.claim('else', 1000, 'else'), true)
+  time.advanceMs(1000)
+  taken = 0
+  flood()
+  t.equal(taken, 120, 'what has ended is not counted')
+})
+
+t.test('wrong proofs of one peer are bounded, and those of others are not touched', async (t) => {
+  const [mine, stranger] = [clientKey(), clientKey()]
+  const time = manualClock()
+  const check = checkWith({
+    clock: time,
+    replay: createMemoryReplayStore({ clock: time }),
+    budget: { perSecond: 1, burst: 5 },
+  })
+  const wrong: [what: string, proof: () => string][] = [
+    ['another key', () => aProof(stranger, time.nowMs())],
+    ['no key', () => aProof(mine, time.nowMs(), { header: { jwk: { kty: 'EC' } } })],
+    ['a signature that is not its own', () => `${aProof(mine, time.nowMs()).slice(0, -8)}AAAAAAAA`],
+  ]
+  for (const [what, proof] of wrong) {
+    const peer = `spiffe://test.example/${what.replaceAll(' ', '-')}`
+    const reasons = await Promise.all(
+      Array.from({ length: 50 }, async () => {
+        const verdict = await check(proof(), aRequest(mine, { peer }))
+        return verdict.ok ? 'ok' : verdict.reason
+      }),
+    )
+    t.equal(reasons.filter((each) => each === 'dpop_proof_invalid').length, 5, what)
+    t.equal(reasons.filter((each) => each === 'token_verification_throttled').length, 45, what)
+    t.match(await check(aProof(mine, time.nowMs()), aRequest(mine)), { ok: true }, 'another peer')
+  }
 })

@@ -36,6 +36,7 @@ export const aRequest = (key: ClientKey, more: Partial<ProvenRequest> = {}): Pro
   path: '/v2/models/fraud/infer?trace=1',
   token: 'access-token',
   keyThumbprint: key.thumbprint,
+  peer: 'spiffe://test.example/ns/a',
   ...more,
 })
 

@@ -56,7 +56,9 @@ export async function startIdentityWorld(options: {
   return {
     ...{ folder, agent, envoy, port },
     lastReason: () => {
-      const lines = readFileSync(join(folder, 'audit', 'decisions.jsonl'), 'utf8').trimEnd().split('\n')
+      const lines = readFileSync(join(folder, 'audit', 'decisions.jsonl'), 'utf8')
+        .trimEnd()
+        .split('\n')
       return JSON.parse(lines.at(-1) as string).reason
     },
     metric: async (name) => {

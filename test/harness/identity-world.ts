@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AgentProcess, startAgent } from './agent.ts'
 import { type Envoy, startEnvoy } from './envoy.ts'
@@ -14,6 +15,8 @@ export interface IdentityWorld extends AsyncDisposable {
   readonly agent: AgentProcess
   readonly envoy: Envoy
   readonly port: number
+  /** Of the decision that was recorded last; `undefined` where it allowed. */
+  lastReason(): string | undefined
   /** A reading of a metric of the agent; `undefined` where there is none. */
   metric(name: string): Promise<number | undefined>
 }
@@ -36,6 +39,7 @@ export async function startIdentityWorld(options: {
       folder,
       config: {
         role: 'model',
+        audit: { dir: 'audit' },
         identity: options.identity,
         envoy: {
           main: `127.0.0.1:${port}`,
@@ -51,6 +55,12 @@ export async function startIdentityWorld(options: {
   const owned = opening.move()
   return {
     ...{ folder, agent, envoy, port },
+    lastReason: () => {
+      const lines = readFileSync(join(folder, 'audit', 'decisions.jsonl'), 'utf8')
+        .trimEnd()
+        .split('\n')
+      return JSON.parse(lines.at(-1) as string).reason
+    },
     metric: async (name) => {
       const { body } = await agent.probe('/metrics')
       const line = body.split('\n').find((each) => each.startsWith(name))

@@ -207,8 +207,9 @@ t.test(
     const isNew = (each: X509Svid | undefined) =>
       each?.chain[0]?.authorityKeyId?.equals(old?.subjectKeyId ?? Buffer.alloc(0)) === false
     await eventually('an identity of the new one', () => isNew(svid()))
-    const ofNew = svid()?.chain[0]?.serial
-    await eventually('Envoy shows one too', async () => (await shown()) === ofNew)
+    // DER has a zero before a high bit, TLS libraries have not.
+    const serialNow = () => svid()?.chain[0]?.serial.replace(/^00/, '')
+    await eventually('Envoy shows it too', async () => (await shown()) === serialNow())
     await load.served(between)
     await authority('taint', '-authorityID', oldId)
     await eventually('server and agent have certificates of the new one', async () => {

@@ -8,6 +8,7 @@ import {
 } from '#gen/envoy/service/discovery/v3/discovery_pb.js'
 import type { Method, Status, StreamWriter } from '#grpc/service.ts'
 import type { IdentitySource } from '#identity/source/source.ts'
+import { expiresAtMs } from '#identity/x509/svid.ts'
 import type { Logger } from '#telemetry/telemetry.ts'
 import {
   type Conversation,
@@ -20,7 +21,7 @@ import { DeltaStream } from './delta-stream.ts'
 import { defaultNames, type SecretNames } from './names.ts'
 import { createNobody, type Nobody } from './nobody.ts'
 import { type EncodedSecret, noSecrets, type Secrets, secretsOf, secretTypeName } from './secrets.ts'
-import { expiresAtMs, type Usable, usableOf } from './usable.ts'
+import { type Usable, usableOf } from './usable.ts'
 import { WorldStream } from './world-stream.ts'
 
 export const secretService = 'envoy.service.secret.v3.SecretDiscoveryService'

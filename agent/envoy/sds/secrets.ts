@@ -4,10 +4,10 @@ import { type Any, anyPack } from '@bufbuild/protobuf/wkt'
 import { encodePem } from '#crypto/pem.ts'
 import { SecretSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js'
 import { SPIFFECertValidatorConfigSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.js'
-import type { X509Svid } from '#identity/x509/svid.ts'
+import { expiresAtMs, type X509Svid } from '#identity/x509/svid.ts'
 import { bundleName, type SecretNames, type Wanted, wantedBy } from './names.ts'
 import { type Nobody, nobodysDomain } from './nobody.ts'
-import { expiresAtMs, type Usable } from './usable.ts'
+import type { Usable } from './usable.ts'
 
 /** A resource, ready to travel. */
 export interface EncodedSecret {

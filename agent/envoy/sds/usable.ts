@@ -49,8 +49,3 @@ export function usableOf(state: IdentityState, before: Usable | undefined, nowMs
     faults,
   }
 }
-
-/** When the first certificate of a pair's chain expires, milliseconds since the epoch. */
-export function expiresAtMs({ chain }: X509Svid): number {
-  return Math.min(...chain.map(({ notAfterMs }) => notAfterMs))
-}

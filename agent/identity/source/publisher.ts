@@ -1,5 +1,5 @@
 import { isSameBundles } from '../bundle/bundle-set.ts'
-import type { X509Svid } from '../x509/svid.ts'
+import { expiresAtMs, type X509Svid } from '../x509/svid.ts'
 import type { IdentityState } from './source.ts'
 import { Subscribers } from './subscribers.ts'
 import { type Timing, waitUntil } from './wait-until.ts'
@@ -49,8 +49,8 @@ export class Publisher implements Disposable {
     if (gone !== undefined) return `${gone.id.text} has expired`
     const nowMs = this.#timing.clock.nowMs()
     for (const svid of this.#state?.svids ?? []) {
-      const leftMs = endOf(svid) - nowMs
-      const lifeMs = endOf(svid) - (svid.chain[0]?.notBeforeMs ?? 0)
+      const leftMs = expiresAtMs(svid) - nowMs
+      const lifeMs = expiresAtMs(svid) - (svid.chain[0]?.notBeforeMs ?? 0)
       if (leftMs < lifeMs * scarcePart)
         return `${svid.id.text} expires in ${Math.ceil(leftMs / 1000)} s and was not renewed`
     }
@@ -77,8 +77,8 @@ export class Publisher implements Disposable {
   } {
     const nowMs = this.#timing.clock.nowMs()
     return {
-      alive: svids.filter((svid) => endOf(svid) > nowMs),
-      expired: svids.filter((svid) => endOf(svid) <= nowMs),
+      alive: svids.filter((svid) => expiresAtMs(svid) > nowMs),
+      expired: svids.filter((svid) => expiresAtMs(svid) <= nowMs),
     }
   }
 
@@ -95,18 +95,13 @@ export class Publisher implements Disposable {
   #awaitExpiry(svids: readonly X509Svid[]): void {
     this.#timer.abort()
     this.#timer = new AbortController()
-    this.#endMs = Math.min(...svids.map(endOf))
+    this.#endMs = Math.min(...svids.map(expiresAtMs))
     if (svids.length === 0) return
     const { signal } = this.#timer
     waitUntil(this.#endMs, this.#timing, signal).then(() => {
       if (!signal.aborted) this.#dropExpired()
     })
   }
-}
-
-/** When the first certificate of its chain ends. */
-function endOf({ chain }: X509Svid): number {
-  return Math.min(...chain.map(({ notAfterMs }) => notAfterMs))
 }
 
 function isSameSvids(some: readonly X509Svid[], others: readonly X509Svid[]): boolean {

@@ -84,3 +84,8 @@ export function svidFault(
 }
 
 const no = (why: string): ParsedSvid => ({ ok: false, why })
+
+/** When the first certificate of a pair's chain expires, milliseconds since the epoch. */
+export function expiresAtMs({ chain }: X509Svid): number {
+  return Math.min(...chain.map(({ notAfterMs }) => notAfterMs))
+}

@@ -47,12 +47,23 @@ t.test('every metric is in the documentation', async (t) => {
   for (const name of names) t.match(page, name)
 })
 
+const pages = [
+  ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'],
+  ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
+]
+
+t.test('no page has the marks of a merge', async (t) => {
+  for (const page of pages)
+    t.notMatch(readFileSync(join(root, page), 'utf8'), /^(<{7}|={7}|>{7})( |$)/m, page)
+})
+
+t.test('every page is in the list of them', async (t) => {
+  const list = readFileSync(join(root, 'README.md'), 'utf8')
+  for (const page of pages.filter((name) => name.startsWith('docs/'))) t.match(list, `(${page})`)
+})
+
 t.test('links between the pages lead somewhere', async (t) => {
-  for (const page of [
-    'README.md',
-    'CONTRIBUTING.md',
-    ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
-  ]) {
+  for (const page of pages) {
     const text = readFileSync(join(root, page), 'utf8')
     for (const [, target = ''] of text.matchAll(/\]\(([^)#]+)\)/g)) {
       if (target.startsWith('http')) continue

@@ -109,16 +109,9 @@ export class DeltaStream implements Conversation {
       const secret = secrets.find(name, this.#validator)
       if (secret.kind === 'impossible')
         return this.#around.close({ code: invalidArgument, message: secret.why })
-      const isHolder = this.#ledger.isHolder(name)
-      const wanted =
-        secret.kind === 'there'
-          ? secret.encoded
-          : secret.kind === 'gone' && isHolder
-            ? secret.nobody
-            : undefined
-      const chosen = wanted && this.#ledger.choose(name, wanted)
+      const chosen = this.#ledger.choose(name, secret)
       if (chosen !== undefined && !this.#ledger.isTold(name, chosen.version)) changed.set(name, chosen)
-      if (chosen === undefined && !isHolder) missing.push(name)
+      if (chosen === undefined && !this.#ledger.isHolder(name)) missing.push(name)
     }
     if (missing.length > 0) this.#around.waiting(missing)
     // What everything held and holds no more. What was asked for by name is replaced by what stands for nobody instead:

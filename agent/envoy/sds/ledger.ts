@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import type { EncodedSecret } from './secrets.ts'
+import type { EncodedSecret, Found } from './secrets.ts'
 
 /** What came of one answer, as its receiver says. */
 export type Settled =
@@ -80,11 +80,14 @@ export class Ledger {
   }
 
   /**
-   * What to send so that it has `wanted`; nothing where it refused that. A certificate that it refused makes Envoy refuse
+   * What to send so that it has what there is by that name, and nobody's in the place of what is gone; nothing where it
+   * refused that. A certificate that it refused makes Envoy refuse
    * every later change of trust on the same listener, until it is given one that it takes: so it gets again the one that
    * is in force.
    */
-  choose(name: string, wanted: EncodedSecret): EncodedSecret | undefined {
+  choose(name: string, found: Found): EncodedSecret | undefined {
+    const wanted = this.#wanted(name, found)
+    if (wanted === undefined) return undefined
     if (this.#declared.get(name) === wanted.version) this.#inForce.set(name, wanted)
     const refused = this.#refused.get(name)
     if (refused === undefined) return wanted
@@ -94,6 +97,11 @@ export class Ledger {
     if (refused.get(wanted.version)?.isFinal !== true) return wanted
     const inForce = wanted.kind === 'certificate' ? this.#inForce.get(name) : undefined
     return inForce !== undefined && !refused.has(inForce.version) ? inForce : undefined
+  }
+
+  #wanted(name: string, found: Found): EncodedSecret | undefined {
+    if (found.kind === 'there') return found.encoded
+    return found.kind === 'gone' && this.isHolder(name) ? found.nobody : undefined
   }
 
   /** It says that it has this, from an earlier stream. */

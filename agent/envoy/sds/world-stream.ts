@@ -93,16 +93,9 @@ export class WorldStream implements Conversation {
       const secret = secrets.find(name, this.#validator)
       if (secret.kind === 'impossible')
         return this.#around.close({ code: invalidArgument, message: secret.why })
-      const isHolder = this.#ledger.isHolder(name)
-      const wanted =
-        secret.kind === 'there'
-          ? secret.encoded
-          : secret.kind === 'gone' && isHolder
-            ? secret.nobody
-            : undefined
-      const chosen = wanted && this.#ledger.choose(name, wanted)
+      const chosen = this.#ledger.choose(name, secret)
       if (chosen !== undefined) found.set(name, chosen)
-      else if (!isHolder) missing.push(name)
+      else if (!this.#ledger.isHolder(name)) missing.push(name)
     }
     if (missing.length > 0) this.#around.waiting(missing)
     const isNew = [...found].some(([name, { version }]) => !this.#ledger.isTold(name, version))

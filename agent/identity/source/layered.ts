@@ -12,12 +12,14 @@ export function layBundles(base: IdentitySource, layers: readonly BundleLayer[])
   if (layers.length === 0) return base
   const set = new BundleSet(1 + layers.length)
   const subscribers = new Subscribers<IdentityState>()
+  /** Also where they are taken back: that makes nobody else their master. */
+  const own = new Set<string>()
   let from: IdentityState | undefined
   let state: IdentityState | undefined
 
   const merge = () => {
     if (from === undefined) return
-    const own = new Set(from.svids.map(({ id }) => id.trustDomain))
+    for (const { id } of from.svids) own.add(id.trustDomain)
     let hasChanged = set.replace(0, from.bundles)
     for (const [index, layer] of layers.entries()) {
       const foreign = new Map([...layer.current()].filter(([name]) => !own.has(name)))

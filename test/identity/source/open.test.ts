@@ -7,6 +7,7 @@ import { createDevCa, type DevCa } from '#identity/dev-ca/dev-ca.ts'
 import { layBundles } from '#identity/source/layered.ts'
 import { openIdentitySource } from '#identity/source/open.ts'
 import { startBundleEndpoint } from '../../harness/bundle-endpoint.ts'
+import { scriptedSource } from '../../harness/identity-source.ts'
 import { eventually, temporaryFolder } from '../../harness/temp.ts'
 import { trustBundleMapText } from '../bundle/map-text.ts'
 import { certificatesOf } from '../x509/kit.ts'
@@ -113,25 +114,18 @@ t.test('of our own trust domain only the source speaks, also where it says nothi
   const known = source.current()
   if (known === undefined) return t.fail('no state')
   const nothing = { [Symbol.dispose]: () => {} }
-  const layered = layBundles(
+  const base = scriptedSource({ ...known, bundles: new Map() })
+  const layered = layBundles(base, [
     {
-      current: () => ({ ...known, bundles: new Map() }),
-      subscribe: (listener) => {
-        listener({ ...known, bundles: new Map() })
-        return nothing
-      },
+      current: () => new Map([['example.org', impostor]]),
+      subscribe: () => nothing,
       problem: () => undefined,
       [Symbol.asyncDispose]: async () => {},
     },
-    [
-      {
-        current: () => new Map([['example.org', impostor]]),
-        subscribe: () => nothing,
-        problem: () => undefined,
-        [Symbol.asyncDispose]: async () => {},
-      },
-    ],
-  )
+  ])
   t.teardown(() => layered[Symbol.asyncDispose]())
+  t.equal(layered.current()?.bundles.size, 0)
+  base.say({ svids: [], bundles: new Map() })
+  t.same(layered.current()?.svids, [], 'our identity is taken back')
   t.equal(layered.current()?.bundles.size, 0)
 })

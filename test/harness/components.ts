@@ -60,6 +60,16 @@ export async function tritonInstall(progress: Progress = quiet): Promise<Triton>
   }
 }
 
+/**
+ * What Go is told as `CC`: the machine's C compiler where it has one, otherwise Zig's, which comes as a wheel.
+ */
+export async function cCompiler(progress: Progress = quiet): Promise<string> {
+  for (const program of ['gcc', 'clang', 'cc'])
+    if ((await run(program, ['--version']).catch(() => undefined)) !== undefined) return program
+  const folder = await wheels('requirements-c.txt', 'a C compiler (90 MB)', progress)
+  return `${join(folder, 'ziglang', 'zig')} cc`
+}
+
 /** The wheels of a requirements file, unpacked into the cache, keyed by its content and this Python. */
 async function wheels(
   file: string,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cached } from './cache.ts'
+import { cCompiler } from './components.ts'
 import { run } from './run.ts'
 
 const peers = join(import.meta.dirname, '..', 'peers')
@@ -39,9 +40,11 @@ export const goTools = Object.keys(packages) as readonly GoTool[]
 export async function goTool(name: GoTool): Promise<string> {
   const module = join(peers, modules[name] ?? name)
   const folder = await cached(`go/${name}-${digest(module)}`, async (draft) => {
+    const compiler = needsC.has(name) ? await cCompiler() : undefined
+    const env = compiler === undefined ? { CGO_ENABLED: '0' } : { CGO_ENABLED: '1', CC: compiler }
     await run('go', ['build', '-trimpath', '-ldflags=-s -w', '-o', join(draft, name), packages[name]], {
       cwd: module,
-      env: { ...process.env, CGO_ENABLED: needsC.has(name) ? '1' : '0' },
+      env: { ...process.env, ...env },
     })
   })
   return join(folder, name)

@@ -106,7 +106,8 @@ export function parseCertificate(der: Buffer): Certificate {
   return {
     ...{ der, tbs, issuer, subject, spki, keyKind },
     sha256: hash('sha256', der, 'hex'),
-    serial: serial.toString('hex'),
+    // Without the octet that only says that the number is positive.
+    serial: (serial[0] === 0 && serial.length > 1 ? serial.subarray(1) : serial).toString('hex'),
     hasSubject: subjectContents.length > 0,
     notBeforeMs,
     notAfterMs,

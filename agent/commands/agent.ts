@@ -20,6 +20,7 @@ import { type ReadinessCheck, startProbes } from '#telemetry/probes.ts'
 import { createLogger, createMetrics, type Logger } from '#telemetry/telemetry.ts'
 import { createTrafficStage } from '#traffic/traffic.ts'
 import { openAgentIdentity } from './agent-identity.ts'
+import { collected } from './collected.ts'
 import { orFail } from './fail.ts'
 import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa-start.ts'
 import { openPolicyLogs } from './policy-logs.ts'
@@ -61,10 +62,6 @@ export function agentCommand(): Command {
         log.info({ signal }, 'agent is stopping')
       }),
     )
-}
-
-function collected(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value]
 }
 
 interface AgentOptions extends OpaOptions {

@@ -1,21 +1,10 @@
 import { z } from 'zod'
-import { introspectionSchema } from './token-schema.ts'
+import { asymmetric, introspectionSchema, isWebUrl, rsaAndEc } from './token-schema.ts'
 
 const path = z.string().min(1)
 const seconds = (least: number, most: number, fallback: number) =>
   z.int().min(least).max(most).default(fallback)
 
-const rsaAndEc = ['RS', 'PS', 'ES'].flatMap((family) => [256, 384, 512].map((bits) => `${family}${bits}`))
-const algorithms = [...rsaAndEc, 'EdDSA', 'Ed25519']
-
-const isWebUrl = (text: string) => {
-  const url = URL.parse(text)
-  if (url === null || url.username !== '' || url.password !== '' || url.hash !== '') return false
-  // Plain HTTP never leaves the pod; whether it may is looked at when it is fetched.
-  return (
-    url.protocol === 'https:' || (url.protocol === 'http:' && /^(127\.0\.0\.1|\[::1\])$/.test(url.hostname))
-  )
-}
 const webUrl = z.string().refine(isWebUrl, 'an https URL without a user or fragment')
 
 const issuer = z.strictObject({
@@ -33,9 +22,9 @@ const issuer = z.strictObject({
       'jwt: what most issuers make; at+jwt: access tokens of RFC 9068 only; jwt-svid: of SPIFFE workloads, with the keys of the trust domain.',
     ),
   algorithms: z
-    .array(z.enum(algorithms))
+    .array(z.enum(asymmetric))
     .min(1)
-    .default(algorithms)
+    .default(asymmetric)
     .describe('Signature algorithms; a key must be one for it besides.'),
   jwks: z
     .union([

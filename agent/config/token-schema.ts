@@ -1,16 +1,17 @@
 import { z } from 'zod'
 
 const path = z.string().min(1)
-const asymmetric = [
-  ...['RS', 'PS', 'ES'].flatMap((family) => [256, 384, 512].map((bits) => `${family}${bits}`)),
-  'EdDSA',
-  'Ed25519',
-]
+export const rsaAndEc = ['RS', 'PS', 'ES'].flatMap((family) =>
+  [256, 384, 512].map((bits) => `${family}${bits}`),
+)
+/** Signatures without a shared secret, by their names in JOSE. */
+export const asymmetric = [...rsaAndEc, 'EdDSA', 'Ed25519']
 
 /** Of a client identifier and the like: printable ASCII. */
 const visible = z.string().regex(/^[\x21-\x7e]+$/, 'printable ASCII without spaces')
 
-function isWebUrl(text: string): boolean {
+/** An https URL without a user or fragment, or an http one of a loopback address. */
+export function isWebUrl(text: string): boolean {
   const url = URL.parse(text)
   if (url === null || url.username !== '' || url.password !== '' || url.hash !== '') return false
   // Plain HTTP never leaves the pod.

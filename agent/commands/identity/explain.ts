@@ -7,13 +7,12 @@ import type { Exchange, RequestFacts } from '#decision/exchange.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import type { Verdict } from '#decision/verdict.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
-import { readCertificates } from '#identity/inspect/inspect.ts'
-import { openIdentitySource } from '#identity/source/open.ts'
+import { readLeafPem } from '#identity/inspect/inspect.ts'
 import { noResources, openResources } from '#resources/resources.ts'
 import { orFail } from '../fail.ts'
 import { openTokens } from '../token-rules.ts'
-import { firstState, silent } from './first-state.ts'
 import { readWaitMs } from './seconds.ts'
+import { firstState, openSource } from './source.ts'
 
 interface ExplainOptions {
   readonly config: string
@@ -63,10 +62,7 @@ async function judged(
   const { identity } = config
   if (identity === undefined) throw missing(`${options.config}: identity`, 'nothing', 'who may call')
   await using open = new AsyncDisposableStack()
-  const opened = await openIdentitySource(identity, {
-    log: silent,
-    endpointSocket: process.env['SPIFFE_ENDPOINT_SOCKET'],
-  })
+  const opened = await openSource(identity)
   const source = opened && open.use(opened)
   if (source !== undefined && (await firstState(source, waitMs)) === undefined)
     throw missing('identity.source', source.problem() ?? 'no answer', 'an identity')
@@ -77,7 +73,7 @@ async function judged(
   const stage = createIdentityStage({ ...identity, state, tokens: tokens?.rules })
   const x: Exchange = {
     id: 'explain',
-    request: requestOf(leafOf(options.certificate), {
+    request: requestOf(readLeafPem(options.certificate), {
       authorization: options.token === undefined ? undefined : `Bearer ${await readToken(options.token)}`,
       'x-forwarded-client-cert': options.forwarded,
     }),
@@ -115,13 +111,6 @@ function resourcesOf({ resources }: Config): Exchange['resources'] {
       expected: 'resources',
     })
   return source.current()
-}
-
-/** Envoy passes the leaf alone, whatever came with it. */
-function leafOf(path: string): string {
-  const [leaf = Buffer.alloc(0)] = readCertificates(path)
-  const lines = leaf.toString('base64').replace(/.{64}/g, '$&\n').trimEnd()
-  return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`
 }
 
 function readText(path: string): string {

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { messageOf } from '#base/errors.ts'
 import { startWorkloadApi } from '#identity/workload-api/workload-api.ts'
+import { collected } from '../collected.ts'
 import { orFail } from '../fail.ts'
 import { firstSignal } from '../signals.ts'
 import { optionInvalid, readSeconds } from './seconds.ts'
@@ -63,8 +64,4 @@ function refuseProduction(profile: string): void {
   if (profile === 'standard') return
   const expected = 'standard: a development CA has no place elsewhere; use SPIRE'
   throw optionInvalid('--profile', JSON.stringify(profile), expected)
-}
-
-function collected(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value]
 }

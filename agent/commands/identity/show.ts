@@ -2,11 +2,10 @@ import { Command } from 'commander'
 import { SluiceError } from '#base/errors.ts'
 import { loadConfig } from '#config/config.ts'
 import { spiffeBundleText } from '#identity/bundle/bundle.ts'
-import { openIdentitySource } from '#identity/source/open.ts'
 import type { IdentitySource, IdentityState } from '#identity/source/source.ts'
 import { orFail } from '../fail.ts'
-import { firstState, silent } from './first-state.ts'
 import { readWaitMs } from './seconds.ts'
+import { firstState, openSource } from './source.ts'
 
 interface ShowOptions {
   readonly config: string
@@ -23,10 +22,7 @@ export function identityShowCommand(): Command {
     .action(
       orFail(async ({ config, bundle, wait }: ShowOptions) => {
         const waitMs = readWaitMs(wait)
-        await using source = await openIdentitySource(loadConfig(config).identity ?? {}, {
-          log: silent,
-          endpointSocket: process.env['SPIFFE_ENDPOINT_SOCKET'],
-        })
+        await using source = await openSource(loadConfig(config).identity)
         if (source === undefined) throw nothing(config, 'no identity.source', 'one of spire, files and dev')
         const state = await firstState(source, waitMs)
         if (state === undefined)

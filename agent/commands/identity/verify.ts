@@ -2,10 +2,9 @@ import { Command } from 'commander'
 import { SluiceError } from '#base/errors.ts'
 import { loadConfig } from '#config/config.ts'
 import { inspectChain, readCertificates, readTrustBundle } from '#identity/inspect/inspect.ts'
-import { openIdentitySource } from '#identity/source/open.ts'
 import { orFail } from '../fail.ts'
-import { firstState, silent } from './first-state.ts'
 import { readWaitMs } from './seconds.ts'
+import { firstState, openSource } from './source.ts'
 
 interface VerifyOptions {
   readonly certificate: string
@@ -48,10 +47,7 @@ async function bundlesOf({ bundle, config, wait }: VerifyOptions): Promise<Bundl
     })
   if (bundle !== undefined) return (trustDomain) => readTrustBundle(trustDomain, bundle)
   if (config === undefined) return undefined
-  await using source = await openIdentitySource(loadConfig(config).identity ?? {}, {
-    log: silent,
-    endpointSocket: process.env['SPIFFE_ENDPOINT_SOCKET'],
-  })
+  await using source = await openSource(loadConfig(config).identity)
   const state = source && (await firstState(source, waitMs))
   if (state === undefined)
     throw new SluiceError({

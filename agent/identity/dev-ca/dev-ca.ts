@@ -10,7 +10,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSy
 import { dirname, join } from 'node:path'
 import { type Clock, systemClock } from '#base/clock.ts'
 import { messageOf, SluiceError } from '#base/errors.ts'
-import { nextPemBlock } from '#crypto/pem.ts'
+import { encodePem, nextPemBlock } from '#crypto/pem.ts'
 import { type Certificate, parseCertificate } from '../x509/certificate.ts'
 import { type Extension, type KeyUsage, type UriConstraints, writeCertificate } from './certificate-writer.ts'
 import type { OtherName } from './der.ts'
@@ -184,7 +184,7 @@ function newCa(options: {
     hasKeyIds: wrong.hasKeyIds ?? true,
     extensions: wrong.extensions ?? [],
   })
-  return { certificatePem: pem(der), key: privateKey }
+  return { certificatePem: encodePem('CERTIFICATE', der), key: privateKey }
 }
 
 function devCa(options: {
@@ -208,7 +208,7 @@ function devCa(options: {
       const { publicKey, privateKey } = keyPairs.p256()
       const leaf = newLeaf(request, { signer, publicKey, clock })
       return {
-        certificatePem: [pem(leaf), ...chain.slice(0, -1)].join(''),
+        certificatePem: [encodePem('CERTIFICATE', leaf), ...chain.slice(0, -1)].join(''),
         privateKeyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
       }
     },
@@ -251,11 +251,6 @@ function newLeaf(
     hasKeyIds: wrong.hasKeyIds ?? true,
     extensions: wrong.extensions ?? [],
   })
-}
-
-function pem(der: Buffer): string {
-  const lines = der.toString('base64').replace(/.{64}/g, '$&\n').trimEnd()
-  return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`
 }
 
 /** Writes a file in one step: nobody reads half of it. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { messageOf, SluiceError } from '#base/errors.ts'
+import { encodePem } from '#crypto/pem.ts'
 import { readBundleFile } from '../bundle/bundle-file.ts'
 import { pemBlocks } from '../bundle/pem-bundle.ts'
 import type { TrustBundle } from '../bundle/trust-bundle.ts'
@@ -15,7 +16,7 @@ export interface Inspected {
 }
 
 /** The certificates of a PEM file as DER, in their order. @throws SluiceError where it has none. */
-export function readCertificates(path: string): readonly Buffer[] {
+export function readCertificates(path: string): readonly [leaf: Buffer, ...others: Buffer[]] {
   const fault = (found: string) =>
     new SluiceError({ code: 'certificate_unreadable', place: path, found, expected: 'certificates in PEM' })
   let found: ReturnType<typeof pemBlocks>
@@ -25,9 +26,15 @@ export function readCertificates(path: string): readonly Buffer[] {
     throw fault(messageOf(thrown))
   }
   if (!found.ok) throw fault(found.why)
-  const certificates = found.blocks.flatMap(({ type, bytes }) => (type === 'CERTIFICATE' ? [bytes] : []))
-  if (certificates.length === 0) throw fault('no CERTIFICATE in it')
-  return certificates
+  const [leaf, ...others] = found.blocks.flatMap(({ type, bytes }) => (type === 'CERTIFICATE' ? [bytes] : []))
+  if (leaf === undefined) throw fault('no CERTIFICATE in it')
+  return [leaf, ...others]
+}
+
+/** The leaf of a PEM file as PEM, which is what Envoy passes, whatever came with it. @throws SluiceError where it has none. */
+export function readLeafPem(path: string): string {
+  const [leaf] = readCertificates(path)
+  return encodePem('CERTIFICATE', leaf)
 }
 
 /** The bundle of a trust domain, PEM or JWKS by the name of the file. @throws SluiceError where it is none. */

@@ -1,7 +1,21 @@
+import type { Config } from '#config/config.ts'
+import { openIdentitySource } from '#identity/source/open.ts'
 import type { IdentitySource, IdentityState } from '#identity/source/source.ts'
 
 /** For commands, which say themselves what went wrong. */
-export const silent = { info: () => {}, warn: () => {}, error: () => {} }
+const silent = { info: () => {}, warn: () => {}, error: () => {} }
+
+/**
+ * Opens the source that a configuration names, as the agent would; `undefined` where it names none.
+ *
+ * @throws SluiceError for a configuration that cannot be opened.
+ */
+export function openSource(identity: Config['identity']): Promise<IdentitySource | undefined> {
+  return openIdentitySource(identity ?? {}, {
+    log: silent,
+    endpointSocket: process.env['SPIFFE_ENDPOINT_SOCKET'],
+  })
+}
 
 /** What a source knows first; `undefined` where it knows nothing in time. */
 export async function firstState(

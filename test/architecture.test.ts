@@ -14,6 +14,7 @@ const doors = new Set([
   'identity/source/open.ts',
   'identity/spiffe-id.ts',
   'identity/x509/svid.ts',
+  'limits/open.ts',
 ])
 const stages = ['canonical', 'identity', 'inference', 'policy', 'limits', 'residency', 'traffic', 'audit']
 

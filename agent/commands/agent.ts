@@ -12,6 +12,7 @@ import { openSecretDiscovery } from '#envoy/sds/sds.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
 import { createInferenceStage, tensorSummaries } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
+import { openQuotaStore } from '#limits/open.ts'
 import { openRateLimits } from '#limits/rls/rls.ts'
 import { createTenantCeiling, openPolicy } from '#policy/policy.ts'
 import { createResidencyStage } from '#residency/residency.ts'
@@ -216,6 +217,8 @@ async function startAgent(
     metrics.secrets(secrets.counters)
   }
 
+  const quotaStore = config.limits && opening.use(await openQuotaStore({ store: config.limits.store }))
+
   const recorder = config.audit && opening.use(openAudit({ dir: config.audit.dir }))
 
   // The order of the decision. Cheap refusals first; the version is chosen before policy, so that policy judges the one
@@ -237,7 +240,7 @@ async function startAgent(
     config.traffic && createTrafficStage(),
     createTenantCeiling(),
     policy?.stage,
-    config.limits && createLimitsStage(),
+    quotaStore && createLimitsStage({ store: quotaStore }),
   ].filter((stage) => stage !== undefined)
 
   const pipeline = createPipeline({

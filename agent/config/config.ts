@@ -111,7 +111,10 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     ...(config.identity && { identity: withAbsoluteIdentityPaths(config.identity, file) }),
     ...(config.tokens && { tokens: withAbsoluteTokenPaths(config.tokens, file) }),
     ...(config.issuers && { issuers: config.issuers.map((issuer) => withAbsoluteIssuerPaths(issuer, file)) }),
-    ...(config.rateLimit && { rateLimit: { config: config.rateLimit.config.map(file) } }),
+    ...(config.limits && { limits: withAbsoluteLimitsPaths(config.limits, file) }),
+    ...(config.rateLimit && {
+      rateLimit: { ...config.rateLimit, config: config.rateLimit.config.map(file) },
+    }),
     ...(config.audit && { audit: { ...config.audit, dir: file(config.audit.dir) } }),
     ...(config.resources && { resources: { ...config.resources, dir: file(config.resources.dir) } }),
     ...(config.envoy?.tls && {

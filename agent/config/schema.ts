@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { identitySchema } from './identity-schema.ts'
 import { issuersSchema } from './issuer-schema.ts'
+import { limitsSchema } from './limits-schema.ts'
 import { policySchema } from './policy-schema.ts'
 import { maxConnectionSeconds, postureNeed, postureSchema } from './posture-schema.ts'
 import { tokensSchema } from './token-schema.ts'
@@ -33,19 +34,25 @@ const shape = z.strictObject({
   tokens: tokensSchema.optional(),
   issuers: issuersSchema.optional().describe('Whose tokens are accepted. Without it none is looked at.'),
   policy: policySchema.optional().describe('Rego, compiled to wasm.'),
-  limits: z
-    .strictObject({ store: z.literal('memory').default('memory') })
-    .optional()
-    .describe('Quotas and rates. Needs resources.'),
+  limits: limitsSchema.optional().describe('Quotas and rates. Needs resources.'),
   rateLimit: z
     .strictObject({
       config: z
         .array(path)
         .min(1)
         .describe('Files in the form of envoyproxy/ratelimit, one domain a document, watched.'),
+      compat: z
+        .enum(['fixed', 'strict'])
+        .default('fixed')
+        .describe('`strict` repeats what envoyproxy/ratelimit does wrong, see the rate limit page.'),
+      store: z
+        .enum(['memory', 'limits'])
+        .default('memory')
+        .describe('Where counters are: in this process, or where `limits.store` says.'),
+      mode: z.enum(['strict', 'leased']).default('strict').describe('As of a limit in a QuotaPolicy.'),
     })
     .optional()
-    .describe("Answer Envoy's rate limit filter on the same socket, counting in memory."),
+    .describe("Answer Envoy's rate limit filter on the same socket."),
   residency: z
     .strictObject({
       zone: zone.describe('The zone this agent stands in.'),

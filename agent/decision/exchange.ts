@@ -1,6 +1,7 @@
 import type { JsonObject } from '#base/json.ts'
-import type { ModelRoute, QuotaLimit, Resources, Tenant } from '#resources/resources.ts'
+import type { ModelRoute, Resources, Tenant } from '#resources/resources.ts'
 import type { RequestHeaders } from './request-headers.ts'
+import type { AnswerMeter, Demand, Metered } from './usage.ts'
 
 /** How the caller expects to be refused. */
 export type ClientKind = 'http' | 'json' | 'grpc' | 'grpc-web'
@@ -155,15 +156,20 @@ export interface PolicyResult {
   readonly decisionId: string
   readonly revision: string
   readonly isAllowed: boolean
+  /** Limits that policy hands in, by `policy/limit` of a QuotaPolicy: whole numbers. */
+  readonly quotas?: ReadonlyMap<string, number>
 }
 
-/** What was taken from the quotas, so that it can be given back or settled once. */
+/** What was taken from the quotas, so that it is settled exactly once. */
 export interface QuotaHold {
-  readonly limits: readonly QuotaLimit[]
-  /** Frees what is only held while the request runs; calling it again does nothing. */
-  release(): void
-  /** Gives back what was charged, when a later stage refused the request. */
-  refund(): void
+  /** Whether what it costs depends on the answer: who sees the answer then measures it. */
+  readonly isMetered: boolean
+  /**
+   * Told what was measured so far. Asks for more in the background where what was reserved runs out.
+   *
+   * @returns `stop` once more was refused: the answer is to be ended
+   */
+  progress(metered: Metered): 'go_on' | 'stop'
 }
 
 export type SplitKeyKind = 'session' | 'user' | 'tenant' | 'request'
@@ -220,6 +226,10 @@ export interface Exchange {
   call?: ModelCall
   /** Reads what the call says of its input tensors, for who wants to know; `undefined` where that was not seen. */
   inputs?: () => readonly TensorSummary[] | undefined
+  /** What the call may take at most, for who wants to know. */
+  demand?: () => Demand
+  /** Measures the answer; there for calls that have a model compute. */
+  meter?: AnswerMeter
   modelRoute?: ModelRoute
   label?: ResidencyLabel
   policy?: PolicyResult

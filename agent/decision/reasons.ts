@@ -81,6 +81,17 @@ export const reasons = {
   // how much
   rate_limited: row(429, 8, 'client', 'Too many requests.'),
   concurrency_limited: row(429, 8, 'client', 'Too many requests at once.'),
+  quota_exceeded: row(429, 8, 'client', 'The quota is used up.'),
+  quota_cost_impossible: row(400, 11, 'client', 'The request asks for more than its quota can ever give.'),
+  quota_cost_unbounded: row(400, 3, 'client', 'The request must say how much it asks for.'),
+  quota_store_unavailable: row(503, 14, 'mesh', 'A decision could not be made.'),
+  quota_store_lost: row(503, 14, 'mesh', 'A decision could not be made.'),
+  quota_handed_in_invalid: row(503, 14, 'mesh', 'A decision could not be made.'),
+  abnormal_usage: row(429, 8, 'client', 'The usage is out of the ordinary.'),
+  overloaded: row(503, 14, 'mesh', 'The model has no capacity left at the moment.'),
+  queue_full: row(429, 8, 'client', 'Too many requests wait already.'),
+  queue_timeout: row(503, 14, 'mesh', 'The model has no capacity left at the moment.'),
+  model_circuit_open: row(503, 14, 'model', 'The model does not answer at the moment.'),
   limits_failed: row(503, 14, 'mesh', 'A decision could not be made.'),
   // where
   residency_denied: row(403, 7, 'client', 'The data may not be processed here.'),

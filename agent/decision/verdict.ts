@@ -13,6 +13,8 @@ export interface Mutations {
   readonly removeResponseHeaders?: readonly string[]
   /** Stands in place of the answer's body; only where all of it was seen. */
   readonly responseBody?: Uint8Array
+  /** Stands in place of the request's body; only where all of it was seen. */
+  readonly requestBody?: Uint8Array
   readonly setQuery?: readonly Header[]
   readonly removeQuery?: readonly string[]
   /** The version of the model that must answer; `envoy/` writes it into the path or the gRPC message. */
@@ -28,6 +30,22 @@ export interface OwnDenial {
   readonly dynamicMetadata?: JsonObject
 }
 
+/** A limit as clients are told of it. */
+export interface QuotaNotice {
+  /** `policy/limit` */
+  readonly name: string
+  /** What is counted, in the words of QuotaPolicy: requests, tokens. */
+  readonly unit: string
+  readonly quota: number
+  /** The window or period, seconds; absent for concurrency. */
+  readonly windowSeconds?: number
+  readonly remaining: number
+  /** When more will be there, seconds from now, rounded up. */
+  readonly resetSeconds: number
+  /** Whether this one is why a request was refused. */
+  readonly isViolated: boolean
+}
+
 /** What a stage says. `deny` is the caller's fault or a rule; `error` is ours, and refuses just the same. */
 export type Verdict =
   | { readonly kind: 'allow'; readonly mutations: Mutations }
@@ -37,6 +55,8 @@ export type Verdict =
       /** For the log and the audit record, never for the client. */
       readonly detail?: string
       readonly retryAfterSeconds?: number
+      /** The limits that the client may be told of, those that were violated first. */
+      readonly quotas?: readonly QuotaNotice[]
       /** What a better token must have, where one would help. */
       readonly demand?: Demand
       /** How the client is told; the pipeline writes it. */

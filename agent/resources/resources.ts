@@ -2,7 +2,10 @@ import type { z } from 'zod'
 import { messageOf } from '#base/errors.ts'
 import { watchPath } from '#base/watch.ts'
 import { readResources } from './directory.ts'
-import type { accessPolicySpec, modelRouteSpec, quotaLimit, quotaPolicySpec, tenantSpec } from './schema.ts'
+import type { quotaLimit } from './quota-schema.ts'
+import type { accessPolicySpec, modelRouteSpec, quotaPolicySpec, tenantSpec } from './schema.ts'
+
+export type { QuotaUnit } from './quota-schema.ts'
 
 interface Named {
   readonly name: string

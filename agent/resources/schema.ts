@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { quotaPolicySpec as quotaPolicyOf } from './quota-schema.ts'
 
 /** Shares are written as parts per million: no rounding, and 1 % is 10,000. */
 const PPM = 1_000_000
@@ -29,20 +30,6 @@ const share = z
     z.number().int().min(0).max(PPM),
   ])
   .describe('A share: "10%", or parts per million.')
-
-/** Beyond these (base/gcra.ts) a rate could not be counted in whole numbers. */
-const maxWindowMs = 24 * 3_600_000
-const maxRate = 1e8
-
-const duration = z
-  .string()
-  .regex(/^[1-9][0-9]{0,7}(ms|s|m|h)$/, 'a duration such as 500ms, 1s, 5m')
-  .transform((text) => {
-    const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
-    const unit = text.replace(/^[0-9]+/, '') as keyof typeof unitMs
-    return Number.parseInt(text, 10) * unitMs[unit]
-  })
-  .refine((ms) => ms <= maxWindowMs, 'at most 24h')
 
 const claimValue = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)])
 
@@ -95,43 +82,7 @@ export const tenantSpec = z
   })
   .readonly()
 
-export const quotaLimit = z.discriminatedUnion('unit', [
-  z
-    .strictObject({
-      unit: z.literal('requests'),
-      rate: z.number().int().min(1).max(maxRate).describe('Requests per window.'),
-      window: duration.describe('The window the rate is for, for example 1s.'),
-      burst: z
-        .number()
-        .int()
-        .min(1)
-        .max(maxRate)
-        .optional()
-        .describe('How many may come at once; the rate if absent.'),
-    })
-    .readonly(),
-  z
-    .strictObject({
-      unit: z.literal('concurrency'),
-      max: z.number().int().min(1).max(1e6).describe('Requests that may run at the same time.'),
-    })
-    .readonly(),
-])
-
-export const quotaPolicySpec = z
-  .strictObject({
-    tenants: z
-      .array(z.union([dnsLabel, z.literal('*')]))
-      .min(1)
-      .describe('Tenants it is for; `*` for every one.'),
-    models: z.array(modelPattern).min(1).default(['*']).describe('Models it is for.'),
-    scope: z
-      .enum(['tenant', 'model'])
-      .default('tenant')
-      .describe('What has its own counter: each tenant, or each tenant and model.'),
-    limits: z.array(quotaLimit).min(1),
-  })
-  .readonly()
+export const quotaPolicySpec = quotaPolicyOf(dnsLabel, modelPattern)
 
 export const modelRouteSpec = z
   .strictObject({

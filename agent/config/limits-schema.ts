@@ -1,0 +1,64 @@
+import { z } from 'zod'
+
+const path = z.string().min(1)
+
+/** Where counters are kept, and how their keeper is spoken to. */
+export const limitsSchema = z.strictObject({
+  store: z
+    .union([
+      z.literal('memory'),
+      z
+        .string()
+        .regex(
+          /^(rediss?(\+sentinel|\+cluster)?:\/\/|unix:\/)\S+$/,
+          'memory, or the URL of a Redis or Valkey',
+        ),
+    ])
+    .default('memory')
+    .describe(
+      '`memory` for counters of this process alone, or a Redis or Valkey that replicas share: redis://[user@]host:port[/db], rediss:// for TLS, unix:/path, redis+sentinel://host:port,host:port/master, redis+cluster://host:port,host:port.',
+    ),
+  redis: z
+    .strictObject({
+      passwordFile: path.optional().describe('A file with the password, read again at each connection.'),
+      sentinelPasswordFile: path.optional(),
+      caFile: path
+        .optional()
+        .describe('PEM of who vouches for the server, where the machine does not trust it anyway.'),
+      certificate: path.optional().describe('PEM of the certificate that the server is shown.'),
+      privateKey: path.optional().describe('PEM of its key.'),
+      timeoutMs: z.int().min(1).max(10_000).default(25).describe('How long one command may take.'),
+      maxInFlight: z
+        .int()
+        .min(1)
+        .max(100_000)
+        .default(256)
+        .describe('How many commands may wait for an answer at once.'),
+      keyPrefix: z
+        .string()
+        .regex(/^[A-Za-z0-9:._-]{1,64}$/, 'letters, digits and : . _ -')
+        .default('sluice')
+        .describe('What every key begins with; access lists can be cut to it.'),
+    })
+    .prefault({}),
+  replica: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, 'letters, digits and . _ -')
+    .optional()
+    .describe('The name of this process among those that share the store; a random one if absent.'),
+  stateDir: path
+    .optional()
+    .describe('Where the agent remembers, over restarts, which memory of the store it has seen.'),
+  holdSeconds: z
+    .int()
+    .min(10)
+    .max(7 * 86_400)
+    .default(3600)
+    .describe('How long a call may take before what was reserved for it becomes its charge.'),
+  leaseMs: z
+    .int()
+    .min(20)
+    .max(10_000)
+    .default(500)
+    .describe('How long what is drawn beforehand may be used.'),
+})

@@ -5,6 +5,7 @@ import { type Fault, SluiceError } from '#base/errors.ts'
 import { parseDocument } from '#base/schema-faults.ts'
 import { readDocuments } from '#base/yaml-document.ts'
 import { identityFiles, withAbsoluteIdentityPaths } from './identity-paths.ts'
+import { withAbsoluteLimitsPaths } from './limits-paths.ts'
 import { opaFiles, withAbsoluteOpaPaths } from './opa-paths.ts'
 import { configSchema } from './schema.ts'
 import {

@@ -152,6 +152,8 @@ export interface StoreHealth {
   problem(): string | undefined
   /** When it was noticed that the store had lost its memory, milliseconds since the epoch. */
   lostAtMs(): number | undefined
+  /** How many processes share the store, this one included, as far as is known. */
+  replicas(): number
   /** Counted since the start; names become labels of metrics. */
   readonly counts: Readonly<Record<StoreCount, number>>
 }

@@ -9,6 +9,7 @@ const files = globSync('**/*.ts', { cwd: agent, exclude: ['gen/**'] })
 const open = new Set(['base', 'crypto', 'decision', 'gen', 'telemetry'])
 /** Doors that do not carry their folder's name. */
 const doors = new Set([
+  'console/client.ts',
   'grpc/service.ts',
   'grpc/client.ts',
   'identity/source/open.ts',
@@ -27,6 +28,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   crypto: [],
   decision: ['resources'],
   telemetry: ['decision'],
+  console: [],
   ...Object.fromEntries(stages.map((stage) => [stage, ['crypto', 'decision', 'resources', 'telemetry']])),
   // The Workload API is SPIFFE's own, and has a client and a server there.
   identity: ['crypto', 'decision', 'resources', 'telemetry', 'grpc', 'gen'],
@@ -42,7 +44,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'inference',
     'limits',
   ],
-  commands: ['decision', 'resources', 'telemetry', 'config', 'envoy', ...stages],
+  commands: ['decision', 'resources', 'telemetry', 'config', 'envoy', 'console', ...stages],
 }
 
 interface Import {

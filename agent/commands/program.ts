@@ -4,6 +4,7 @@ import { checkCommand } from './check.ts'
 import { envoyCommand } from './envoy.ts'
 import { identityCommand } from './identity/identity.ts'
 import { policyCommand } from './policy/policy.ts'
+import { quotaCommand } from './quota/quota.ts'
 import { ownVersion } from './version.ts'
 
 /** Every CLI verb, one file each. */
@@ -16,4 +17,5 @@ export function program(): Command {
     .addCommand(envoyCommand())
     .addCommand(identityCommand())
     .addCommand(policyCommand())
+    .addCommand(quotaCommand())
 }

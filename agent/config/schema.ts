@@ -80,6 +80,11 @@ const shape = z.strictObject({
       .describe(
         "What carries the calls: Sluice's own server, or @grpc/grpc-js to compare with. The latter ends connections under a load of ext_proc.",
       ),
+    admin: z
+      .string()
+      .regex(/^unix:\/\S+$/, 'unix:/path')
+      .optional()
+      .describe('A socket for `sluice quota` and the like. Who may open it may do all of it.'),
     probes: hostPort.default('127.0.0.1:15021').describe('/livez /readyz /metrics'),
   }),
   envoy: z

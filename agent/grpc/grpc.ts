@@ -4,6 +4,7 @@ import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from
 import { isMainThread } from 'node:worker_threads'
 import { splitHostPort } from '#base/address.ts'
 import { messageOf, SluiceError } from '#base/errors.ts'
+import { removeStaleSocket } from '#base/stale-socket.ts'
 import { openCall } from './call.ts'
 import { createGrpcCounters, type GrpcCounters } from './counters.ts'
 import { Connection, type ConnectionLimits } from './http2/connection.ts'
@@ -11,7 +12,6 @@ import { MemoryBudget } from './http2/memory-budget.ts'
 import type { WrongPeer } from './http2/preface.ts'
 import type { Method } from './service.ts'
 import { SpareMemory } from './spare-memory.ts'
-import { removeStaleSocket } from './stale-socket.ts'
 
 export interface GrpcServer extends AsyncDisposable {
   /** The port, when it listens on one; otherwise 0. */
@@ -76,7 +76,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     onHandlerFault: options.onHandlerFault ?? (() => {}),
   }
   const path = listen.startsWith('unix:') ? listen.slice('unix:'.length) : undefined
-  if (path !== undefined) await removeStaleSocket(path)
+  if (path !== undefined) await removeStaleSocket(path, 'listen.agent')
 
   if (options.transport === 'grpc-js') return onGrpcJs({ ...options, socketMode }, path, counters)
 

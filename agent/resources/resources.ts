@@ -70,6 +70,11 @@ export interface ResourceSource extends Disposable {
   lastError(): string | undefined
 }
 
+/** Reads a directory of resource files once. @throws SluiceError that lists every mistake. */
+export function readOnce(dir: string, tenantFault: (tenant: Tenant) => string | undefined): Resources {
+  return readResources(dir, 1, tenantFault)
+}
+
 /**
  * Loads a directory of resource files and keeps watching it. One mistake anywhere refuses the whole reload: the last good
  * state stays.

@@ -5,6 +5,7 @@ import { registerDecisionMetrics } from './decision-metrics.ts'
 import { type IdentityReading, registerIdentityMetrics } from './identity-metrics.ts'
 import { type OpaReadings, registerOpaMetrics } from './opa-metrics.ts'
 import { type PostureReading, registerPostureMetrics } from './posture-metrics.ts'
+import { type QuotaMetrics, registerQuotaMetrics } from './quota-metrics.ts'
 import { registerSecretMetrics, type SecretCounters } from './secret-metrics.ts'
 import { registerTransportMetrics, type TransportCounters } from './transport-metrics.ts'
 
@@ -46,6 +47,8 @@ export interface Metrics {
   identities(read: () => IdentityReading): void
   /** Shows what is known of the Envoy beside the agent. */
   posture(read: () => PostureReading): void
+  /** Counts quotas. Asked for where there are any. */
+  quotas(): QuotaMetrics
   /** Shows what OPA shows, by its names. */
   opa(read: () => OpaReadings): void
 }
@@ -98,6 +101,7 @@ export function createMetrics(): Metrics {
     secrets: (counters) => registerSecretMetrics(registry, counters),
     identities: (read) => registerIdentityMetrics(registry, read),
     posture: (read) => registerPostureMetrics(registry, read),
+    quotas: () => registerQuotaMetrics(registry),
     opa: (read) => registerOpaMetrics(registry, read),
   }
 }

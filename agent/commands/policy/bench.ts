@@ -3,9 +3,9 @@ import { readInputFile } from '#policy/authoring/inputs/inputs.ts'
 import { measure } from '#policy/authoring/measure/measure.ts'
 import { loadTrial } from '#policy/authoring/trial/trial.ts'
 import { orFail } from '../fail.ts'
+import { printJson, printLines, sizeText, table } from '../report.ts'
 import { inputOf } from './captured.ts'
 import { type EngineOptions, positiveInteger, withEngineOption } from './options.ts'
-import { printJson, printLines, sizeText, table } from './report.ts'
 
 interface BenchOptions extends EngineOptions {
   readonly input?: string

@@ -4,8 +4,8 @@ import { messageOf, SluiceError } from '#base/errors.ts'
 import { buildPolicy, type Target } from '#policy/authoring/build/build.ts'
 import { opaAt } from '#policy/authoring/opa/opa.ts'
 import { orFail } from '../fail.ts'
+import { printLines, sizeText } from '../report.ts'
 import { collect } from './options.ts'
-import { printLines, sizeText } from './report.ts'
 
 interface BuildOptions {
   readonly output: string

@@ -10,9 +10,9 @@ import { readInputFile } from '#policy/authoring/inputs/inputs.ts'
 import { readEvents, replay } from '#policy/authoring/replay/replay.ts'
 import { contextAt, loadTrial, type Trial } from '#policy/authoring/trial/trial.ts'
 import { orFail } from '../fail.ts'
+import { printJson, printLines } from '../report.ts'
 import { inputOf } from './captured.ts'
 import { type EngineOptions, withEngineOption } from './options.ts'
-import { printJson, printLines } from './report.ts'
 
 interface DiffOptions extends EngineOptions {
   readonly inputs?: string[]

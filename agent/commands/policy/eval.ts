@@ -3,6 +3,7 @@ import { previewId, previewOf } from '#envoy/preview/preview.ts'
 import { parseMoment, readInputFile } from '#policy/authoring/inputs/inputs.ts'
 import { contextAt, loadTrial, verdictFor } from '#policy/authoring/trial/trial.ts'
 import { orFail } from '../fail.ts'
+import { printJson, printLines } from '../report.ts'
 import { inputOf } from './captured.ts'
 import {
   type EngineOptions,
@@ -11,7 +12,6 @@ import {
   withEngineOption,
   withKeyOptions,
 } from './options.ts'
-import { printJson, printLines } from './report.ts'
 
 interface EvalOptions extends EngineOptions, KeyOptions {
   readonly input?: string

@@ -4,6 +4,7 @@ import { opaAt } from '#policy/authoring/opa/opa.ts'
 import { explain, type Replayed, readEvents, replay } from '#policy/authoring/replay/replay.ts'
 import { loadTrial } from '#policy/authoring/trial/trial.ts'
 import { orFail } from '../fail.ts'
+import { printJson, printLines, table } from '../report.ts'
 import { inputOf } from './captured.ts'
 import {
   collect,
@@ -13,7 +14,6 @@ import {
   withEngineOption,
   withKeyOptions,
 } from './options.ts'
-import { printJson, printLines, table } from './report.ts'
 
 interface ReplayOptions extends EngineOptions, KeyOptions {
   readonly entrypoint?: string

@@ -5,6 +5,7 @@ import { type CaseOutcome, findCaseFiles, readCaseFile, runCases } from '#policy
 import { shown } from '#policy/authoring/difference/difference.ts'
 import { loadTrial } from '#policy/authoring/trial/trial.ts'
 import { orFail } from '../fail.ts'
+import { printJson, printLines } from '../report.ts'
 import { inputOf } from './captured.ts'
 import {
   type EngineOptions,
@@ -13,7 +14,6 @@ import {
   withEngineOption,
   withKeyOptions,
 } from './options.ts'
-import { printJson, printLines } from './report.ts'
 
 interface TestOptions extends EngineOptions, KeyOptions {
   readonly entrypoint?: string

@@ -4,6 +4,7 @@ import type { JsonValue } from '#base/json.ts'
 import { readInputFile } from '#policy/authoring/inputs/inputs.ts'
 import { contextAt, loadTrials, type Trial } from '#policy/authoring/trial/trial.ts'
 import { orFail } from '../fail.ts'
+import { printJson, printLines, sizeText, table } from '../report.ts'
 import { inputOf } from './captured.ts'
 import {
   type EngineOptions,
@@ -12,7 +13,6 @@ import {
   withEngineOption,
   withKeyOptions,
 } from './options.ts'
-import { printJson, printLines, sizeText, table } from './report.ts'
 
 interface VerifyOptions extends EngineOptions, KeyOptions {
   readonly entrypoint?: string

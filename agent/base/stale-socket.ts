@@ -1,17 +1,18 @@
 import { rmSync, statSync } from 'node:fs'
 import { createConnection } from 'node:net'
-import { SluiceError } from '#base/errors.ts'
+import { SluiceError } from './errors.ts'
 
 /**
  * Removes a Unix socket that a dead process left behind.
  *
+ * @param setting which part of the configuration names it
  * @throws SluiceError when the path is something else, or somebody listens on it.
  */
-export async function removeStaleSocket(path: string): Promise<void> {
+export async function removeStaleSocket(path: string, setting: string): Promise<void> {
   const stats = statSync(path, { throwIfNoEntry: false })
   if (stats === undefined) return
   const refuse = (found: string, expected: string) =>
-    new SluiceError({ code: 'listen_failed', place: `listen.agent ${path}`, found, expected })
+    new SluiceError({ code: 'listen_failed', place: `${setting} ${path}`, found, expected })
   if (!stats.isSocket()) throw refuse('a file that is no socket', 'a free path')
   const isLive = await new Promise<boolean>((resolve) => {
     const socket = createConnection({ path })

@@ -1,0 +1,230 @@
+import { randomUUID } from 'node:crypto'
+import type { Usage } from '#decision/usage.ts'
+import type { Resources } from '#resources/resources.ts'
+import { compileRules, type Rule, type Rules, type Subject } from '../rules/rules.ts'
+import type { Charge, CounterRule, CounterState, QuotaStore } from '../store/store.ts'
+import { fault, readOnce, readSubject, readUnits, readUsage, refuseUnknown } from './subject.ts'
+
+/** How one limit stands for one subject. */
+export interface LimitReport {
+  /** `policy/limit` */
+  readonly limit: string
+  readonly tenant: string | undefined
+  readonly unit: string
+  readonly kind: CounterRule['kind']
+  readonly mode: string
+  /** The most that there can be at once, in units. */
+  readonly quota: number
+  readonly used: number
+  readonly remaining: number
+  /** When it will be as new if nothing else comes. */
+  readonly resetSeconds: number
+}
+
+export interface CallReport {
+  readonly limit: string
+  readonly unit: string
+  readonly mode: string
+  /** What the call would be charged; absent where the expression gives no number, and an enforced limit refuses. */
+  readonly cost?: number
+  /** The counter, so that it can be told which calls share it. */
+  readonly counter: string
+  readonly remaining: number
+  /** `never`: it asks for more than the limit can give. */
+  readonly answer: 'granted' | 'over' | 'never' | 'no_cost'
+  readonly retrySeconds?: number
+}
+
+export interface QuotaAdmin {
+  /** How limits stand, for one subject, or for each tenant where none is named. */
+  show(query: URLSearchParams): Promise<readonly LimitReport[]>
+  /** What would become of a call, without making it. */
+  explain(
+    query: URLSearchParams,
+  ): Promise<{ readonly answer: 'granted' | 'refused'; readonly limits: readonly CallReport[] }>
+  /** Gives `units` of one limit back to a subject. */
+  grant(query: URLSearchParams): Promise<LimitReport>
+  /** Forgets what a subject used of one limit. */
+  reset(query: URLSearchParams): Promise<LimitReport>
+}
+
+/** So many counters are looked at in one step. */
+const batchSize = 64
+/** So many rows are shown at most. */
+const maxRows = 10_000
+
+/**
+ * What people may see and change of quotas. Every function reads a query of strings, as it comes from a command line.
+ * A query that cannot be read rejects with a SluiceError.
+ */
+export function createQuotaAdmin(options: {
+  readonly store: QuotaStore
+  readonly resources: () => Resources
+  readonly leaseMs: number
+  /** Told of each change. */
+  readonly onChange?: (change: {
+    readonly verb: 'grant' | 'reset'
+    readonly limit: string
+    readonly counter: string
+    readonly units?: number
+  }) => void
+}): QuotaAdmin {
+  const { store, resources, leaseMs, onChange } = options
+  const rules = (): Rules => compileRules(resources(), { leaseMs })
+
+  const reports = async (rows: readonly Row[]): Promise<LimitReport[]> => {
+    const done: LimitReport[] = []
+    for (let at = 0; at < rows.length; at += batchSize) {
+      const batch = rows.slice(at, at + batchSize)
+      const states = await peeked(
+        store,
+        batch.map(({ charge }) => charge),
+      )
+      batch.forEach((row, index) => {
+        done.push(reportOf(row, states[index] as CounterState))
+      })
+    }
+    return done
+  }
+
+  /** The one counter that a change is for. */
+  const chosen = (query: URLSearchParams): Row => {
+    const name = readOnce(query, 'limit')
+    if (name === undefined) throw fault('limit', 'nothing', 'the name of a limit: policy/limit')
+    const subject = readSubject(query)
+    const found = rowsOf(rules(), subject).find(({ rule }) => rule.name === name)
+    if (found !== undefined) return found
+    const known = rules().all.map((rule) => rule.name)
+    throw known.includes(name)
+      ? fault('limit', `${name}, which is not for this subject`, 'the tenant and model it is for')
+      : fault('limit', name, `one of ${known.join(', ') || 'none'}`)
+  }
+
+  const changed = async (row: Row, change: { readonly back: number } | 'reset'): Promise<LimitReport> => {
+    const answer = await store.adjust(`admin-${randomUUID()}`, row.charge, change)
+    if (typeof answer === 'string') throw fault('limits.store', answer, 'a store that can be asked')
+    onChange?.({
+      verb: change === 'reset' ? 'reset' : 'grant',
+      limit: row.rule.name,
+      counter: row.charge.key.id,
+      ...(change !== 'reset' && { units: change.back }),
+    })
+    const [state] = await peeked(store, [row.charge])
+    return reportOf(row, state as CounterState)
+  }
+
+  return {
+    show: async (query) => {
+      refuseUnknown(query, ['limit'])
+      const name = readOnce(query, 'limit')
+      const subject = readSubject(query)
+      const compiled = rules()
+      const subjects =
+        subject.tenant === undefined
+          ? [...resources().tenants.map((tenant) => ({ ...subject, tenant: tenant.name })), subject]
+          : [subject]
+      const seen = new Set<string>()
+      const rows = subjects
+        .flatMap((each) => rowsOf(compiled, each))
+        .filter(({ rule, charge }) => {
+          const counter = `${rule.name} ${charge.key.partition} ${charge.key.id}`
+          if (seen.has(counter) || (name !== undefined && rule.name !== name)) return false
+          seen.add(counter)
+          return true
+        })
+      if (rows.length > maxRows)
+        throw fault('tenant', `${rows.length} counters`, `at most ${maxRows}: name a tenant or a limit`)
+      return reports(rows)
+    },
+    explain: async (query) => {
+      refuseUnknown(query, Object.keys(readUsage(new URLSearchParams())))
+      const subject = readSubject(query)
+      const usage = readUsage(query)
+      const rows = rowsOf(rules(), subject, usage)
+      const states = await peeked(
+        store,
+        rows.map(({ charge }) => charge),
+      )
+      const limits = rows.map((row, index) => callReport(row, states[index] as CounterState))
+      const isRefused = limits.some(({ answer, mode }) => mode === 'enforce' && answer !== 'granted')
+      return { answer: isRefused ? 'refused' : 'granted', limits }
+    },
+    grant: async (query) => {
+      refuseUnknown(query, ['limit', 'units'])
+      const units = readUnits(query, 'units')
+      if (units === undefined || units === 0)
+        throw fault('units', units === 0 ? '0' : 'nothing', 'how many units to give back')
+      return changed(chosen(query), { back: units })
+    },
+    reset: async (query) => {
+      refuseUnknown(query, ['limit'])
+      return changed(chosen(query), 'reset')
+    },
+  }
+}
+
+interface Row {
+  readonly rule: Rule
+  readonly tenant: string | undefined
+  readonly charge: Charge
+  /** `undefined` where the expression gives no number. */
+  readonly cost: number | undefined
+}
+
+function rowsOf(rules: Rules, subject: Subject, usage?: Usage): Row[] {
+  return rules.rulesFor(subject).flatMap((rule): Row[] => {
+    const counter = rule.counterFor(subject, {})
+    if (typeof counter === 'string') return []
+    const cost = usage === undefined ? 0 : rule.cost(usage, subject)
+    const charge: Charge = {
+      key: rule.keyOf(subject),
+      rule: counter,
+      cost: cost ?? 0,
+      isEnforced: rule.limit.mode === 'enforce',
+      debtCap: Number.POSITIVE_INFINITY,
+      onStoreFailure: rule.limit.onStoreFailure,
+      isLeased: false,
+    }
+    return [{ rule, tenant: subject.tenant, charge, cost }]
+  })
+}
+
+async function peeked(store: QuotaStore, charges: readonly Charge[]): Promise<readonly CounterState[]> {
+  const states = await store.peek(charges)
+  if (typeof states === 'string') throw fault('limits.store', states, 'a store that can be asked')
+  return states
+}
+
+function quotaOf(rule: CounterRule): number {
+  return rule.kind === 'gcra' ? rule.burst : rule.limit
+}
+
+function reportOf({ rule, tenant, charge }: Row, { remaining, resetUs }: CounterState): LimitReport {
+  const quota = quotaOf(charge.rule)
+  return {
+    limit: rule.name,
+    tenant,
+    unit: rule.unit,
+    kind: charge.rule.kind,
+    mode: rule.limit.mode,
+    quota,
+    used: Math.max(0, quota - remaining),
+    remaining,
+    resetSeconds: Math.ceil(resetUs / 1e6),
+  }
+}
+
+function callReport({ rule, charge, cost }: Row, { isOver, remaining, retryUs }: CounterState): CallReport {
+  const isNever = retryUs === Number.POSITIVE_INFINITY
+  const answer = cost === undefined ? 'no_cost' : !isOver ? 'granted' : isNever ? 'never' : 'over'
+  return {
+    limit: rule.name,
+    unit: rule.unit,
+    mode: rule.limit.mode,
+    ...(cost !== undefined && { cost }),
+    counter: `${charge.key.partition} ${charge.key.id}`,
+    remaining,
+    answer,
+    ...(answer === 'over' && { retrySeconds: Math.ceil(retryUs / 1e6) }),
+  }
+}

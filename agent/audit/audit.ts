@@ -1,8 +1,8 @@
 import { type Clock, systemClock } from '#base/clock.ts'
 import { messageOf, SluiceError } from '#base/errors.ts'
 import type { Recorder } from '#decision/pipeline.ts'
-import { openLog, type RecordLog } from './log.ts'
-import { decisionRecord } from './record.ts'
+import { type LogRecord, openLog, type RecordLog } from './log.ts'
+import { decisionRecord, usageRecord } from './record.ts'
 
 /** A full file is renamed to `decisions-<its last number>.jsonl`. */
 const fullAtBytes = 256 * 1024 * 1024
@@ -40,25 +40,30 @@ export function openAudit(options: {
   let trouble = ''
   const timeText = createTimeText()
 
+  const keep = (record: (time: string) => LogRecord) => {
+    const time = timeText(clock.nowMs())
+    try {
+      log ??= open(next)
+      const records = [record(time)]
+      log.append(lost === 0 ? records : [{ time, gap: { lost, why: trouble } }, ...records])
+      next = log.next
+      lost = 0
+    } catch (cause) {
+      lost++
+      trouble = messageOf(cause)
+      log?.close()
+      log = undefined
+      throw cause
+    }
+  }
+
   return {
     decided: (x, verdict, phase) => {
       // What Envoy lets through after an allowed answer adds nothing to the record; a refused answer does.
       if (phase === 'response' && verdict.kind === 'allow') return
-      const time = timeText(clock.nowMs())
-      try {
-        log ??= open(next)
-        const records = [decisionRecord(x, verdict, phase, time)]
-        log.append(lost === 0 ? records : [{ time, gap: { lost, why: trouble } }, ...records])
-        next = log.next
-        lost = 0
-      } catch (cause) {
-        lost++
-        trouble = messageOf(cause)
-        log?.close()
-        log = undefined
-        throw cause
-      }
+      keep((time) => decisionRecord(x, verdict, phase, time))
     },
+    ended: (x, settled, durationMs) => keep((time) => usageRecord(x, settled, durationMs, time)),
     [Symbol.dispose]: () => log?.close(),
   }
 }

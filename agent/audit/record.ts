@@ -1,5 +1,6 @@
 import { messageOf } from '#base/errors.ts'
 import type { Exchange } from '#decision/exchange.ts'
+import type { Settlement } from '#decision/usage.ts'
 import type { Verdict } from '#decision/verdict.ts'
 import type { LogRecord } from './log.ts'
 
@@ -59,6 +60,31 @@ export function decisionRecord(
   if (policy !== undefined) record['policy'] = policy.revision
   record['epoch'] = x.resources.epoch
   return record
+}
+
+/** What is kept of what a call took: evidence for a bill. */
+export function usageRecord(
+  x: Exchange,
+  { usage, source, isComplete, charges }: Settlement,
+  durationMs: number,
+  time: string,
+): LogRecord {
+  const { peer, token, tenant, call, route } = x
+  return {
+    time,
+    id: x.id,
+    phase: 'usage',
+    durationMs: Math.round(durationMs),
+    ...(peer !== undefined && { peer: peer.spiffeId }),
+    ...(token !== undefined && { issuer: short(token.issuer), subject: short(token.subject) }),
+    ...(tenant !== undefined && { tenant: tenant.name }),
+    ...(call?.model !== undefined && { model: call.model }),
+    ...(route !== undefined && { version: route.version }),
+    source,
+    complete: isComplete,
+    usage: Object.fromEntries(Object.entries(usage).filter(([, units]) => units > 0)),
+    charged: Object.fromEntries(charges.map(({ limit, units }) => [limit, units])),
+  }
 }
 
 function short(text: string): string {

@@ -4,6 +4,7 @@ import type { Resources } from '#resources/resources.ts'
 import { type Challenger, createChallenger } from './challenger.ts'
 import type { Exchange, RequestFacts, ServedFacts } from './exchange.ts'
 import type { Stage } from './stage.ts'
+import type { Settlement } from './usage.ts'
 import { ALLOW, failure, type Mutations, mergeMutations, type Refusal, type Verdict } from './verdict.ts'
 
 declare const decided: unique symbol
@@ -15,6 +16,8 @@ export type Decision = Verdict & { readonly [decided]: true }
 export interface Recorder {
   /** Throws when the record cannot be kept. */
   decided(x: Exchange, verdict: Verdict, phase: 'request' | 'response'): void
+  /** What a call took, when it has ended. Throws when the record cannot be kept. */
+  ended?(x: Exchange, settled: Settlement, durationMs: number): void
 }
 
 /** Sees every decision with its duration; for metrics. Must not throw. */
@@ -41,7 +44,7 @@ export interface Pipeline {
   response(x: Exchange, served: ServedFacts): Decision | Promise<Decision>
   /** Refuses before any stage ran, for what the decoder itself found wrong. Recorded like every other. */
   refuse(x: Exchange, refusal: Refusal): Decision
-  /** Releases what the exchange holds, in every stage. @throws AggregateError afterwards, for stages that could not. */
+  /** Releases what the exchange holds, in every stage. @throws AggregateError afterwards, for stages that could not, and a record that was not kept. */
   end(x: Exchange): void
 }
 
@@ -175,6 +178,13 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       for (const stage of stages) {
         try {
           stage.end?.(x)
+        } catch (cause) {
+          wrong.push(cause)
+        }
+      }
+      if (x.settled !== undefined) {
+        try {
+          recorder?.ended?.(x, x.settled, (clock.monotonicUs() - x.startedUs) / 1000)
         } catch (cause) {
           wrong.push(cause)
         }

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openAudit } from '#audit/audit.ts'
+import { noUsage } from '#decision/usage.ts'
 import { ALLOW, deny, failure } from '#decision/verdict.ts'
 import { anExchange, someRequest } from '../decision/an-exchange.ts'
 
@@ -45,6 +46,28 @@ t.test('every decision is a line with the next number, across restarts', async (
     model: 'fraud',
     verb: 'infer',
   })
+})
+
+t.test('what a call took is a line of its own', async (t) => {
+  const dir = folder(t)
+  using audit = openAudit({ dir })
+  const usage = { ...noUsage, inputTokens: 12, outputTokens: 30 }
+  const charges = [{ limit: 'acme/tokens-day', units: 42 }]
+  const x = anExchange()
+  audit.ended?.(x, { usage, source: 'reported', isComplete: true, charges }, 812.4)
+  const [line] = linesOf(dir).map((each) => JSON.parse(each))
+  t.match(line, {
+    seq: 1,
+    id: x.id,
+    phase: 'usage',
+    tenant: 'acme',
+    model: 'fraud',
+    durationMs: 812,
+    source: 'reported',
+    complete: true,
+    charged: { 'acme/tokens-day': 42 },
+  })
+  t.same(line.usage, { inputTokens: 12, outputTokens: 30 })
 })
 
 t.test('neither the query nor a header value nor the body is in the record', async (t) => {

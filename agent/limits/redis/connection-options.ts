@@ -94,5 +94,5 @@ function fileOr(path: string | undefined, text: string | undefined): (() => stri
 
 /** A password file ends with a line break more often than not. */
 function firstLine(text: string): string {
-  return text.replace(/\r?\n[^]*$/, '')
+  return (text.split('\n', 1)[0] as string).replace(/\r$/, '')
 }

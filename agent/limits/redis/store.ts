@@ -16,15 +16,7 @@ import { openEpochFile } from './epoch-file.ts'
 import { problemOf, RedisFault } from './fault.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { type KeyNames, keyNames } from './keys.ts'
-import {
-  adjustScript,
-  heartbeatScript,
-  peekScript,
-  reserveScript,
-  type Script,
-  settleScript,
-  topUpScript,
-} from './lua/scripts.ts'
+import { createScripts, type Script, type Scripts, type ScriptTime } from './lua/scripts.ts'
 import { MemoryRecords } from './memory-record.ts'
 import type { Argument } from './node.ts'
 import { packCharge } from './pack.ts'
@@ -39,6 +31,8 @@ export interface RedisStoreSettings extends RedisSettings {
   /** How long what runs at a replica is counted after its last sign. */
   readonly slotLifeMs?: number | undefined
   readonly clock?: Clock
+  /** Other than the server's own only in tests. */
+  readonly time?: ScriptTime
   readonly warn?: (text: string) => void
 }
 
@@ -83,6 +77,7 @@ class RedisStore implements QuotaStore {
   readonly health: StoreHealth
   readonly #link: RedisLink
   readonly #names: KeyNames
+  readonly #scripts: Scripts
   readonly #records: MemoryRecords
   readonly #clock: Clock
   readonly #counts: Record<StoreCount, number>
@@ -97,6 +92,7 @@ class RedisStore implements QuotaStore {
     const { keyPrefix = defaultKeyPrefix, clock = systemClock } = settings
     this.#link = link
     this.#names = keyNames(keyPrefix)
+    this.#scripts = createScripts(settings.time)
     this.#records = records
     this.#clock = clock
     this.#counts = counts
@@ -119,13 +115,13 @@ class RedisStore implements QuotaStore {
   async reserve(id: string, charges: readonly Charge[], ttlMs: number): Promise<ReserveAnswer> {
     const parts = partsOf(charges, this.#link.isCluster)
     this.#places.remember(id, parts, ttlMs)
-    return this.#charge({ id, charges, parts, script: reserveScript, more: [ttlMs], undo: true })
+    return this.#charge({ id, charges, parts, script: this.#scripts.reserve, more: [ttlMs], undo: true })
   }
 
   async topUp(id: string, step: number, charges: readonly Charge[], ttlMs: number): Promise<ReserveAnswer> {
     const parts = partsOf(charges, this.#link.isCluster)
     this.#places.remember(id, parts, ttlMs)
-    return this.#charge({ id, charges, parts, script: topUpScript, more: [ttlMs, step], undo: false })
+    return this.#charge({ id, charges, parts, script: this.#scripts.topUp, more: [ttlMs, step], undo: false })
   }
 
   async settle(id: string, actuals: readonly number[]): Promise<SettleAnswer> {
@@ -139,7 +135,7 @@ class RedisStore implements QuotaStore {
     const states: CounterState[] = new Array(charges.length)
     for (const part of partsOf(charges, this.#link.isCluster)) {
       try {
-        const answer = await this.#run(part.tag, peekScript, [], part.charges, (into) =>
+        const answer = await this.#run(part.tag, this.#scripts.peek, [], part.charges, (into) =>
           this.#pack(into, part),
         )
         if (answer.kind === 'L') return 'lost'
@@ -160,7 +156,7 @@ class RedisStore implements QuotaStore {
     const [part] = partsOf([charge], this.#link.isCluster) as [Part]
     try {
       const mark = this.#names.mark(part.tag, id)
-      const answer = await this.#run(part.tag, adjustScript, [mark], part.charges, (into) => {
+      const answer = await this.#run(part.tag, this.#scripts.adjust, [mark], part.charges, (into) => {
         into.push(change === 'reset' ? change : change.back)
         this.#pack(into, part)
       })
@@ -257,7 +253,9 @@ class RedisStore implements QuotaStore {
   async #settleAt(tag: string, id: string, actuals: readonly number[]): Promise<SettleAnswer> {
     try {
       const hold = this.#names.hold(tag, id)
-      const answer = await this.#run(tag, settleScript, [hold], [], (into) => into.push(id, ...actuals))
+      const answer = await this.#run(tag, this.#scripts.settle, [hold], [], (into) =>
+        into.push(id, ...actuals),
+      )
       switch (answer.kind) {
         case 'S':
           return 'settled'
@@ -275,7 +273,7 @@ class RedisStore implements QuotaStore {
   }
 
   async #beat(tag: string): Promise<number> {
-    const answer = await this.#run(tag, heartbeatScript, [], [], () => {})
+    const answer = await this.#run(tag, this.#scripts.heartbeat, [], [], () => {})
     return answer.rest[0] ?? 0
   }
 

@@ -14,7 +14,7 @@ local function holdAt(key)
 end
 
 local function storeHold(key, hold)
-  call('SET', key, cmsgpack.pack(hold), 'PX', text(max(1, ceil((hold.expires - now) / 1000) + 1)))
+  call('SET', key, cmsgpack.pack(hold), 'PX', text(ceil((hold.expires - now) / 1000) + spareMs))
 end
 
 local function bury(key) call('SET', key, 'over', 'PX', tombstoneMs) end

@@ -4,15 +4,15 @@
  * KEYS[1] is the record. ARGV: 1 this replica, 2 the epoch that it knows or nothing, 3 how many of its writes it knows to
  * be done, 4 an epoch in case there is none, 5 how long a replica counts as there after its last sign, milliseconds.
  *
- * Numbers leave as text by `text`: Lua would write large ones with 14 digits, and cut fractions off what it returns.
+ * `timeUs` and `spareMs` stand before it, see `scripts.ts`. Numbers leave as text by `text`: Lua would write large ones with 14
+ * digits, and cut fractions off what it returns.
  */
 export const recordLua = `
 local call, floor, ceil, min, max = redis.call, math.floor, math.ceil, math.min, math.max
 local maxUnits = 4503599627370496
 local function text(number) return string.format('%.0f', number) end
 
-local clock = call('TIME')
-local now = clock[1] * 1000000 + clock[2]
+local now = timeUs()
 local nowMs = floor(now / 1000)
 
 local record, replica, known = KEYS[1], ARGV[1], ARGV[2]
@@ -47,6 +47,6 @@ end
 
 -- Keeps a key for at least that long; seldom a write of its own.
 local function keep(key, ms)
-  if call('PTTL', key) < ms then call('PEXPIRE', key, text(ms + ms / 4 + 1000)) end
+  if call('PTTL', key) < ms then call('PEXPIRE', key, text(ms + ms / 4 + spareMs)) end
 end
 `

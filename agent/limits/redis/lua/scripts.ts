@@ -10,18 +10,48 @@ export interface Script {
   readonly sha: string
 }
 
-function script(...parts: readonly string[]): Script {
-  const text = parts.join('')
-  return { text, sha: createHash('sha1').update(text).digest('hex') }
+/** What the scripts know of time. */
+export interface ScriptTime {
+  /** The body of a function that gives microseconds since the epoch. Only tests have another than the server's own. */
+  readonly timeLua: string
+  /** How much longer keys are kept than they could matter. */
+  readonly spareMs: number
+}
+
+export const serverTime: ScriptTime = {
+  timeLua: `local time = redis.call('TIME') return time[1] * 1000000 + time[2]`,
+  spareMs: 1000,
+}
+
+export interface Scripts {
+  readonly reserve: Script
+  readonly topUp: Script
+  readonly settle: Script
+  readonly peek: Script
+  readonly adjust: Script
+  readonly heartbeat: Script
+}
+
+export function createScripts({ timeLua, spareMs }: ScriptTime = serverTime): Scripts {
+  const before = `local function timeUs() ${timeLua} end\nlocal spareMs = ${spareMs}\n`
+  const script = (...parts: readonly string[]): Script => {
+    const text = before + parts.join('')
+    return { text, sha: createHash('sha1').update(text).digest('hex') }
+  }
+  return {
+    reserve: script(...counting, holdsLua, reserveLua),
+    topUp: script(...counting, holdsLua, topUpLua),
+    settle: script(...counting, holdsLua, settleLua),
+    peek: script(...counting, peekLua),
+    adjust: script(...counting, adjustLua),
+    heartbeat: script(recordLua, heartbeatLua),
+  }
 }
 
 const counting = [recordLua, countersLua, statesLua] as const
 
 /** KEYS: record, hold, counters. ARGV after those of the record: 6 id, 7 life of the hold (ms), charges. */
-export const reserveScript = script(
-  ...counting,
-  holdsLua,
-  `
+const reserveLua = `
 local id, ttlMs = ARGV[6], tonumber(ARGV[7])
 local hold = holdAt(KEYS[2])
 if hold and hold ~= 'over' then return answer('G', hold.answer) end
@@ -36,14 +66,10 @@ hold.stepAnswer = hold.answer
 storeHold(KEYS[2], hold)
 wrote()
 return answer('G', hold.answer)
-`,
-)
+`
 
-/** As {@link reserveScript}, with the step as ARGV 8. */
-export const topUpScript = script(
-  ...counting,
-  holdsLua,
-  `
+/** As {@link reserveLua}, with the step as ARGV 8. */
+const topUpLua = `
 local id, ttlMs, step = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
 local hold = holdAt(KEYS[2])
 if hold == 'over' then hold = nil end
@@ -60,17 +86,13 @@ hold.stepAnswer = tell(list, states)
 storeHold(KEYS[2], hold)
 wrote()
 return answer('G', hold.stepAnswer)
-`,
-)
+`
 
 /**
  * KEYS: record, hold; the counters stand in the hold, and have its hash tag. ARGV after those of the record: 6 id, then what
  * was really taken, by the numbers of the charges.
  */
-export const settleScript = script(
-  ...counting,
-  holdsLua,
-  `
+const settleLua = `
 local id = ARGV[6]
 local hold = holdAt(KEYS[2])
 if hold == 'over' then return answer('A') end
@@ -85,24 +107,18 @@ for _, part in ipairs(hold.parts) do settlePart(part, tonumber(ARGV[7 + part.ind
 bury(KEYS[2])
 wrote()
 return answer('S')
-`,
-)
+`
 
 /** KEYS: record, counters. ARGV after those of the record: charges. */
-export const peekScript = script(
-  ...counting,
-  `
+const peekLua = `
 local list = charges(2, 6)
 local states, _, none = look(list)
 if none then return none end
 return answer('P', tell(list, states))
-`,
-)
+`
 
 /** KEYS: record, mark that it was done, counter. ARGV after those of the record: 6 units to take back, or reset; the charge. */
-export const adjustScript = script(
-  ...counting,
-  `
+const adjustLua = `
 local list = charges(3, 7)
 local c = list[1]
 c.isRefusedAfterLoss = false
@@ -135,15 +151,12 @@ if c.kind ~= 'r' and call('SET', KEYS[2], '1', 'NX', 'PX', 600000) then
   wrote()
 end
 return answer('P', tell(list, (look(list))))
-`,
-)
+`
 
 /**
  * KEYS: record. Says that this replica is there; forgets those that have not been for a week. Answers how many there are.
  */
-export const heartbeatScript = script(
-  recordLua,
-  `
+const heartbeatLua = `
 call('HSET', record, 'a:' .. replica, text(nowMs + lifeMs))
 keep(record, recordMs)
 local all = call('HGETALL', record)
@@ -157,5 +170,4 @@ for i = 1, #all, 2 do
   end
 end
 return answer('H', ' ' .. there)
-`,
-)
+`

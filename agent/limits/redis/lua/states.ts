@@ -35,7 +35,7 @@ local function wait(c, s)
   if need > c.limit then return forever end
   local excess = usedOf(s) + need - c.limit
   if excess <= 0 then return 0 end
-  if c.kind == 'c' then return s.endMs * 1000 - now end
+  if c.kind == 'c' then return (s.endMs - nowMs) * 1000 end
   if c.kind == 'r' then return 1000000 end
   for slice = s.oldest, s.newest do
     excess = excess - unitsIn(c, s, slice)
@@ -52,7 +52,7 @@ end
 local function untilReset(c, s)
   if c.kind == 'g' then return s.level == 0 and 0 or s.at + ceil(s.level / c.drain) * c.tick - now end
   if c.kind == 'r' or usedOf(s) == 0 then return 0 end
-  if c.kind == 'c' then return s.endMs * 1000 - now end
+  if c.kind == 'c' then return (s.endMs - nowMs) * 1000 end
   return (s.newest + c.count + 1) * c.length - now
 end
 

@@ -20,7 +20,8 @@ import { createScripts, type Script, type Scripts, type ScriptTime } from './lua
 import { MemoryRecords } from './memory-record.ts'
 import type { Argument } from './node.ts'
 import { packCharge } from './pack.ts'
-import { type Part, Places, partsOf } from './partitions.ts'
+import { everywhere, type Part, Places, partsOf } from './partitions.ts'
+import { Running } from './running.ts'
 
 export interface RedisStoreSettings extends RedisSettings {
   readonly keyPrefix?: string | undefined
@@ -82,11 +83,14 @@ class RedisStore implements QuotaStore {
   readonly #clock: Clock
   readonly #counts: Record<StoreCount, number>
   readonly #places: Places
+  readonly #running: Running
   readonly #heartbeats: Heartbeats
   readonly #onClose: () => Promise<void>
   /** How far the server's clock is ahead of ours, as far as the last answer says. */
   #aheadMs = 0
   #wrongAnswer: string | undefined
+  /** Memories that have lost what runs here. */
+  readonly #toRestore = new Set<string>()
 
   constructor({ settings, link, records, counts, slotLifeMs, onClose }: Opened) {
     const { keyPrefix = defaultKeyPrefix, clock = systemClock } = settings
@@ -97,10 +101,12 @@ class RedisStore implements QuotaStore {
     this.#clock = clock
     this.#counts = counts
     this.#places = new Places({ isCluster: link.isCluster, clock })
+    this.#running = new Running(clock)
     this.#onClose = onClose
     this.#heartbeats = new Heartbeats({
       everyMs: slotLifeMs / 3,
-      tags: () => this.#places.runningTags(),
+      // Where all is one, also while nothing runs: others count who is there.
+      tags: () => (link.isCluster ? this.#running.tags() : [everywhere]),
       beat: (tag) => this.#beat(tag),
     })
     this.health = {
@@ -115,17 +121,19 @@ class RedisStore implements QuotaStore {
   async reserve(id: string, charges: readonly Charge[], ttlMs: number): Promise<ReserveAnswer> {
     const parts = partsOf(charges, this.#link.isCluster)
     this.#places.remember(id, parts, ttlMs)
-    return this.#charge({ id, charges, parts, script: this.#scripts.reserve, more: [ttlMs], undo: true })
+    return this.#charge({ id, charges, parts, script: this.#scripts.reserve, ttlMs, step: 0 })
   }
 
   async topUp(id: string, step: number, charges: readonly Charge[], ttlMs: number): Promise<ReserveAnswer> {
     const parts = partsOf(charges, this.#link.isCluster)
     this.#places.remember(id, parts, ttlMs)
-    return this.#charge({ id, charges, parts, script: this.#scripts.topUp, more: [ttlMs, step], undo: false })
+    return this.#charge({ id, charges, parts, script: this.#scripts.topUp, ttlMs, step })
   }
 
   async settle(id: string, actuals: readonly number[]): Promise<SettleAnswer> {
-    const answers = await Promise.all(this.#places.tagsOf(id).map((tag) => this.#settleAt(tag, id, actuals)))
+    const tags = this.#places.tagsOf(id)
+    this.#running.end(id, tags)
+    const answers = await Promise.all(tags.map((tag) => this.#settleAt(tag, id, actuals)))
     if (answers.includes('queued')) return 'queued'
     this.#places.forget(id)
     return answers.includes('settled') ? 'settled' : (answers[0] ?? 'unknown')
@@ -183,19 +191,21 @@ class RedisStore implements QuotaStore {
     readonly charges: readonly Charge[]
     readonly parts: readonly Part[]
     readonly script: Script
-    readonly more: readonly Argument[]
-    readonly undo: boolean
+    readonly ttlMs: number
+    /** 0 for what reserves. */
+    readonly step: number
   }): Promise<ReserveAnswer> {
-    const { id, charges, parts, script, more, undo } = options
+    const { id, charges, parts, step } = options
     const states: CounterState[] = new Array(charges.length)
     const done: string[] = []
     for (const part of parts) {
-      const answer = await this.#chargePart({ id, part, script, more, states })
+      const answer = await this.#chargePart({ ...options, part, states })
       if (answer === undefined) {
         done.push(part.tag)
         continue
       }
-      if (undo)
+      if (step === 0) {
+        this.#running.end(id, done)
         await Promise.all(
           done.map((tag) =>
             this.#settleAt(
@@ -205,6 +215,7 @@ class RedisStore implements QuotaStore {
             ),
           ),
         )
+      }
       if (answer.kind === 'failed') return answer
       return { kind: 'refused', states: await this.#rest(states, parts, charges) }
     }
@@ -216,20 +227,24 @@ class RedisStore implements QuotaStore {
     readonly id: string
     readonly part: Part
     readonly script: Script
-    readonly more: readonly Argument[]
+    readonly ttlMs: number
+    readonly step: number
     readonly states: CounterState[]
   }): Promise<{ readonly kind: 'refused' } | Extract<ReserveAnswer, { kind: 'failed' }> | undefined> {
-    const { id, part, script, more, states } = options
+    const { id, part, script, ttlMs, step, states } = options
     try {
       const hold = this.#names.hold(part.tag, id)
       const answer = await this.#run(part.tag, script, [hold], part.charges, (into) => {
-        into.push(id, ...more)
+        into.push(id, ttlMs)
+        if (step > 0) into.push(step)
         this.#pack(into, part)
       })
       if (answer.kind === 'L') return { kind: 'failed', fault: 'lost', index: answer.rest[0] ?? 0 }
       if (answer.kind !== 'G' && answer.kind !== 'R') throw wrong(answer.kind)
       place(states, part, answer)
-      return answer.kind === 'G' ? undefined : { kind: 'refused' }
+      if (answer.kind === 'R') return { kind: 'refused' }
+      this.#running.note(id, part, { ttlMs, step })
+      return undefined
     } catch (thrown) {
       return { kind: 'failed', fault: this.#noteFault(thrown), index: part.indexes[0] ?? 0 }
     }
@@ -274,7 +289,22 @@ class RedisStore implements QuotaStore {
 
   async #beat(tag: string): Promise<number> {
     const answer = await this.#run(tag, this.#scripts.heartbeat, [], [], () => {})
+    if (this.#toRestore.has(tag)) await this.#restore(tag)
     return answer.rest[0] ?? 0
+  }
+
+  /** After a loss: what runs here is counted again. What fails is tried again by the next heartbeat. */
+  async #restore(tag: string): Promise<void> {
+    try {
+      for (const { id, charges, indexes, leftMs } of this.#running.holds(tag))
+        await this.#run(tag, this.#scripts.restore, [this.#names.hold(tag, id)], charges, (into) => {
+          into.push(id, leftMs)
+          this.#pack(into, { tag, charges, indexes })
+        })
+      this.#toRestore.delete(tag)
+    } catch (thrown) {
+      this.#noteFault(thrown)
+    }
   }
 
   /** Runs a script, once more with the right spans where it says that it has another time than we thought. */
@@ -303,7 +333,10 @@ class RedisStore implements QuotaStore {
     push(args)
     this.#counts.calls++
     const answer = parseAnswer(await this.#evaluate(record, script, args))
-    this.#records.learn(tag, answer)
+    if (this.#records.learn(tag, answer)) {
+      this.#toRestore.add(tag)
+      void this.#restore(tag)
+    }
     this.#aheadMs = answer.nowMs - this.#clock.nowMs()
     this.#wrongAnswer = undefined
     return answer

@@ -30,6 +30,7 @@ export interface Scripts {
   readonly peek: Script
   readonly adjust: Script
   readonly heartbeat: Script
+  readonly restore: Script
 }
 
 export function createScripts({ timeLua, spareMs }: ScriptTime = serverTime): Scripts {
@@ -45,6 +46,7 @@ export function createScripts({ timeLua, spareMs }: ScriptTime = serverTime): Sc
     peek: script(...counting, peekLua),
     adjust: script(...counting, adjustLua),
     heartbeat: script(recordLua, heartbeatLua),
+    restore: script(...counting, holdsLua, restoreLua),
   }
 }
 
@@ -170,4 +172,25 @@ for i = 1, #all, 2 do
   end
 end
 return answer('H', ' ' .. there)
+`
+
+/**
+ * As {@link reserveLua}, for what runs already while the memory of it was lost: counts it again, whatever the limit is, unless it
+ * is known or over.
+ */
+const restoreLua = `
+local id, ttlMs = ARGV[6], tonumber(ARGV[7])
+if holdAt(KEYS[2]) then return answer('A') end
+local list = charges(3, 8)
+local hold = {replica = replica, expires = now + ttlMs * 1000, step = 0, parts = list}
+local states = {}
+for i, c in ipairs(list) do
+  states[i] = readConcurrency(c)
+  states[i].wait = 0
+  take(c, states[i], hold, id)
+end
+hold.answer = tell(list, states)
+hold.stepAnswer = hold.answer
+storeHold(KEYS[2], hold)
+return answer('S')
 `

@@ -70,7 +70,8 @@ export function parseCost(
 function wholeUnits(value: number): number | undefined {
   if (!(value >= 0)) return undefined
   const whole = Math.ceil(value)
-  return whole <= Number.MAX_SAFE_INTEGER ? whole : undefined
+  // Not -0, which some readers write as such.
+  return whole <= Number.MAX_SAFE_INTEGER ? whole + 0 : undefined
 }
 
 /** Ends the reading of one expression; never leaves this file. */

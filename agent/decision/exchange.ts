@@ -234,6 +234,8 @@ export interface Exchange {
   label?: ResidencyLabel
   policy?: PolicyResult
   hold?: QuotaHold
+  /** What the call took, as it was charged in the end. */
+  charged?: Metered
   route?: RouteChoice
   served?: ServedFacts
 }

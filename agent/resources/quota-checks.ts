@@ -1,4 +1,4 @@
-import { rateOf } from '#base/gcra.ts'
+import { type Rate, rateOf } from '#base/gcra.ts'
 import { type CostFacts, parseCost } from './cost/cost.ts'
 import { limitNameOf, type QuotaLimit } from './quota-limit.ts'
 
@@ -151,7 +151,8 @@ function rateFault(
   windowMs: number,
   burst: number | undefined,
 ): { readonly member: string; readonly expected: string } | undefined {
-  if (rateOf({ rate, windowMs, burst: burst ?? rate }).capacity <= 2 ** 52) return undefined
+  const counted: Rate | undefined = rateOf({ rate, windowMs, burst: burst ?? rate })
+  if (counted !== undefined && counted.capacity <= 2 ** 52) return undefined
   return {
     member: burst === undefined ? 'rate' : 'burst',
     expected:

@@ -1,4 +1,4 @@
-import { type Rate, rateOf } from '#base/gcra.ts'
+import { rateOf } from '#base/gcra.ts'
 import { type CostFacts, parseCost } from './cost/cost.ts'
 import { limitNameOf, type QuotaLimit } from './quota-limit.ts'
 
@@ -151,8 +151,7 @@ function rateFault(
   windowMs: number,
   burst: number | undefined,
 ): { readonly member: string; readonly expected: string } | undefined {
-  const counted: Rate | undefined = rateOf({ rate, windowMs, burst: burst ?? rate })
-  if (counted !== undefined && counted.capacity <= 2 ** 52) return undefined
+  if (rateOf({ rate, windowMs, burst: burst ?? rate }) !== undefined) return undefined
   return {
     member: burst === undefined ? 'rate' : 'burst',
     expected:

@@ -1,7 +1,7 @@
 import type { JsonObject } from '#base/json.ts'
 import type { ModelRoute, Resources, Tenant } from '#resources/resources.ts'
 import type { RequestHeaders } from './request-headers.ts'
-import type { AnswerMeter, Demand, Metered } from './usage.ts'
+import type { AnswerMeter, Demand, Metered, Settlement } from './usage.ts'
 
 /** How the caller expects to be refused. */
 export type ClientKind = 'http' | 'json' | 'grpc' | 'grpc-web'
@@ -234,8 +234,8 @@ export interface Exchange {
   label?: ResidencyLabel
   policy?: PolicyResult
   hold?: QuotaHold
-  /** What the call took, as it was charged in the end. */
-  charged?: Metered
+  /** There once the exchange has ended, where quotas were charged for it. */
+  settled?: Settlement
   route?: RouteChoice
   served?: ServedFacts
 }

@@ -81,8 +81,8 @@ export const reasons = {
   // how much
   rate_limited: row(429, 8, 'client', 'Too many requests.'),
   concurrency_limited: row(429, 8, 'client', 'Too many requests at once.'),
-  quota_exceeded: row(429, 8, 'client', 'The quota is used up.'),
-  quota_cost_impossible: row(400, 11, 'client', 'The request asks for more than its quota can ever give.'),
+  quota_exceeded: row(429, 8, 'client', 'All that may be used is used up for now.'),
+  quota_cost_impossible: row(400, 11, 'client', 'The request asks for more than can ever be granted.'),
   quota_cost_unbounded: row(400, 3, 'client', 'The request must say how much it asks for.'),
   quota_store_unavailable: row(503, 14, 'mesh', 'A decision could not be made.'),
   quota_store_lost: row(503, 14, 'mesh', 'A decision could not be made.'),

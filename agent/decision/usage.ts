@@ -39,6 +39,15 @@ export interface Metered {
   readonly isComplete: boolean
 }
 
+/** What a call took in the end, and what its limits were charged for it. */
+export interface Settlement extends Metered {
+  readonly charges: readonly {
+    /** `policy/limit` */
+    readonly limit: string
+    readonly units: number
+  }[]
+}
+
 /** What a call may take at most, told before it runs. */
 export interface Demand {
   readonly bound: Usage

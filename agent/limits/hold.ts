@@ -1,6 +1,6 @@
 import type { Clock } from '#base/clock.ts'
 import type { Exchange, QuotaHold } from '#decision/exchange.ts'
-import { type Metered, noUsage } from '#decision/usage.ts'
+import { type Metered, noUsage, type Usage } from '#decision/usage.ts'
 import { withOutputTokens } from './bound.ts'
 import type { Bill, Charged } from './charging.ts'
 import type { LimitsObserver } from './observer.ts'
@@ -17,6 +17,9 @@ export interface HoldOptions {
   readonly holdMs: number
   readonly observer: LimitsObserver
 }
+
+/** What is known of a call of which no limit wanted to know more. */
+const oneCall: Usage = { ...noUsage, inferences: 1 }
 
 /** What one call was charged beforehand; settled once. */
 export class Hold implements QuotaHold {
@@ -54,39 +57,35 @@ export class Hold implements QuotaHold {
 
   /** Ends it at what the call took. */
   settle(): void {
-    this.#once(() => {
-      const { x, bill, observer } = this.#options
-      const measured = this.#measured()
-      const actuals = this.#shares.map((share) => share.actual(measured, bill))
-      const usage = measured?.usage ?? bill.charged.find(({ reservation }) => reservation)?.reservation?.usage
-      if (usage !== undefined || this.isMetered) {
-        const estimated: Metered = { usage: usage ?? noUsage, source: 'estimated', isComplete: false }
-        x.charged = measured ?? estimated
-      }
-      observer.onSettled?.(
-        x,
-        this.#shares.map(({ charged: { rule } }, index) => ({
-          rule: rule.name,
-          unit: rule.unit,
-          units: actuals[index] as number,
-        })),
-      )
-      return actuals
-    })
+    if (this.#isSettled) return
+    const { x, bill, observer } = this.#options
+    const measured = this.#measured()
+    const actuals = this.#shares.map((share) => share.actual(measured, bill))
+    const reserved = bill.charged.find(({ reservation }) => reservation)?.reservation?.usage ?? oneCall
+    const charges = this.#shares.map(({ charged }, index) => ({
+      limit: charged.rule.name,
+      units: actuals[index] as number,
+    }))
+    const settled = measured
+      ? { ...measured, charges }
+      : { usage: reserved, source: 'estimated' as const, isComplete: false, charges }
+    x.settled = settled
+    observer.onSettled?.(x, settled)
+    this.#close(actuals)
   }
 
   /** Ends it as if there had been no call. */
   giveBack(): void {
-    this.#once(() => this.#shares.map(() => 0))
+    if (this.#isSettled) return
+    this.#close(this.#shares.map(() => 0))
   }
 
-  #once(actuals: () => readonly number[]): void {
-    if (this.#isSettled) return
+  #close(actuals: readonly number[]): void {
     this.#isSettled = true
     const { store, x } = this.#options
     // What is asked for at this moment is part of what is settled.
-    if (this.#asking === undefined) void store.settle(x.id, actuals())
-    else void this.#asking.then(() => store.settle(x.id, actuals()))
+    if (this.#asking === undefined) void store.settle(x.id, actuals)
+    else void this.#asking.then(() => store.settle(x.id, actuals))
   }
 
   /** `undefined` where nothing was: then what was reserved is what it took. */

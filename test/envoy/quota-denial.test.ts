@@ -102,16 +102,16 @@ function readDetails(header: string | undefined) {
 
 t.test('a gRPC client reads when to come again, which quota is used up, and why', async (t) => {
   const denial = denialOf(exceeded, { client: 'grpc', decisionId })
-  t.match(denial, { grpcStatus: 8, body: 'The quota is used up.' })
+  t.match(denial, { grpcStatus: 8, body: 'All that may be used is used up for now.' })
   const headers = Object.fromEntries(denial.headers)
   t.equal(headers['retry-after'], '3600')
   t.notOk(headers['grpc-status-details-bin']?.includes('='))
   const read = readDetails(headers['grpc-status-details-bin'])
-  t.match(read, { code: 8, message: 'The quota is used up.' })
+  t.match(read, { code: 8, message: 'All that may be used is used up for now.' })
   const of = (type: string) => read.details.get(`type.googleapis.com/google.rpc.${type}`)
   t.match(of('RetryInfo'), { retryDelay: { $typeName: DurationSchema.typeName, seconds: 3600n, nanos: 0 } })
   t.match(of('QuotaFailure'), {
-    violations: [{ subject: 'gold/tokens-day', description: 'The quota is used up.' }],
+    violations: [{ subject: 'gold/tokens-day', description: 'All that may be used is used up for now.' }],
   })
   t.match(of('ErrorInfo'), { reason: 'QUOTA_EXCEEDED', domain: 'sluice.dev' })
   t.equal(read.details.size, 3)
@@ -152,7 +152,7 @@ t.test(
     t.equal(httpStatus, 429)
     t.match(JSON.parse(body), {
       type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
-      title: 'The quota is used up.',
+      title: 'All that may be used is used up for now.',
       status: 429,
       'violated-policies': ['gold/tokens-day'],
     })

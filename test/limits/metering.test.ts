@@ -34,7 +34,7 @@ t.test('a call is charged its bound, and settled at what was measured', async (t
   x.served = someAnswer(200)
   world.stage.end?.(x)
   t.equal(left(world), 900)
-  t.match(x.charged, { source: 'reported', usage: { inputTokens: 80, outputTokens: 20 } })
+  t.match(x.settled, { source: 'reported', usage: { inputTokens: 80, outputTokens: 20 } })
   meter.set({ inputTokens: 1000 })
   world.stage.end?.(x)
   world.stage.revoke?.(x)
@@ -80,7 +80,7 @@ t.test('where nobody measured the answer the bound is what it took', async (t) =
     const { x } = world.ask({ call: chat, demand: aDemand({ inputTokens: 100, outputTokens: 400 }), ...more })
     world.stage.end?.(x)
     t.equal(left(world), expected, name)
-    t.ok(x.charged, name)
+    t.equal(x.settled?.charges[0]?.units, 1000 - expected, name)
   }
 })
 
@@ -184,16 +184,19 @@ t.test('the demand is asked for once, and only where a limit needs it', async (t
 t.test('observers are told what a call took in the end', async (t) => {
   const told: unknown[] = []
   const { ask, stage } = aStage([aPolicy({ limits: [tokens, { unit: 'concurrency', max: 3 }] })], {
-    observer: { onSettled: (x, charged) => void told.push([x.charged?.source, charged]) },
+    observer: {
+      onSettled: (x, settled) => void told.push([x.settled === settled, settled.source, settled.charges]),
+    },
   })
   const { x } = ask({ call: chat, demand: aDemand({ outputTokens: 9 }), meter: aMeter({ outputTokens: 4 }) })
   stage.end?.(x)
   t.same(told, [
     [
+      true,
       'reported',
       [
-        { rule: 'q/tokens-1h', unit: 'tokens', units: 4 },
-        { rule: 'q/concurrency', unit: 'concurrency', units: 1 },
+        { limit: 'q/tokens-1h', units: 4 },
+        { limit: 'q/concurrency', units: 1 },
       ],
     ],
   ])

@@ -73,6 +73,8 @@ export interface Rule {
    * @returns `off` where an override lifts it, `invalid` where what was handed in is no number of the range
    */
   termsFor(subject: Subject, handedIn: HandedIn): Terms | 'off' | 'invalid'
+  /** Of {@link termsFor} how it counts. */
+  counterFor(subject: Subject, handedIn: HandedIn): CounterRule | 'off' | 'invalid'
 }
 
 /** All limits of one set of resources. */
@@ -126,6 +128,12 @@ function compileRule(policy: QuotaPolicy, limit: QuotaLimit, leaseMs: number): R
   const limitName = limitNameOf(limit)
   const name = `${policy.name}/${limitName}`
   const { of, atMost, ...reads } = unitCost(limit)
+  const termsFor = termsMaker(limit, {
+    name,
+    overrides: policy.overrides.filter((override) => override.limit === limitName),
+    calendar: limit.kind === 'calendar' ? calendarOf(limit.period) : undefined,
+    leaseMs,
+  })
   return {
     name,
     policy,
@@ -135,11 +143,10 @@ function compileRule(policy: QuotaPolicy, limit: QuotaLimit, leaseMs: number): R
     cost: of,
     costAtMost: atMost,
     keyOf: keyMaker(name, typeof policy.scope === 'string' ? [policy.scope] : policy.scope),
-    termsFor: termsMaker(limit, {
-      name,
-      overrides: policy.overrides.filter((override) => override.limit === limitName),
-      calendar: limit.kind === 'calendar' ? calendarOf(limit.period) : undefined,
-      leaseMs,
-    }),
+    termsFor,
+    counterFor: (subject, handedIn) => {
+      const terms = termsFor(subject, handedIn)
+      return typeof terms === 'string' ? terms : terms.counter
+    },
   }
 }

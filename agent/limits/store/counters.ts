@@ -68,6 +68,7 @@ export class Counters {
     if (counter.key !== undefined) this.#drop(counter)
     else this.#shared.delete(familyOf(charge.key, charge.rule))
     counter.place = -1
+    counter.isReset = true
   }
 
   #sharedFor(key: CounterKey, rule: CounterRule): Counter {

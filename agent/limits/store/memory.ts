@@ -116,8 +116,9 @@ class Memory implements MemoryStore {
     this.#over.add(id)
     hold.parts.forEach((part, index) => {
       const more = (actuals[index] ?? part.reserved) - part.reserved
-      if (more < 0) part.counter.giveBack(-more, part, now)
-      else if (more > 0) this.#owe(hold.charges[index] as Charge, more, now)
+      const charge = hold.charges[index] as Charge
+      if (more < 0) this.#giveBack(part, charge, -more, now)
+      else if (more > 0) this.#owe(charge, more, now)
     })
     return 'settled'
   }
@@ -178,13 +179,18 @@ class Memory implements MemoryStore {
 
   #addTo(hold: Hold, index: number, counter: Counter, charge: Charge, now: Instant): void {
     const part = hold.parts[index] as Part
-    if (part.counter === counter) {
-      this.#take(counter, charge, now, part)
-      return
+    const isSame = !part.counter.isReset && part.counter.kind === counter.kind
+    const taken = this.#take(counter, charge, now, isSame ? part : undefined)
+    if (isSame) part.counter = counter
+    else {
+      taken.reserved += part.reserved
+      hold.parts[index] = taken
     }
-    const fresh = this.#take(counter, charge, now, undefined)
-    fresh.reserved += part.reserved
-    hold.parts[index] = fresh
+  }
+
+  /** What people forgot does not come back. */
+  #giveBack(part: Part, charge: Charge, units: number, now: Instant): void {
+    if (!part.counter.isReset) this.#current(part, charge, now).giveBack(units, part, now)
   }
 
   #owe(charge: Charge, units: number, now: Instant): void {

@@ -115,7 +115,9 @@ export class Run {
   }
 
   #holdOf(any: number): Hold | undefined {
-    return this.#holds[any % Math.max(1, this.#holds.length)]
+    const open = this.#holds.filter(({ settled }) => settled === undefined)
+    const holds = any % 2 === 1 ? open : this.#holds
+    return holds[any % Math.max(1, holds.length)]
   }
 }
 

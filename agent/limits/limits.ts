@@ -2,19 +2,11 @@ import { type Clock, systemClock } from '#base/clock.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { computingVerbs } from '#decision/verbs.ts'
-import {
-  ALLOW,
-  allowWith,
-  type Header,
-  type Mutations,
-  type QuotaNotice,
-  type Verdict,
-} from '#decision/verdict.ts'
+import { ALLOW, allowWith, type Header, type Mutations, type Verdict } from '#decision/verdict.ts'
 import { perResources } from '#resources/resources.ts'
-import { rateLimitHeaders } from './answer/answer.ts'
+import { policyHeader, stateHeader } from './answer/answer.ts'
 import { type Bill, billOf } from './charging.ts'
 import { Hold } from './hold.ts'
-import { noticeOf } from './notice.ts'
 import type { LimitsObserver } from './observer.ts'
 import { storeRefusal, unchargedRefusal, violationRefusal } from './refusal.ts'
 import { compileRules } from './rules/rules.ts'
@@ -97,22 +89,22 @@ function granted(
   states: readonly CounterState[],
   observer: LimitsObserver,
 ): Verdict {
-  const notices: QuotaNotice[] = []
+  let policies = ''
+  let standing = ''
   let over: string[] | undefined
   let toldOver: string[] | undefined
   for (let i = 0; i < charged.length; i++) {
-    const each = charged[i] as Bill['charged'][number]
+    const { rule, terms, charge } = charged[i] as Bill['charged'][number]
     const state = states[i] as CounterState
-    const { rule, terms, charge } = each
-    const { advertise } = rule.policy
-    if (advertise && terms.mode !== 'shadow') notices.push(noticeOf(each, state, false))
+    const isTold = rule.policy.advertise && terms.mode !== 'shadow'
+    if (isTold) {
+      const separator = policies === '' ? '' : ', '
+      policies += separator + terms.policyText
+      standing += separator + terms.stateText(state.remaining, Math.ceil(state.resetUs / 1e6))
+    }
     if (state.isOver && terms.mode === 'soft') {
-      over ??= []
-      over.push(rule.name)
-      if (advertise) {
-        toldOver ??= []
-        toldOver.push(rule.name)
-      }
+      over = [...(over ?? []), rule.name]
+      if (isTold) toldOver = [...(toldOver ?? []), rule.name]
     }
     if (observer.onOutcome === undefined) continue
     const isOver = state.isOver && terms.mode !== 'enforce'
@@ -125,10 +117,9 @@ function granted(
   if (over !== undefined) setHeaders.push([overHeader, over.join(', ')])
   // What a server compresses cannot be read.
   if (hold.isMetered) setHeaders.push(['accept-encoding', 'identity'])
-  const told: readonly Header[] =
-    toldOver === undefined
-      ? rateLimitHeaders(notices)
-      : [...rateLimitHeaders(notices), [overHeader, toldOver.join(', ')]]
+  const told: Header[] = []
+  if (policies !== '') told.push([policyHeader, policies], [stateHeader, standing])
+  if (toldOver !== undefined) told.push([overHeader, toldOver.join(', ')])
   const requestBody = hold.isMetered ? x.meter?.requestReport() : undefined
   if (setHeaders.length === 0 && told.length === 0 && requestBody === undefined) return ALLOW
   const mutations: Mutations = {

@@ -1,7 +1,7 @@
 import type { ReasonCode } from '#decision/reasons.ts'
 import { deny, failure, type Refusal } from '#decision/verdict.ts'
 import type { Charged, Uncharged } from './charging.ts'
-import { noticeOf } from './notice.ts'
+import { violationNotice } from './notice.ts'
 import type { CounterState, StoreFault } from './store/store.ts'
 
 /** Of a call that cannot be charged. */
@@ -48,7 +48,7 @@ export function violationRefusal(charged: readonly Charged[], states: readonly C
     detail: violated.map((one) => one.each.rule.name).join(', '),
     ...(Number.isFinite(state.retryUs) &&
       state.retryUs > 0 && { retryAfterSeconds: Math.ceil(state.retryUs / 1e6) }),
-    ...(told.length > 0 && { quotas: told.map((one) => noticeOf(one.each, one.state, true)) }),
+    ...(told.length > 0 && { quotas: told.map((one) => violationNotice(one.each, one.state)) }),
   }
 }
 

@@ -73,15 +73,15 @@ export const calendarPeriod = z
       .max(31)
       .optional()
       .describe(
-        'The day a week (1 is Monday) or a month (the last one where the month is shorter) starts on; 1 if absent.',
+        'The day a week (1 is Monday), a month or a year starts on, the last one where the month is shorter; 1 if absent.',
       ),
     startsIn: z.int().min(1).max(12).optional().describe('The month a year starts in; 1 if absent.'),
   })
   .superRefine(({ unit, startsOn, startsIn }, context) => {
     const wrong = (path: string, message: string) =>
       context.addIssue({ code: 'custom', path: [path], message })
-    if (startsOn !== undefined && unit !== 'week' && unit !== 'month')
-      wrong('startsOn', `no startsOn for a ${unit}: only weeks and months start on a day`)
+    if (startsOn !== undefined && unit !== 'week' && unit !== 'month' && unit !== 'year')
+      wrong('startsOn', `no startsOn for a ${unit}: only weeks, months and years start on a day`)
     else if (startsOn !== undefined && unit === 'week' && startsOn > 7)
       wrong('startsOn', 'a day of the week: 1 (Monday) to 7')
     if (startsIn !== undefined && unit !== 'year')

@@ -117,7 +117,7 @@ t.test(
       t.match(JSON.parse(openAi.body), { error: { code: 'rate_limit_exceeded', param: null } }, api)
       const web = await call(port, v2, { 'content-type': 'application/grpc-web+proto' })
       t.equal(web.headers['grpc-status'], '8', api)
-    t.ok(web.headers['grpc-status-details-bin'], api)
+      t.ok(web.headers['grpc-status-details-bin'], api)
       const called = await grpcInfer({ port, message: inferRequest() })
       t.equal(called.code, 8, `${api}: RESOURCE_EXHAUSTED`)
       t.equal(called.details, 'Too many requests.', api)

@@ -1,5 +1,5 @@
 import type { Header, QuotaNotice } from '#decision/verdict.ts'
-import { type Member, writeList } from './structured-field.ts'
+import { writeInteger, writeMember, writeString } from './structured-field.ts'
 
 /** Units that the draft registers, by those of QuotaPolicy; `requests` is what a client takes where none is said. */
 const registered: ReadonlyMap<string, string> = new Map([
@@ -12,34 +12,45 @@ const registered: ReadonlyMap<string, string> = new Map([
 /** Says the unit where none of the registered ones fits. */
 const ownUnit = 'sluice-unit'
 
-/**
- * The `RateLimit-Policy` and `RateLimit` headers of limits, in their order; none where there are no limits.
- *
- * @see draft-ietf-httpapi-ratelimit-headers-11
- */
+/** The names of the two headers. @see draft-ietf-httpapi-ratelimit-headers-11 */
+export const policyHeader = 'ratelimit-policy'
+export const stateHeader = 'ratelimit'
+
+/** A limit as it is declared, without how it stands. */
+export type Advertised = Pick<QuotaNotice, 'name' | 'unit' | 'quota' | 'windowSeconds'>
+
+/** The `RateLimit-Policy` and `RateLimit` headers of limits, in their order; none where there are no limits. */
 export function rateLimitHeaders(notices: readonly QuotaNotice[]): readonly Header[] {
   if (notices.length === 0) return []
   return [
-    ['ratelimit-policy', writeList(notices.map(policyMember))],
-    ['ratelimit', writeList(notices.map(stateMember))],
+    [policyHeader, notices.map(policyText).join(', ')],
+    [stateHeader, notices.map((each) => stateWriter(each)(each.remaining, each.resetSeconds)).join(', ')],
   ]
 }
 
-function policyMember({ name, unit, quota, windowSeconds }: QuotaNotice): Member {
+/** What `RateLimit-Policy` says of one limit. */
+export function policyText({ name, unit, quota, windowSeconds }: Advertised): string {
   const known = registered.get(unit)
-  return {
+  return writeMember({
     name,
     parameters: [
       ['q', quota],
       ...(windowSeconds === undefined ? [] : [['w', Math.max(1, windowSeconds)] as const]),
       ...(known === 'requests' ? [] : [[known === undefined ? ownUnit : 'qu', known ?? unit] as const]),
     ],
-  }
+  })
 }
 
-function stateMember({ name, remaining, resetSeconds, windowSeconds }: QuotaNotice): Member {
-  const parameters: (readonly [string, number])[] = [['r', remaining]]
+/**
+ * Writes what `RateLimit` says of one limit. Its name is written once: most answers carry this.
+ */
+export function stateWriter({
+  name,
+  windowSeconds,
+}: Advertised): (remaining: number, resetSeconds: number) => string {
+  const begin = `${writeString(name)};r=`
   // Nobody knows when a call that runs will end.
-  if (windowSeconds !== undefined && Number.isFinite(resetSeconds)) parameters.push(['t', resetSeconds])
-  return { name, parameters }
+  if (windowSeconds === undefined) return (remaining) => begin + writeInteger(remaining)
+  return (remaining, resetSeconds) =>
+    `${begin}${writeInteger(remaining)}${Number.isFinite(resetSeconds) ? `;t=${writeInteger(resetSeconds)}` : ''}`
 }

@@ -3,22 +3,18 @@ const maxInteger = 999_999_999_999_999
 
 export type ParameterValue = number | string
 
-/** One member of a list: a string with parameters, in the order they are written. */
+/** One member of a list. */
 export interface Member {
   readonly name: string
   readonly parameters: readonly (readonly [key: string, value: ParameterValue])[]
 }
 
 /**
- * A list of strings with parameters. Numbers are whole, and as large as a field can say at most; characters that no string
- * may have are left out.
+ * A string with parameters. Numbers are whole, and as large as a field can say at most; characters that no string may have
+ * are left out.
  *
  * @see RFC 9651, 4.1
  */
-export function writeList(members: readonly Member[]): string {
-  return members.map(writeMember).join(', ')
-}
-
 export function writeMember({ name, parameters }: Member): string {
   let text = writeString(name)
   for (const [key, value] of parameters)
@@ -26,10 +22,10 @@ export function writeMember({ name, parameters }: Member): string {
   return text
 }
 
-function writeInteger(value: number): string {
+export function writeInteger(value: number): string {
   return String(Math.min(maxInteger, Math.max(0, Math.floor(value))))
 }
 
-function writeString(text: string): string {
+export function writeString(text: string): string {
   return `"${text.replace(/[^\x20-\x7e]/g, '').replace(/["\\]/g, '\\$&')}"`
 }

@@ -8,8 +8,9 @@ import {
   type QuotaUnit,
   type Resources,
 } from '#resources/resources.ts'
+import type { Advertised } from '../answer/answer.ts'
 import { calendarOf } from '../calendar/calendar.ts'
-import type { CounterKey, CounterRule } from '../store/store.ts'
+import type { Calendar, CounterKey, CounterRule } from '../store/store.ts'
 import { keyMaker } from './key.ts'
 import { termsMaker } from './terms.ts'
 import { unitCost } from './units.ts'
@@ -43,8 +44,11 @@ export interface Terms {
   readonly isLeased: boolean
   /** The number that was declared, or that stands in its place. */
   readonly quota: number
-  /** Of the window or the period, about; absent for concurrency. */
-  readonly windowSeconds: number | undefined
+  /** As clients are told of it. */
+  readonly advertised: Advertised
+  /** What `RateLimit-Policy` and `RateLimit` say of it. */
+  readonly policyText: string
+  stateText(remaining: number, resetSeconds: number): string
 }
 
 /** One limit of one policy, ready to be charged. */
@@ -124,14 +128,21 @@ function applies({ models, routes }: QuotaPolicy, { model, route }: Subject): bo
   return route === undefined || routes === undefined || routes.includes(route)
 }
 
+function calendarFor(period: Extract<QuotaLimit, { kind: 'calendar' }>['period']): Calendar {
+  const answer = calendarOf(period)
+  if (!answer.ok) throw new Error(`${answer.member} of a period that nobody refused: ${answer.found}`)
+  return answer.calendar
+}
+
 function compileRule(policy: QuotaPolicy, limit: QuotaLimit, leaseMs: number): Rule {
   const limitName = limitNameOf(limit)
   const name = `${policy.name}/${limitName}`
   const { of, atMost, ...reads } = unitCost(limit)
-  const termsFor = termsMaker(limit, {
+  const termsFor = termsMaker({
     name,
+    limit,
     overrides: policy.overrides.filter((override) => override.limit === limitName),
-    calendar: limit.kind === 'calendar' ? calendarOf(limit.period) : undefined,
+    calendar: limit.kind === 'calendar' ? calendarFor(limit.period) : undefined,
     leaseMs,
   })
   return {

@@ -111,7 +111,19 @@ export const reasons = {
 
 export type ReasonCode = keyof typeof reasons
 
+/** Problem types that are registered for everybody. @see draft-ietf-httpapi-ratelimit-headers-11 */
+const registered: ReadonlyMap<ReasonCode, string> = new Map<ReasonCode, string>([
+  ['rate_limited', 'quota-exceeded'],
+  ['concurrency_limited', 'quota-exceeded'],
+  ['quota_exceeded', 'quota-exceeded'],
+  ['overloaded', 'temporary-reduced-capacity'],
+  ['queue_timeout', 'temporary-reduced-capacity'],
+  ['abnormal_usage', 'abnormal-usage-detected'],
+])
+
 /** The problem type of RFC 9457 for a reason. */
 export function problemType(code: ReasonCode): string {
+  const known = registered.get(code)
+  if (known !== undefined) return `https://iana.org/assignments/http-problem-types#${known}`
   return `https://sluice.dev/problems/${code.replaceAll('_', '-')}`
 }

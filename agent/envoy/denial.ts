@@ -1,8 +1,11 @@
-import type { ClientKind } from '#decision/exchange.ts'
+import type { ClientKind, Exchange } from '#decision/exchange.ts'
 import { problemType, reasons } from '#decision/reasons.ts'
 import type { Header, OwnDenial, Refusal, Verdict } from '#decision/verdict.ts'
 import { encodeGrpcMessage, type Status } from '#grpc/service.ts'
+import { rateLimitHeaders } from '#limits/answer/answer.ts'
 import { challengeHeaders } from './authenticate-header.ts'
+import { grpcDetails } from './grpc-details.ts'
+import { isOpenAi, openAiError, retryHeaders } from './openai-error.ts'
 
 /** What the OPA Envoy plugin fails with. @see google.rpc.Code */
 const unknown = 2
@@ -16,17 +19,30 @@ export interface Denial {
   readonly body: string
 }
 
+/** Who is refused. */
+export interface Refused {
+  readonly client: ClientKind
+  readonly decisionId: string
+  /** Whether it reads errors as OpenAI's API writes them. */
+  readonly isOpenAi?: boolean
+}
+
+export function refusedOf(x: Exchange): Refused {
+  return { client: x.request.client, decisionId: x.id, isOpenAi: isOpenAi(x) }
+}
+
 /**
  * The one place where a refusal becomes an answer. Clients read the reason's text and the decision id; why exactly, is in
  * the record under that id.
  *
  * @see RFC 9457 for JSON, the gRPC over HTTP/2 and gRPC-Web protocol descriptions for the others
  */
-export function denialOf(refusal: Refusal, client: ClientKind, decisionId: string): Denial {
+export function denialOf(refusal: Refusal, refused: Refused): Denial {
+  const { client, decisionId } = refused
   const reason = reasons[refusal.reason]
   const own = writtenDenial(refusal)
   const challenge = refusal.kind === 'deny' ? refusal.challenge : undefined
-  const retry = refusal.kind === 'deny' ? refusal.retryAfterSeconds : undefined
+  const { retryAfterSeconds: retry, quotas = [] } = refusal.kind === 'deny' ? refusal : {}
   const ours: Header[] = [
     ['x-sluice-decision-id', decisionId],
     ...(retry === undefined ? [] : [['retry-after', String(retry)] as const]),
@@ -44,14 +60,23 @@ export function denialOf(refusal: Refusal, client: ClientKind, decisionId: strin
     own?.httpStatus === undefined
       ? reason.grpcStatus
       : (grpcStatuses.get(own.httpStatus) ?? reason.grpcStatus)
+  if (refused.isOpenAi === true && own === undefined && (client === 'json' || client === 'http')) {
+    const headers = withOwn(
+      ['content-type', 'application/json'],
+      ...retryHeaders(httpStatus, retry),
+      ...rateLimitHeaders(quotas),
+    )
+    return { httpStatus, headers, body: openAiError(refusal.reason, httpStatus, text) }
+  }
+  const details = own === undefined ? grpcDetails(refusal, text) : []
   switch (client) {
     case 'grpc':
-      return { httpStatus, grpcStatus, headers: withoutType(withOwn()), body: text }
+      return { httpStatus, grpcStatus, headers: withoutType(withOwn(...details)), body: text }
     case 'grpc-web':
       return {
         httpStatus: 200,
         headers: [
-          ...withoutType(withOwn()),
+          ...withoutType(withOwn(...details)),
           ['content-type', 'application/grpc-web+proto'],
           ['grpc-status', String(grpcStatus)],
           ['grpc-message', encodeGrpcMessage(text)],
@@ -60,25 +85,28 @@ export function denialOf(refusal: Refusal, client: ClientKind, decisionId: strin
       }
     case 'json': {
       if (own !== undefined) return { httpStatus, headers: withOwn(), body: text }
+      const violated = quotas.filter(({ isViolated }) => isViolated).map(({ name }) => name)
       const problem = {
         type: problemType(refusal.reason),
         title: reason.text,
         status: httpStatus,
         instance: `urn:uuid:${decisionId}`,
         ...(refusal.clientDetail !== undefined && { detail: refusal.clientDetail }),
+        ...(violated.length > 0 && { 'violated-policies': violated }),
         // Where V2 clients look.
         error: reason.text,
       }
       return {
         httpStatus,
-        headers: withOwn(['content-type', 'application/problem+json']),
+        headers: withOwn(['content-type', 'application/problem+json'], ...rateLimitHeaders(quotas)),
         body: JSON.stringify(problem),
       }
     }
-    case 'http':
-      return own === undefined
-        ? { httpStatus, headers: withOwn(['content-type', 'text/plain; charset=utf-8']), body: `${text}\n` }
-        : { httpStatus, headers: withOwn(), body: text }
+    case 'http': {
+      if (own !== undefined) return { httpStatus, headers: withOwn(), body: text }
+      const headers = withOwn(['content-type', 'text/plain; charset=utf-8'], ...rateLimitHeaders(quotas))
+      return { httpStatus, headers, body: `${text}\n` }
+    }
     default:
       return client satisfies never
   }

@@ -3,7 +3,7 @@ import type { Exchange } from '#decision/exchange.ts'
 import type { Decision } from '#decision/pipeline.ts'
 import { reasons } from '#decision/reasons.ts'
 import type { Header } from '#decision/verdict.ts'
-import { type Denial, denialOf } from './denial.ts'
+import { type Denial, denialOf, refusedOf } from './denial.ts'
 import { upstreamHeaders } from './upstream-headers.ts'
 import { upstreamPath } from './upstream-path.ts'
 import { writeAddedHeaders, writeHeaderOptions } from './wire/header-options.ts'
@@ -42,7 +42,7 @@ function writeAllowed(x: Exchange, { mutations }: Permitted): void {
 }
 
 function writeRefused(x: Exchange, decision: Exclude<Decision, { kind: 'allow' }>): void {
-  const denial = denialOf(decision, x.request.client, x.id)
+  const denial = denialOf(decision, refusedOf(x))
   // Our own failure is no denial: Envoy counts it apart, and it stays a refusal because failure_mode_allow is off.
   if (decision.kind === 'error') writeDenial(0x2a, denial)
   else {

@@ -2,7 +2,7 @@ import type { JsonObject } from '#base/json.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Decision } from '#decision/pipeline.ts'
 import type { Header } from '#decision/verdict.ts'
-import { denialOf } from './denial.ts'
+import { denialOf, refusedOf } from './denial.ts'
 import type { BodyPiece } from './processing-message.ts'
 import { upstreamHeaders } from './upstream-headers.ts'
 import { upstreamPath } from './upstream-path.ts'
@@ -122,7 +122,7 @@ export function moreTime(ms: number): Uint8Array {
 
 /** Ends the request with a refusal in the client's own protocol. */
 export function refusal(x: Exchange, decision: Exclude<Decision, { kind: 'allow' }>): Uint8Array {
-  const denial = denialOf(decision, x.request.client, x.id)
+  const denial = denialOf(decision, refusedOf(x))
   writer.begin()
   writeMetadata(decision.kind === 'deny' ? decision.own?.dynamicMetadata : undefined)
   const immediate = writer.length

@@ -1,10 +1,10 @@
+import { claimReader } from '#base/claim-path.ts'
 import { SluiceError } from '#base/errors.ts'
 import type { TokenFacts } from '#decision/exchange.ts'
 import { deny, type Refusal } from '#decision/verdict.ts'
 import { perResources, type Resources, type Tenant } from '#resources/resources.ts'
 import { matchesPeer, type PeerPattern, parsePeerPattern } from './peer-pattern.ts'
 import { parseSpiffeId } from './spiffe-id.ts'
-import { claimReader } from './token/claim-path.ts'
 
 export type Binding = { readonly kind: 'tenant'; readonly tenant: Tenant } | Refusal
 

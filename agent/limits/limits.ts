@@ -1,9 +1,139 @@
-import type { Clock } from '#base/clock.ts'
+import { type Clock, systemClock } from '#base/clock.ts'
+import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
-import { deny } from '#decision/verdict.ts'
-import type { QuotaStore } from './store/store.ts'
+import { computingVerbs } from '#decision/verbs.ts'
+import { ALLOW, allowWith, type Header, type Mutations, type Verdict } from '#decision/verdict.ts'
+import { perResources } from '#resources/resources.ts'
+import { policyHeader, stateHeader } from './answer/answer.ts'
+import { type Bill, billOf } from './charging.ts'
+import { Hold } from './hold.ts'
+import type { LimitsObserver } from './observer.ts'
+import { storeRefusal, unchargedRefusal, violationRefusal } from './refusal.ts'
+import { compileRules } from './rules/rules.ts'
+import type { CounterState, QuotaStore, ReserveAnswer } from './store/store.ts'
 
-/** Quotas of tenants. */
-export function createLimitsStage(_options: { readonly store: QuotaStore; readonly clock?: Clock }): Stage {
-  return { name: 'limits', failureReason: 'limits_failed', request: () => deny('limits_failed') }
+export type { LimitOutcome, LimitsObserver } from './observer.ts'
+
+/** Says which soft limits a call goes over, to the client and to the model server. */
+const overHeader = 'x-sluice-quota-over'
+
+export interface LimitsOptions {
+  readonly store: QuotaStore
+  /** How long a call may take before what was reserved for it becomes its charge. */
+  readonly holdMs?: number
+  /** How long what is drawn beforehand may be used; 0 where nothing is. */
+  readonly leaseMs?: number
+  readonly observer?: LimitsObserver
+  readonly clock?: Clock
+}
+
+/**
+ * Quotas of tenants. All limits that a call is for are charged what it may take at most, or none of them; in the end they
+ * are settled, once, at what it took.
+ *
+ * What is not known is counted, never let off: calls without a tenant count together as one more tenant, which the `*`
+ * policies cover; a call whose model is not known is charged to the policies of every model.
+ */
+export function createLimitsStage(options: LimitsOptions): Stage {
+  const { store, holdMs = 3_600_000, leaseMs = 0, observer = {}, clock = systemClock } = options
+  const compiled = perResources((resources) => compileRules(resources, { leaseMs }))
+
+  const decided = (x: Exchange, bill: Bill, answer: ReserveAnswer): Verdict => {
+    switch (answer.kind) {
+      case 'granted': {
+        const hold = new Hold({ x, bill, store, clock, holdMs, observer })
+        x.hold = hold
+        return granted(x, hold, bill, answer.states, observer)
+      }
+      case 'refused':
+        observeRefusal(bill, answer.states, observer)
+        return violationRefusal(bill.charged, answer.states)
+      case 'failed':
+        return storeRefusal(answer.fault, bill.charged[answer.index])
+      default:
+        return answer satisfies never
+    }
+  }
+
+  return {
+    name: 'limits',
+    failureReason: 'limits_failed',
+    request: (x) => {
+      if (x.call !== undefined && !computingVerbs.has(x.call.verb)) return ALLOW
+      const bill = billOf(x, compiled(x.resources))
+      if ('why' in bill) return unchargedRefusal(bill)
+      if (bill.charged.length === 0) return ALLOW
+      const answer = store.reserve(
+        x.id,
+        bill.charged.map(({ charge }) => charge),
+        holdMs,
+      )
+      return answer instanceof Promise
+        ? answer.then((late) => decided(x, bill, late))
+        : decided(x, bill, answer)
+    },
+    revoke: (x) => {
+      if (x.hold instanceof Hold) x.hold.giveBack()
+    },
+    end: (x) => {
+      if (x.hold instanceof Hold) x.hold.settle()
+    },
+  }
+}
+
+/** What an allowed call has changed about it, and what its client is told. */
+function granted(
+  x: Exchange,
+  hold: Hold,
+  { charged }: Bill,
+  states: readonly CounterState[],
+  observer: LimitsObserver,
+): Verdict {
+  let policies = ''
+  let standing = ''
+  let over: string[] | undefined
+  let toldOver: string[] | undefined
+  for (let i = 0; i < charged.length; i++) {
+    const { rule, terms, charge } = charged[i] as Bill['charged'][number]
+    const state = states[i] as CounterState
+    const isTold = rule.policy.advertise && terms.mode !== 'shadow'
+    if (isTold) {
+      const separator = policies === '' ? '' : ', '
+      policies += separator + terms.policyText
+      standing += separator + terms.stateText(state.remaining, Math.ceil(state.resetUs / 1e6))
+    }
+    if (state.isOver && terms.mode === 'soft') {
+      over = [...(over ?? []), rule.name]
+      if (isTold) toldOver = [...(toldOver ?? []), rule.name]
+    }
+    if (observer.onOutcome === undefined) continue
+    const isOver = state.isOver && terms.mode !== 'enforce'
+    const outcome = !isOver ? 'granted' : terms.mode === 'soft' ? 'soft_over' : 'shadow_over'
+    observer.onOutcome(rule.name, rule.unit, outcome, charge.cost)
+    if (!isOver && state.remaining * 100 <= terms.quota * (100 - rule.limit.warnAtPercent))
+      observer.onOutcome(rule.name, rule.unit, 'near', charge.cost)
+  }
+  const setHeaders: Header[] = []
+  if (over !== undefined) setHeaders.push([overHeader, over.join(', ')])
+  // What a server compresses cannot be read.
+  if (hold.isMetered) setHeaders.push(['accept-encoding', 'identity'])
+  const told: Header[] = []
+  if (policies !== '') told.push([policyHeader, policies], [stateHeader, standing])
+  if (toldOver !== undefined) told.push([overHeader, toldOver.join(', ')])
+  const requestBody = hold.isMetered ? x.meter?.requestReport() : undefined
+  if (setHeaders.length === 0 && told.length === 0 && requestBody === undefined) return ALLOW
+  const mutations: Mutations = {
+    ...(setHeaders.length > 0 && { setHeaders }),
+    ...(told.length > 0 && { addResponseHeaders: told }),
+    ...(requestBody !== undefined && { requestBody }),
+    ...(over !== undefined && { dynamicMetadata: { quota: { over } } }),
+  }
+  return allowWith(mutations)
+}
+
+function observeRefusal({ charged }: Bill, states: readonly CounterState[], observer: LimitsObserver): void {
+  if (observer.onOutcome === undefined) return
+  for (const [index, { rule, charge }] of charged.entries())
+    if (charge.isEnforced && states[index]?.isOver === true)
+      observer.onOutcome(rule.name, rule.unit, 'refused', charge.cost)
 }

@@ -47,8 +47,9 @@ export function decideRequest(
   const input = documentOf(active, policyInput(x, switches), switches)
   if (typeof input === 'string') return unasked(active, x, options.decision, input, options)
   const document = input
-  const judge = (result: JsonValue | undefined) => verdictOf(result, x.id)
+  const judge = (result: JsonValue | undefined) => verdictOf(result, x.id, handIn)
   const policies = accessPoliciesFor(x)
+  let quotas: Map<string, number> | undefined
   const base = ask(active, x, { path: options.decision, input, judge }, options)
   const verdict =
     policies.length === 0
@@ -57,8 +58,15 @@ export function decideRequest(
   return verdict instanceof Promise ? verdict.then(noted) : noted(verdict)
 
   function noted(final: Verdict): Verdict {
-    x.policy = { decisionId: x.id, revision: active.revision, isAllowed: final.kind === 'allow' }
+    const isAllowed = final.kind === 'allow'
+    x.policy = { decisionId: x.id, revision: active.revision, isAllowed, ...(quotas && { quotas }) }
     return final
+  }
+
+  /** Where several hand in a number for one limit the least counts. */
+  function handIn(more: ReadonlyMap<string, number>): void {
+    quotas ??= new Map()
+    for (const [name, number] of more) quotas.set(name, Math.min(number, quotas.get(name) ?? number))
   }
 
   function narrowed(before: Verdict, rest: readonly AccessPolicy[]): Verdict | Promise<Verdict> {
@@ -66,7 +74,9 @@ export function decideRequest(
     if (first === undefined || before.kind !== 'allow') return before
     const question = { path: first.decision, input: document, judge }
     if (first.mode === 'shadow') {
-      options.queue.offer(() => shadow(first, question))
+      // What is only tried hands nothing in.
+      const tried = { ...question, judge: (result: JsonValue | undefined) => verdictOf(result, x.id) }
+      options.queue.offer(() => shadow(first, tried))
       return narrowed(before, others)
     }
     return then(ask(active, x, question, options), (own) =>

@@ -5,8 +5,11 @@ import { allowWith, deny, failure, type Header, type Verdict } from '#decision/v
 import { plainResult, type ResultObject, resultSchema } from './result-schema.ts'
 import { withDoubles } from './values/json.ts'
 
+/** Is told the limits that a result which allows hands in. */
+export type QuotaSink = (quotas: ReadonlyMap<string, number>) => void
+
 /** What Rego said, as a verdict. Anything but the two shapes of the contract refuses. */
-export function verdictOf(result: JsonValue | undefined, decisionId: string): Verdict {
+export function verdictOf(result: JsonValue | undefined, decisionId: string, onQuotas?: QuotaSink): Verdict {
   if (result === undefined) return deny('policy_undefined')
   if (result === true) return allowWith({ dynamicMetadata: { decision_id: decisionId } })
   if (result === false) {
@@ -16,6 +19,7 @@ export function verdictOf(result: JsonValue | undefined, decisionId: string): Ve
   if (plain !== undefined) return verdictOfObject(plain, decisionId)
   const parsed = resultSchema.safeParse(withDoubles(result))
   if (!parsed.success) return failure('policy_result_invalid', new Error(z.prettifyError(parsed.error)))
+  if (parsed.data.allowed && parsed.data.quotas !== undefined) onQuotas?.(parsed.data.quotas)
   return verdictOfObject(parsed.data, decisionId)
 }
 

@@ -4,30 +4,36 @@ import type { z } from 'zod'
 import { type Fault, messageOf, SluiceError, throwFaults } from '#base/errors.ts'
 import { parseDocument } from '#base/schema-faults.ts'
 import { readDocuments } from '#base/yaml-document.ts'
+import { leaseFaults } from './quota-checks.ts'
 import type { AccessPolicy, ModelRoute, QuotaPolicy, Resources, Tenant } from './resources.ts'
 import { anyResource } from './schema.ts'
 
 interface Placed {
   readonly resource: z.infer<typeof anyResource>
   readonly place: string
+  /** Of a member of `spec`. */
+  placeAt(path: readonly (string | number)[]): string
+}
+
+/** What this folder cannot know of those who use what it reads. */
+export interface ResourceChecks {
+  /** Why a Tenant cannot be used. */
+  readonly tenantFault?: ((tenant: Tenant) => string | undefined) | undefined
+  /** How long what is drawn beforehand may be used, milliseconds. */
+  readonly leaseMs?: number | undefined
 }
 
 /**
  * Reads every resource file of a directory, whole or not at all. A directory without a single resource is a mistake: an
  * empty mount or a half-done copy would otherwise lift every limit.
  *
- * @param tenantFault checks what this folder cannot: why a Tenant cannot be used
  * @throws SluiceError that lists every mistake with file, line, path, what was found and what was expected.
  */
-export function readResources(
-  dir: string,
-  epoch: number,
-  tenantFault: (tenant: Tenant) => string | undefined,
-): Resources {
+export function readResources(dir: string, epoch: number, checks: ResourceChecks): Resources {
   const { placed, faults } = readAll(fileNames(dir).map((name) => join(dir, name)))
   // What refers to another resource can only be judged when every one was read.
   throwFaults(faults)
-  throwFaults([...duplicates(placed), ...crossFaults(placed, tenantFault)])
+  throwFaults([...duplicates(placed), ...crossFaults(placed, checks)])
   if (placed.length === 0) {
     const expected = 'at least one resource in a .yaml, .yml or .json file'
     throw new SluiceError({ code: 'resources_empty', place: dir, found: 'no resource', expected })
@@ -74,8 +80,13 @@ function readAll(paths: readonly string[]): {
         // A document of comments only.
         if (document.value === null) continue
         const parsed = parseDocument(document, anyResource)
-        if (parsed.ok) placed.push({ resource: parsed.value, place: document.placeOf(['metadata', 'name']) })
-        else faults.push(...parsed.faults)
+        if (parsed.ok) {
+          placed.push({
+            resource: parsed.value,
+            place: document.placeOf(['metadata', 'name']),
+            placeAt: (path) => `${document.placeOf(['spec', ...path])}: spec.${path.join('.')}`,
+          })
+        } else faults.push(...parsed.faults)
       }
     } catch (thrown) {
       if (!(thrown instanceof SluiceError)) throw thrown
@@ -102,24 +113,21 @@ function duplicates(placed: readonly Placed[]): Fault[] {
   })
 }
 
-function crossFaults(
-  placed: readonly Placed[],
-  tenantFault: (tenant: Tenant) => string | undefined,
-): Fault[] {
+function crossFaults(placed: readonly Placed[], { tenantFault, leaseMs }: ResourceChecks): Fault[] {
   const tenants = new Set(
     placed.flatMap(({ resource }) => (resource.kind === 'Tenant' ? [resource.metadata.name] : [])),
   )
-  return placed.flatMap(({ resource, place }): Fault[] => {
+  return placed.flatMap(({ resource, place, placeAt }): Fault[] => {
     const { name } = resource.metadata
     if (resource.kind === 'Tenant') {
-      const found = tenantFault({ ...resource.spec, name })
+      const found = tenantFault?.({ ...resource.spec, name })
       return found === undefined
         ? []
         : [{ code: 'tenant_invalid', place, found, expected: 'a usable Tenant' }]
     }
     const named =
       resource.kind === 'ModelRoute' ? resource.spec.pins.map((pin) => pin.tenant) : resource.spec.tenants
-    return named
+    const unknown = named
       .filter((tenant) => tenant !== '*' && !tenants.has(tenant))
       .map((tenant) => ({
         code: 'tenant_unknown',
@@ -127,5 +135,29 @@ function crossFaults(
         found: `${resource.kind} ${name} names the tenant ${tenant}`,
         expected: 'a tenant that exists',
       }))
+    if (resource.kind !== 'QuotaPolicy') return unknown
+    const overridden = resource.spec.overrides.flatMap(({ tenant }, index): Fault[] => {
+      if (tenants.has(tenant)) return []
+      const at = placeAt(['overrides', index, 'tenant'])
+      return [
+        {
+          code: 'tenant_unknown',
+          place: at,
+          found: JSON.stringify(tenant),
+          expected: 'a tenant that exists',
+        },
+      ]
+    })
+    const leased = leaseMs === undefined ? [] : leaseFaults(resource.spec, leaseMs)
+    return [
+      ...unknown,
+      ...overridden,
+      ...leased.map(({ path, found, expected }) => ({
+        code: 'lease_too_long',
+        place: placeAt(path),
+        found,
+        expected,
+      })),
+    ]
   })
 }

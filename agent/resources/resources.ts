@@ -1,11 +1,10 @@
 import type { z } from 'zod'
 import { messageOf } from '#base/errors.ts'
 import { watchPath } from '#base/watch.ts'
-import { readResources } from './directory.ts'
-import type { quotaLimit } from './quota-schema.ts'
+import { type ResourceChecks, readResources } from './directory.ts'
 import type { accessPolicySpec, modelRouteSpec, quotaPolicySpec, tenantSpec } from './schema.ts'
 
-export type { QuotaUnit } from './quota-schema.ts'
+export { limitNameOf, type QuotaLimit, type QuotaUnit } from './quota-limit.ts'
 
 interface Named {
   readonly name: string
@@ -13,7 +12,6 @@ interface Named {
 
 /** Who may act as a tenant, which models it may ask for and where its data may go. */
 export type Tenant = Named & z.infer<typeof tenantSpec>
-export type QuotaLimit = z.infer<typeof quotaLimit>
 export type QuotaPolicy = Named & z.infer<typeof quotaPolicySpec>
 export type AccessPolicy = Named & z.infer<typeof accessPolicySpec>
 export type ModelRoute = Named & z.infer<typeof modelRouteSpec>
@@ -79,20 +77,20 @@ export function readOnce(dir: string, tenantFault: (tenant: Tenant) => string | 
  * Loads a directory of resource files and keeps watching it. One mistake anywhere refuses the whole reload: the last good
  * state stays.
  */
-export function openResources(options: {
-  readonly dir: string
-  /** Why a Tenant cannot be used, in the eyes of those who compile it. */
-  readonly tenantFault?: (tenant: Tenant) => string | undefined
-  /** Told of each load: whether it is in force, and why not. */
-  readonly onLoad: (load: { readonly epoch: number; readonly problem?: string }) => void
-  readonly watchIntervalMs?: number
-}): ResourceSource {
-  const { dir, onLoad, tenantFault = () => undefined } = options
+export function openResources(
+  options: ResourceChecks & {
+    readonly dir: string
+    /** Told of each load: whether it is in force, and why not. */
+    readonly onLoad: (load: { readonly epoch: number; readonly problem?: string }) => void
+    readonly watchIntervalMs?: number
+  },
+): ResourceSource {
+  const { dir, onLoad } = options
   let current = noResources
   let problem: string | undefined
   const load = () => {
     try {
-      current = readResources(dir, current.epoch + 1, tenantFault)
+      current = readResources(dir, current.epoch + 1, options)
       problem = undefined
     } catch (thrown) {
       problem = messageOf(thrown)

@@ -47,7 +47,7 @@ t.test(
       t.ok(StatusCode[httpStatus] !== undefined, `Envoy knows ${httpStatus}`)
       for (const kind of kinds) {
         for (const refusal of [deny(code, 'SECRET'), failure(code, new Error('SECRET'))]) {
-          const denial = denialOf(refusal, kind, id)
+          const denial = denialOf(refusal, { client: kind, decisionId: id })
           const headers = Object.fromEntries(denial.headers)
           t.notMatch(JSON.stringify(denial), /SECRET/)
           t.equal(headers['x-sluice-decision-id'], id)
@@ -83,7 +83,10 @@ t.test(
 
 t.test('a rate limit says when to come back', async (t) => {
   for (const kind of kinds) {
-    const denial = denialOf({ kind: 'deny', reason: 'rate_limited', retryAfterSeconds: 7 }, kind, id)
+    const denial = denialOf(
+      { kind: 'deny', reason: 'rate_limited', retryAfterSeconds: 7 },
+      { client: kind, decisionId: id },
+    )
     t.equal(Object.fromEntries(denial.headers)['retry-after'], '7', kind)
   }
 })
@@ -97,7 +100,8 @@ t.test("a policy's own denial replaces status, text and headers", async (t) => {
       ['www-authenticate', 'Bearer'],
     ],
   } as const
-  const denial = (kind: ClientKind) => denialOf({ kind: 'deny', reason: 'policy_denied', own }, kind, id)
+  const denial = (kind: ClientKind) =>
+    denialOf({ kind: 'deny', reason: 'policy_denied', own }, { client: kind, decisionId: id })
   for (const kind of ['http', 'json'] as const) {
     const { httpStatus, body, headers } = denial(kind)
     t.equal(httpStatus, 401)
@@ -114,7 +118,8 @@ t.test("a policy's own denial replaces status, text and headers", async (t) => {
 })
 
 t.test('a policy that wrote no body has none sent, and no content type', async (t) => {
-  const denial = (kind: ClientKind) => denialOf({ kind: 'deny', reason: 'policy_denied', own: {} }, kind, id)
+  const denial = (kind: ClientKind) =>
+    denialOf({ kind: 'deny', reason: 'policy_denied', own: {} }, { client: kind, decisionId: id })
   for (const kind of ['http', 'json', 'grpc'] as const) {
     t.match(denial(kind), { httpStatus: 403, body: '' }, kind)
     t.same(denial(kind).headers, [['x-sluice-decision-id', id]], kind)
@@ -123,9 +128,12 @@ t.test('a policy that wrote no body has none sent, and no content type', async (
 
 t.test('a refusal says more to the client only where it carries more', async (t) => {
   const refusal = { ...deny('request_malformed', 'SECRET'), clientDetail: 'why' } as const
-  t.equal(denialOf(refusal, 'http', id).body, 'The request could not be read. why\n')
-  t.equal(denialOf(refusal, 'grpc', id).body, 'The request could not be read. why')
-  t.match(JSON.parse(denialOf(refusal, 'json', id).body), { detail: 'why', status: 400 })
+  t.equal(denialOf(refusal, { client: 'http', decisionId: id }).body, 'The request could not be read. why\n')
+  t.equal(denialOf(refusal, { client: 'grpc', decisionId: id }).body, 'The request could not be read. why')
+  t.match(JSON.parse(denialOf(refusal, { client: 'json', decisionId: id }).body), {
+    detail: 'why',
+    status: 400,
+  })
 })
 
 t.test('only our own failures fail the call, and only on demand', async (t) => {
@@ -156,7 +164,7 @@ t.test('a challenge is one header that every kind of client gets', async (t) => 
     },
   } as const
   for (const kind of kinds) {
-    const { headers } = denialOf(refusal, kind, id)
+    const { headers } = denialOf(refusal, { client: kind, decisionId: id })
     t.match(
       Object.fromEntries(headers),
       {
@@ -177,8 +185,7 @@ t.test('nothing in a challenge ends its quotes or its header', async (t) => {
         ...deny('token_expired'),
         challenge: { schemes: [{ scheme: 'Bearer', parameters: [['realm', value]] }] },
       } as Refusal,
-      'http',
-      id,
+      { client: 'http', decisionId: id },
     ).headers.find(([name]) => name === 'www-authenticate')?.[1]
   const rows: [value: string, text: string][] = [
     ['models', 'Bearer realm="models"'],
@@ -192,8 +199,11 @@ t.test('nothing in a challenge ends its quotes or its header', async (t) => {
 t.test('a demand of a policy is told by us unless it wrote an answer of its own', async (t) => {
   const demand = { acrValues: ['mfa'] }
   const bare = { ...deny('step_up_required'), demand, own: { dynamicMetadata: { a: 1 } } } as Refusal
-  t.match(denialOf(bare, 'http', id), { httpStatus: 401, body: `${reasons.step_up_required.text}\n` })
-  t.match(JSON.parse(denialOf(bare, 'json', id).body), { status: 401 })
+  t.match(denialOf(bare, { client: 'http', decisionId: id }), {
+    httpStatus: 401,
+    body: `${reasons.step_up_required.text}\n`,
+  })
+  t.match(JSON.parse(denialOf(bare, { client: 'json', decisionId: id }).body), { status: 401 })
   const written = { ...deny('scope_insufficient'), demand, own: { body: 'sign in' } } as Refusal
-  t.match(denialOf(written, 'http', id), { httpStatus: 403, body: 'sign in' })
+  t.match(denialOf(written, { client: 'http', decisionId: id }), { httpStatus: 403, body: 'sign in' })
 })

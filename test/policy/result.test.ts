@@ -47,6 +47,14 @@ t.test('what Rego said becomes a verdict', async (t) => {
       },
     ],
     [
+      { allowed: true, quotas: { 'gold/tokens-day': 5 } },
+      { kind: 'allow', mutations: { dynamicMetadata: decided } },
+    ],
+    [
+      { allowed: false, quotas: 'no' },
+      { kind: 'deny', reason: 'policy_denied', own: { dynamicMetadata: decided } },
+    ],
+    [
       { allowed: false, http_status: 302, headers: { location: '/login' }, body: 'no' },
       {
         kind: 'deny',
@@ -239,4 +247,44 @@ t.test('what is read of a result by hand is what the schema makes of it', async 
     { numRuns: 5_000 },
   )
   t.ok(plainCount > 100, `of 5000 results ${plainCount} were read by hand`)
+})
+
+t.test('limits that a policy hands in are whole numbers by their names', async (t) => {
+  const handedIn = (quotas: JsonValue) => {
+    let found: ReadonlyMap<string, number> | undefined
+    const verdict = verdictOf({ allowed: true, quotas }, 'd1', (all) => {
+      found = all
+    })
+    return { found, verdict }
+  }
+  t.same(
+    handedIn({ 'a/b': 0, 'c/d': 9007199254740991 }).found,
+    new Map([
+      ['a/b', 0],
+      ['c/d', 9007199254740991],
+    ]),
+  )
+  t.same(handedIn({}).found, new Map())
+  t.same(handedIn({ __proto__x: 3 }).found, new Map([['__proto__x', 3]]))
+  t.equal(handedIn({ 'a/b': rawJSON('7') as JsonValue }).found?.get('a/b'), 7)
+  const wrong: readonly JsonValue[] = [
+    [],
+    'a',
+    3,
+    null,
+    { a: -1 },
+    { a: 1.5 },
+    { a: '3' },
+    { a: true },
+    { a: null },
+    { a: 9007199254740992 },
+    { a: {} },
+    { a: 1, b: -1 },
+    { a: rawJSON('1e400') as JsonValue },
+  ]
+  for (const quotas of wrong) {
+    const { found, verdict } = handedIn(quotas)
+    t.match(verdict, { kind: 'error', reason: 'policy_result_invalid' }, JSON.stringify(quotas))
+    t.equal(found, undefined)
+  }
 })

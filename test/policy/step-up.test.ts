@@ -84,7 +84,7 @@ for (const engine of ['wasm', 'compiled'] as const) {
         const decision = await ask(path)
         t.match(decision, { kind: 'deny', reason })
         for (const kind of kinds) {
-          const denial = denialOf(decision as Refusal, kind, 'd1')
+          const denial = denialOf(decision as Refusal, { client: kind, decisionId: 'd1' })
           const headers = Object.fromEntries(denial.headers)
           t.equal(headers['www-authenticate'], header, `${path} to ${kind}`)
           t.equal(denial.httpStatus, kind === 'grpc-web' ? 200 : http, kind)

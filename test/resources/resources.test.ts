@@ -114,7 +114,7 @@ t.test('one mistake refuses the whole set and names its place', async (t) => {
       tenant('a').replace('/ns/a/**', '/ns/a*'),
       /Tenant a: peers: the pattern .* stands for a whole segment/,
     ],
-    ['a window that is too long', quota('99h'), /window: "99h"; expected at most 24h/],
+    ['a window that is too long', quota('401d'), /window: "401d"; expected at most 400d/],
     ['a window without a unit', quota('60'), /window: "60"; expected a duration such as/],
     [
       'a weight that is no share',

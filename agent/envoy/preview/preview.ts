@@ -33,7 +33,10 @@ export function previewOf(verdict: Verdict, input: JsonValue | undefined): JsonO
   }
   const asked = headersOf(input)
   const refusal = challenger(verdict, asked)
-  const { httpStatus, grpcStatus, headers, body } = denialOf(refusal, clientKind(asked), previewId)
+  const { httpStatus, grpcStatus, headers, body } = denialOf(refusal, {
+    client: clientKind(asked),
+    decisionId: previewId,
+  })
   return {
     allowed: false,
     reason: verdict.reason,

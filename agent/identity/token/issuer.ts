@@ -1,5 +1,5 @@
+import { type ClaimReader, claimReader } from '#base/claim-path.ts'
 import { algorithms } from '#crypto/jose/signature.ts'
-import { type ClaimReader, claimReader } from './claim-path.ts'
 import type { IssuerConfig, IssuerKeys, TokenProfile } from './types.ts'
 
 /** What the claims of an issuer must be, whether a signature vouches for them or the issuer itself, when asked. */

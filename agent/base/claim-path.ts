@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
+import { isJsonObject, type JsonObject, type JsonValue } from './json.ts'
 
 export type ClaimReader = (claims: JsonObject) => JsonValue | undefined
 

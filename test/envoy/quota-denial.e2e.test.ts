@@ -1,0 +1,136 @@
+import { join } from 'node:path'
+import { fromBinary } from '@bufbuild/protobuf'
+import { pino } from 'pino'
+import t from 'tap'
+import type { JsonObject } from '#base/json.ts'
+import { createPipeline } from '#decision/pipeline.ts'
+import { cluster } from '#envoy/bootstrap/cluster.ts'
+import { typed } from '#envoy/bootstrap/types.ts'
+import { startEnvoyServer } from '#envoy/envoy.ts'
+import { StatusSchema } from '#gen/google/rpc/status_pb.js'
+import { createInferenceStage } from '#inference/inference.ts'
+import { createLimitsStage } from '../../agent/limits/limits.ts'
+import { createMemoryStore } from '../../agent/limits/store/memory.ts'
+import { manualClock, someResources, strictForm } from '../decision/an-exchange.ts'
+import { startEnvoy } from '../harness/envoy.ts'
+import { grpcInfer, inferRequest } from '../harness/grpc.ts'
+import { http } from '../harness/http.ts'
+import { freePorts } from '../harness/ports.ts'
+import { temporaryFolder } from '../harness/temp.ts'
+import { aPolicy } from '../limits/a-quota.ts'
+
+const service = { envoy_grpc: { cluster_name: 'sluice' } }
+const filters = [
+  typed('envoy.filters.http.ext_authz', 'extAuthz', {
+    transport_api_version: 'V3',
+    grpc_service: { ...service, timeout: '10s' },
+  }),
+  typed('envoy.filters.http.ext_proc', 'extProc', {
+    grpc_service: service,
+    message_timeout: '10s',
+    processing_mode: { request_body_mode: 'STREAMED' },
+    send_body_without_waiting_for_header_response: true,
+  }),
+]
+
+function listener(port: number, filter: JsonObject): JsonObject {
+  const manager = typed('hcm', 'httpConnectionManager', {
+    stat_prefix: 'main',
+    http_filters: [filter, typed('router', 'router', {})],
+    route_config: {
+      virtual_hosts: [
+        {
+          name: 'all',
+          domains: ['*'],
+          routes: [{ match: { prefix: '/' }, direct_response: { status: 200 } }],
+        },
+      ],
+    },
+  })
+  const address = { socket_address: { address: '127.0.0.1', port_value: port } }
+  return { name: `at-${port}`, address, filter_chains: [{ filters: [manager] }] }
+}
+
+t.test(
+  'a used-up quota is told whole through a real Envoy, on both APIs, to every kind of client',
+  async (t) => {
+    using folder = temporaryFolder()
+    const address = `unix:${join(folder.path, 'agent.sock')}`
+    const clock = manualClock()
+    // One call for each of the two listeners, and none of what comes after.
+    const policy = aPolicy(
+      { tenants: ['*'], scope: [], limits: [{ unit: 'requests', rate: 2, window: '30s', name: 'slow' }] },
+      'gold',
+    )
+    const resources = someResources({ quotas: [policy], routes: new Map() })
+    const pipeline = createPipeline({
+      stages: [
+        strictForm,
+        createInferenceStage(),
+        createLimitsStage({ store: createMemoryStore({ clock }), clock }),
+      ],
+      resources: () => resources,
+      deadlineMs: 10_000,
+    })
+    await using _server = await startEnvoyServer({
+      listen: address,
+      pipeline,
+      isReady: () => true,
+      maxMessageBytes: 1 << 20,
+      firstMessageTimeoutMs: 10_000,
+      log: pino({ level: 'silent' }),
+    })
+    const ports = (await freePorts(2)) as [number, number]
+    await using _envoy = await startEnvoy({
+      static_resources: {
+        listeners: filters.map((filter, index) => listener(ports[index] as number, filter)),
+        clusters: [cluster({ name: 'sluice', address, isHttp2: true })],
+      },
+    })
+    const apis = ['ext_authz', 'ext_proc'] as const
+    const call = (port: number, path: string, headers: Readonly<Record<string, string>> = {}) =>
+      http({ port, path, body: '{}', headers })
+    const v2 = '/v2/models/fraud/infer'
+    for (const [index, api] of apis.entries()) {
+      const { status, headers } = await call(ports[index] as number, v2)
+      t.equal(status, 200, api)
+      t.equal(headers['ratelimit-policy'], '"gold/slow";q=2;w=30', api)
+      t.equal(headers['ratelimit'], `"gold/slow";r=${1 - index};t=${15 * (index + 1)}`, api)
+    }
+    for (const [index, api] of apis.entries()) {
+      const port = ports[index] as number
+      const json = await call(port, v2, { 'content-type': 'application/json' })
+      t.match(json, {
+        status: 429,
+        headers: {
+          'retry-after': '15',
+          ratelimit: '"gold/slow";r=0;t=15',
+          'content-type': 'application/problem+json',
+        },
+      })
+      t.match(JSON.parse(json.body), {
+        type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+        'violated-policies': ['gold/slow'],
+      })
+      const openAi = await call(port, '/v1/chat/completions', { 'content-type': 'application/json' })
+      t.match(openAi, { status: 429, headers: { 'x-should-retry': 'true', 'retry-after': '15' } }, api)
+      t.match(JSON.parse(openAi.body), { error: { code: 'rate_limit_exceeded', param: null } }, api)
+      const web = await call(port, v2, { 'content-type': 'application/grpc-web+proto' })
+      t.equal(web.headers['grpc-status'], '8', api)
+      t.ok(web.headers['grpc-status-details-bin'], api)
+      const called = await grpcInfer({ port, message: inferRequest() })
+      t.equal(called.code, 8, `${api}: RESOURCE_EXHAUSTED`)
+      t.equal(called.details, 'Too many requests.', api)
+      const [details] = called.metadata.get('grpc-status-details-bin')
+      t.ok(Buffer.isBuffer(details), `${api}: Envoy lets the details through`)
+      const status = fromBinary(StatusSchema, details as Buffer)
+      t.equal(status.code, 8)
+      t.same(
+        status.details.map(({ typeUrl }) => typeUrl.split('.').at(-1)),
+        ['RetryInfo', 'QuotaFailure', 'ErrorInfo'],
+        api,
+      )
+      t.same(called.metadata.get('retry-after'), ['15'], api)
+    }
+  },
+)

@@ -1,0 +1,203 @@
+import t from 'tap'
+import type { Exchange } from '#decision/exchange.ts'
+import type { Verdict } from '#decision/verdict.ts'
+import { someAnswer, someRequest } from '../decision/an-exchange.ts'
+import { aDemand, aMeter, aPolicy, aStage, chat, infer } from './a-quota.ts'
+
+const tokens = { unit: 'tokens', kind: 'sliding', limit: 1000, window: '1h' }
+
+/** What is left of the first limit, as the next call would be told. */
+function left({ ask, stage }: ReturnType<typeof aStage>): number {
+  const { x, verdict } = ask({ call: chat, demand: aDemand({}) })
+  stage.revoke?.(x)
+  return remaining(verdict)
+}
+
+function remaining(verdict: Verdict): number {
+  if (verdict.kind === 'deny') return 0
+  if (verdict.kind !== 'allow') throw new Error('an error says nothing of what is left')
+  const header = Object.fromEntries(verdict.mutations.addResponseHeaders ?? [])['ratelimit']
+  return Number(/;r=([0-9]+)/.exec(header ?? '')?.[1])
+}
+
+t.test('a call is charged its bound, and settled at what was measured', async (t) => {
+  const world = aStage([aPolicy({ limits: [tokens] })])
+  const meter = aMeter({ inputTokens: 80, outputTokens: 20 })
+  const { x, verdict } = world.ask({
+    call: chat,
+    demand: aDemand({ inputTokens: 100, outputTokens: 400 }),
+    meter,
+  })
+  t.equal(remaining(verdict), 500)
+  t.equal(x.hold?.isMetered, true)
+  t.equal(left(world), 500)
+  x.served = someAnswer(200)
+  world.stage.end?.(x)
+  t.equal(left(world), 900)
+  t.match(x.settled, { source: 'reported', usage: { inputTokens: 80, outputTokens: 20 } })
+  meter.set({ inputTokens: 1000 })
+  world.stage.end?.(x)
+  world.stage.revoke?.(x)
+  t.equal(left(world), 900, 'settled once')
+})
+
+t.test('what took more than its bound is a debt', async (t) => {
+  const world = aStage([aPolicy({ limits: [{ ...tokens, debtCap: 50 }] })])
+  const { x } = world.ask({
+    call: chat,
+    demand: aDemand({ outputTokens: 990 }),
+    meter: aMeter({ outputTokens: 5000 }),
+  })
+  world.stage.end?.(x)
+  t.equal(left(world), 0)
+})
+
+t.test('where nobody measured the answer the bound is what it took', async (t) => {
+  const rows: readonly (readonly [name: string, more: Partial<Exchange>, left: number])[] = [
+    ['no meter', {}, 500],
+    [
+      'admission alone',
+      { request: someRequest({ api: 'ext_authz' }), meter: aMeter({ outputTokens: 1 }) },
+      500,
+    ],
+    [
+      'an answer that nobody was shown',
+      { meter: aMeter({}, { isComplete: false, source: 'estimated' }), served: someAnswer(200) },
+      500,
+    ],
+    [
+      'an answer of which a part was seen',
+      {
+        meter: aMeter({ outputTokens: 7, responseBytes: 90 }, { isComplete: false }),
+        served: someAnswer(200),
+      },
+      993,
+    ],
+    ['no answer at all', { meter: aMeter({ inputTokens: 3 }, { isComplete: false }) }, 997],
+  ]
+  for (const [name, more, expected] of rows) {
+    const world = aStage([aPolicy({ limits: [tokens] })])
+    const { x } = world.ask({ call: chat, demand: aDemand({ inputTokens: 100, outputTokens: 400 }), ...more })
+    world.stage.end?.(x)
+    t.equal(left(world), expected, name)
+    t.equal(x.settled?.charges[0]?.units, 1000 - expected, name)
+  }
+})
+
+t.test('a call that sets no bound is charged what its policy reserves for such', async (t) => {
+  const world = aStage([aPolicy({ limits: [tokens], reserve: { outputTokens: 300 } })])
+  const { verdict } = world.ask({
+    call: chat,
+    demand: aDemand({ inputTokens: 10, outputTokens: 7777 }, false),
+  })
+  t.equal(remaining(verdict), 690)
+})
+
+t.test('without whoever reads the protocol the length of the request is the bound', async (t) => {
+  const body = (length: number) => ({ body: new Uint8Array(length) })
+  const partOf = (length: string) => ({
+    body: new Uint8Array(10),
+    isBodyComplete: false,
+    headers: [['content-length', length] as const],
+  })
+  const reserve = { outputTokens: 300 }
+  const rows: readonly (readonly [
+    name: string,
+    more: Partial<Exchange>,
+    left: number | 'quota_cost_unbounded',
+  ])[] = [
+    ['an inference has no tokens', { call: infer('fraud'), request: someRequest(body(200)) }, 1000],
+    ['a generation', { call: chat, request: someRequest(body(200)) }, 500],
+    ['a generation seen in part', { call: chat, request: someRequest(partOf('200')) }, 500],
+    [
+      'an embedding has no output',
+      { call: { ...chat, verb: 'embed' }, request: someRequest(body(200)) },
+      800,
+    ],
+    ['no known protocol', { call: undefined as never, request: someRequest(body(200)) }, 500],
+    ['no known protocol, no body', { call: undefined as never }, 1000],
+    ['no length', { call: chat, request: someRequest({ isBodyComplete: false }) }, 'quota_cost_unbounded'],
+    ['a length that is none', { call: chat, request: someRequest(partOf('-5')) }, 'quota_cost_unbounded'],
+    [
+      'a length that is fractional',
+      { call: chat, request: someRequest(partOf('2e2')) },
+      'quota_cost_unbounded',
+    ],
+    [
+      'two lengths',
+      {
+        call: chat,
+        request: someRequest({
+          isBodyComplete: false,
+          headers: [
+            ['content-length', '5'],
+            ['content-length', '6'],
+          ],
+        }),
+      },
+      'quota_cost_unbounded',
+    ],
+  ]
+  for (const [name, more, expected] of rows) {
+    const { verdict } = aStage([aPolicy({ limits: [tokens], reserve })]).ask(more)
+    if (typeof expected === 'string') t.match(verdict, { kind: 'deny', reason: expected }, name)
+    else t.equal(remaining(verdict), expected, name)
+  }
+  const requests = aStage([aPolicy({ limits: [{ unit: 'requests', rate: 9, window: '1s' }] })])
+  t.equal(requests.ask({ call: chat, request: someRequest({ isBodyComplete: false }) }).verdict.kind, 'allow')
+})
+
+t.test('inferences count as many as the batch may hold', async (t) => {
+  const inferences = { unit: 'inferences', kind: 'sliding', limit: 1000, window: '1h' }
+  const ask = (more: Partial<Exchange>) => aStage([aPolicy({ limits: [inferences] })]).ask(more).verdict
+  t.equal(remaining(ask({ demand: aDemand({ inferences: 64 }) })), 936)
+  t.equal(remaining(ask({ request: someRequest({ body: new Uint8Array(40) }) })), 960)
+  t.equal(remaining(ask({})), 999)
+})
+
+t.test('a metered call asks the server to say what it took, and to say it in the clear', async (t) => {
+  const request = Buffer.from('{"stream":true,"stream_options":{"include_usage":true}}')
+  const { ask } = aStage([aPolicy({ limits: [tokens] })])
+  const given = { call: chat, demand: aDemand({}), meter: aMeter({}, { request }) }
+  t.match(ask(given).verdict, {
+    mutations: { setHeaders: [['accept-encoding', 'identity']], requestBody: request },
+  })
+  const authz = ask({ ...given, request: someRequest({ api: 'ext_authz' }) }).verdict
+  t.notOk(authz.kind === 'allow' && (authz.mutations.requestBody ?? authz.mutations.setHeaders))
+  const unmetered = aStage([aPolicy()]).ask(given)
+  t.equal(unmetered.x.hold?.isMetered, false)
+  t.notOk(unmetered.verdict.kind === 'allow' && unmetered.verdict.mutations.requestBody)
+})
+
+t.test('the demand is asked for once, and only where a limit needs it', async (t) => {
+  let asked = 0
+  const demand = () => {
+    asked++
+    return aDemand({ inputTokens: 1 })()
+  }
+  aStage([aPolicy()]).ask({ demand })
+  t.equal(asked, 0)
+  aStage([aPolicy({ limits: [tokens] }), aPolicy({ limits: [tokens] }, 'r')]).ask({ demand })
+  t.equal(asked, 1)
+})
+
+t.test('observers are told what a call took in the end', async (t) => {
+  const told: unknown[] = []
+  const { ask, stage } = aStage([aPolicy({ limits: [tokens, { unit: 'concurrency', max: 3 }] })], {
+    observer: {
+      onSettled: (x, settled) => void told.push([x.settled === settled, settled.source, settled.charges]),
+    },
+  })
+  const { x } = ask({ call: chat, demand: aDemand({ outputTokens: 9 }), meter: aMeter({ outputTokens: 4 }) })
+  stage.end?.(x)
+  t.same(told, [
+    [
+      true,
+      'reported',
+      [
+        { limit: 'q/tokens-1h', units: 4 },
+        { limit: 'q/concurrency', units: 1 },
+      ],
+    ],
+  ])
+})

@@ -107,7 +107,7 @@ export class Away {
         cost: part.costs[position] as number,
       }))
       part.where = 'store'
-      part.id = debts.carry(charges, held.ttlMs)
+      part.id = debts.carry(charges, held)
     }
   }
 }

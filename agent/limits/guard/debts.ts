@@ -75,10 +75,10 @@ export class Debts {
     this.#owed.set(name, { charge, units, atUs: clock.monotonicUs(), endMs })
   }
 
-  /** Makes a hold at the store for a call that runs. @returns its id there */
-  carry(charges: readonly Charge[], ttlMs: number): string {
+  /** Makes a hold at the store for a call that runs since `atMs`. @returns its id there */
+  carry(charges: readonly Charge[], call: { readonly ttlMs: number; readonly atMs: number }): string {
     const id = this.#newId()
-    this.#waiting.set(id, { charges: charges.map(asDebt), ttlMs, atMs: this.#options.clock.nowMs() })
+    this.#waiting.set(id, { charges: charges.map(asDebt), ttlMs: call.ttlMs, atMs: call.atMs })
     return id
   }
 

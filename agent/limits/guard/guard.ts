@@ -321,8 +321,9 @@ class GuardedStore implements QuotaStore {
     })
   }
 
-  #hold(id: string, held: Omit<Held, 'endUs'>): void {
-    const whole: Held = { ...held, endUs: this.#clock.monotonicUs() + held.ttlMs * 1000 }
+  #hold(id: string, held: Omit<Held, 'endUs' | 'atMs'>): void {
+    const atMs = this.#clock.nowMs()
+    const whole: Held = { ...held, atMs, endUs: this.#clock.monotonicUs() + held.ttlMs * 1000 }
     this.#away.begin(whole)
     if (!this.#held.hasEnded(id)) this.#held.set(id, whole)
     // Settled before it was granted: nothing took place.

@@ -20,6 +20,8 @@ export interface Held {
   /** What it was told, for who asks again; absent where the store knows. */
   readonly answer: ReserveAnswer | undefined
   readonly ttlMs: number
+  /** When it was granted, wall time. */
+  readonly atMs: number
   endUs: number
 }
 

@@ -43,11 +43,11 @@ local function take(c, s, hold, id)
 end
 
 local function takeMore(part, c, s, hold, id)
+  -- Reset since: what was taken before is forgotten, and the hold gives nothing back there any more.
   if part.key ~= c.key or part.generation ~= s.generation then
-    local before = part.reserved
-    take(c, s, hold, id)
-    c.reserved = c.reserved + before
-    return c
+    put(c, s)
+    part.reserved = part.reserved + c.cost
+    return part
   end
   if c.kind == 'r' then
     local set = setOf(part.key)

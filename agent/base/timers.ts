@@ -6,3 +6,9 @@ export const systemAfter: After = (ms, work) => {
   const timer = setTimeout(work, ms).unref()
   return () => clearTimeout(timer)
 }
+
+/** The same, but the process goes on until then: for what is finished before the end. */
+export const keepingAfter: After = (ms, work) => {
+  const timer = setTimeout(work, ms)
+  return () => clearTimeout(timer)
+}

@@ -112,7 +112,8 @@ export async function startCluster(size = 3): Promise<ClusterWorld> {
       number,
     ]
     await client.cluster('ADDSLOTSRANGE', first, last - 1)
-    if (index > 0) await client.call('CLUSTER', ['MEET', '127.0.0.1', nodes[0]?.port, busPorts[0]].map(String))
+    if (index > 0)
+      await client.call('CLUSTER', ['MEET', '127.0.0.1', nodes[0]?.port, busPorts[0]].map(String))
   }
   await eventually('every node knows all slots', async () => {
     const infos = await Promise.all(nodes.map(({ client }) => client.cluster('INFO')))

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '#base/clock.ts'
-import { type After, systemAfter } from '#base/timers.ts'
+import { type After, keepingAfter, systemAfter } from '#base/timers.ts'
 import { pick } from '../lease/hold.ts'
 import { OpenHolds } from '../lease/open-holds.ts'
 import { after } from '../lease/soon.ts'
@@ -87,6 +87,7 @@ class GuardedStore implements QuotaStore {
     })
     this.#queue = new SettleQueue({
       after,
+      keepingAfter: options.after ?? keepingAfter,
       maxEntries,
       onDrop,
       isReachable: () => !this.#breaker.isOpen,

@@ -7,6 +7,8 @@ const [minPauseMs, maxPauseMs] = [50, 2000]
 
 export interface SettleQueueOptions {
   readonly after: After
+  /** Timers at the end, which the process waits for. */
+  readonly keepingAfter: After
   /** Delivers one; `queued` where the store did not take it. */
   readonly deliver: (id: string, actuals: readonly number[]) => SettleAnswer | Promise<SettleAnswer>
   /** Whether there is a point in trying now. */
@@ -60,7 +62,7 @@ export class SettleQueue {
     this.#stopTimer?.()
     let isOver = false
     const late = new Promise<void>((resolve) => {
-      const stop = this.#options.after(deadlineMs, () => {
+      const stop = this.#options.keepingAfter(deadlineMs, () => {
         isOver = true
         resolve()
       })
@@ -79,7 +81,7 @@ export class SettleQueue {
       const before = this.size
       await this.#deliverSome()
       if (this.size < before) continue
-      await new Promise<void>((resolve) => this.#options.after(minPauseMs, resolve))
+      await new Promise<void>((resolve) => this.#options.keepingAfter(minPauseMs, resolve))
     }
   }
 

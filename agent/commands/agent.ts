@@ -3,6 +3,7 @@ import { openAudit } from '#audit/audit.ts'
 import { SluiceError } from '#base/errors.ts'
 import { createCanonicalStage } from '#canonical/canonical.ts'
 import { type Config, loadConfig } from '#config/config.ts'
+import { openConsole } from '#console/console.ts'
 import { createChallenger } from '#decision/challenger.ts'
 import { createResourceGate } from '#decision/gate.ts'
 import { createPipeline } from '#decision/pipeline.ts'
@@ -11,8 +12,6 @@ import { startEnvoyServer } from '#envoy/envoy.ts'
 import { openSecretDiscovery } from '#envoy/sds/sds.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
 import { createInferenceStage, tensorSummaries } from '#inference/inference.ts'
-import { createLimitsStage } from '#limits/limits.ts'
-import { openQuotaStore } from '#limits/open.ts'
 import { openRateLimits } from '#limits/rls/rls.ts'
 import { createTenantCeiling, openPolicy } from '#policy/policy.ts'
 import { createResidencyStage } from '#residency/residency.ts'
@@ -21,6 +20,7 @@ import { type ReadinessCheck, startProbes } from '#telemetry/probes.ts'
 import { createLogger, createMetrics, type Logger } from '#telemetry/telemetry.ts'
 import { createTrafficStage } from '#traffic/traffic.ts'
 import { openAgentIdentity } from './agent-identity.ts'
+import { leaseMsOf, openAgentQuotas } from './agent-quotas.ts'
 import { collected } from './collected.ts'
 import { orFail } from './fail.ts'
 import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa-start.ts'
@@ -125,7 +125,14 @@ async function startAgent(
 
   const resources =
     config.resources &&
-    opening.use(openResources({ dir: config.resources.dir, tenantFault, onLoad: loaded('resources') }))
+    opening.use(
+      openResources({
+        dir: config.resources.dir,
+        tenantFault,
+        leaseMs: leaseMsOf(config),
+        onLoad: loaded('resources'),
+      }),
+    )
   if (resources) {
     const problem = () => (resources.isReady() ? undefined : (resources.lastError() ?? 'not loaded'))
     checks.push({ name: 'resources', problem, warning: () => resources.lastError() })
@@ -217,7 +224,16 @@ async function startAgent(
     metrics.secrets(secrets.counters)
   }
 
-  const quotaStore = config.limits && opening.use(await openQuotaStore({ store: config.limits.store }))
+  const quotas = await openAgentQuotas({
+    config,
+    log,
+    metrics,
+    resources: () => resources?.current() ?? noResources,
+  })
+  if (quotas) {
+    opening.use(quotas.store)
+    checks.push(quotas.check)
+  }
 
   const recorder = config.audit && opening.use(openAudit({ dir: config.audit.dir }))
 
@@ -240,7 +256,7 @@ async function startAgent(
     config.traffic && createTrafficStage(),
     createTenantCeiling(),
     policy?.stage,
-    quotaStore && createLimitsStage({ store: quotaStore }),
+    quotas?.stage,
   ].filter((stage) => stage !== undefined)
 
   const pipeline = createPipeline({
@@ -275,6 +291,8 @@ async function startAgent(
       log,
     }),
   )
+  if (config.listen.admin !== undefined)
+    opening.use(await openConsole({ socket: config.listen.admin, routes: quotas?.routes ?? [] }))
   metrics.transport(server.counters)
   opening.defer(() => {
     probes.drain()

@@ -6,14 +6,24 @@ export function subjectOf(x: Exchange): Subject {
   const { call, peer, tenant, token, request } = x
   return {
     tenant: tenant?.name,
-    // Both parts: subjects are only unique within their issuer.
-    user: token === undefined ? undefined : `${token.issuer.length}:${token.issuer}${token.subject}`,
+    user: token === undefined ? undefined : userOf(token.issuer, token.subject),
     peer: peer?.spiffeId,
     model: call?.model,
     version: x.route?.version ?? call?.version,
     route: request.routeName === '' ? undefined : request.routeName,
     headers: request.headers,
   }
+}
+
+/** Both parts, as one text that no other two make: subjects are only unique within their issuer. */
+export function userOf(issuer: string, subject: string): string {
+  return `${issuer.length}:${issuer}${subject}`
+}
+
+/** The same, from `issuer|subject` as people write it; `undefined` where there is no `|`. */
+export function userFromText(text: string): string | undefined {
+  const bar = text.indexOf('|')
+  return bar === -1 ? undefined : userOf(text.slice(0, bar), text.slice(bar + 1))
 }
 
 export function handedInOf({ policy, token }: Exchange): HandedIn {

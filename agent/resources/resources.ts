@@ -69,8 +69,8 @@ export interface ResourceSource extends Disposable {
 }
 
 /** Reads a directory of resource files once. @throws SluiceError that lists every mistake. */
-export function readOnce(dir: string, tenantFault: (tenant: Tenant) => string | undefined): Resources {
-  return readResources(dir, 1, tenantFault)
+export function readOnce(dir: string, checks: ResourceChecks): Resources {
+  return readResources(dir, 1, checks)
 }
 
 /**

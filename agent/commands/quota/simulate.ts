@@ -26,7 +26,7 @@ export function quotaSimulateCommand(): Command {
     .option('--fail', 'exit with 1 where a call would have been refused')
     .action(
       orFail(async (files: string[], options: SimulateOptions) => {
-        const resources = readOnce(options.resources, tenantFault)
+        const resources = readOnce(options.resources, { tenantFault })
         const calls = files.flatMap((file) => callsOf(textOf(file), file))
         const simulation = simulate(resources, calls)
         if (options.json) printJson(simulation)

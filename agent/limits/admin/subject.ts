@@ -2,6 +2,7 @@ import { SluiceError } from '#base/errors.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import { noUsage, type Usage } from '#decision/usage.ts'
 import type { Subject } from '../rules/rules.ts'
+import { userFromText } from '../subject.ts'
 
 const subjectNames = ['tenant', 'user', 'peer', 'model', 'version', 'route'] as const
 const usageNames = Object.keys(noUsage) as (keyof Usage)[]
@@ -12,7 +13,10 @@ export function readSubject(query: URLSearchParams): Subject {
   const subject: { -readonly [K in keyof Subject]: Subject[K] } = {}
   for (const name of subjectNames) {
     const value = readOnce(query, name)
-    if (value !== undefined) subject[name] = value
+    if (value === undefined) continue
+    const meant = name === 'user' ? userFromText(value) : value
+    if (meant === undefined) throw fault(name, value, 'issuer|subject')
+    subject[name] = meant
   }
   const headers = new RequestHeaders()
   for (const text of query.getAll('header')) {

@@ -3,6 +3,7 @@ import { SluiceError } from '#base/errors.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import { noUsage, type Usage } from '#decision/usage.ts'
 import type { Subject } from '../rules/rules.ts'
+import { userOf } from '../subject.ts'
 
 /** One call of the past, or of a plan. */
 export interface SimulatedCall {
@@ -36,7 +37,6 @@ const call = z.object({
   tenant: z.string().optional(),
   issuer: z.string().optional(),
   subject: z.string().optional(),
-  user: z.string().optional(),
   peer: z.string().optional(),
   model: z.string().optional(),
   version: z.string().optional(),
@@ -79,7 +79,7 @@ export function readCalls(text: string, place: string): SimulatedCall[] {
     .filter(({ phase }) => phase === undefined || phase === wanted)
     .map((each) => {
       const { issuer, subject: name, headers: pairs } = each
-      const user = each.user ?? (issuer !== undefined && name !== undefined ? `${issuer}|${name}` : undefined)
+      const user = issuer !== undefined && name !== undefined ? userOf(issuer, name) : undefined
       const headers = new RequestHeaders()
       for (const [header, value] of Object.entries(pairs ?? {})) headers.add(header, value)
       const { tenant, peer, model, version, route } = each

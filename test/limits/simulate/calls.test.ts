@@ -29,7 +29,7 @@ t.test(
     t.equal(calls.length, 1)
     t.equal(calls[0]?.atMs, Date.parse('2026-01-02T03:04:05Z'), 'it began before it was written down')
     t.same(calls[0]?.usage, { outputTokens: 7 })
-    t.equal(readCalls(decided, 'audit')[0]?.subject.user, 'i|s')
+    t.equal(readCalls(decided, 'audit')[0]?.subject.user, '1:is')
   },
 )
 

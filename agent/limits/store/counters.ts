@@ -7,6 +7,8 @@ import type { Charge, CounterKey, CounterRule } from './store.ts'
 
 /** How many counters are looked at for each that is new, so that idle ones go as fast as others come. */
 const sweptPerNew = 4
+/** Up to this part of the room idle counters stay: most come back soon. */
+const unsweptShare = 0.05
 
 /**
  * All counters, in bounded memory: keys hold what clients write. A counter is forgotten only when it says the same as a new
@@ -59,7 +61,7 @@ export class Counters {
     counter.key = key
     counter.place = this.#kept.length
     this.#kept.push(counter)
-    this.#sweep(now)
+    if (this.#kept.length > this.#max * unsweptShare) this.#sweep(now)
   }
 
   /** Forgets a counter, whatever is on it. */

@@ -31,8 +31,15 @@ export interface MemoryStore extends QuotaStore {
   readonly size: number
 }
 
+/** What all counters of a call said before anything was written. */
+interface Judged {
+  readonly counters: readonly Counter[]
+  readonly waitsUs: readonly number[]
+  readonly isRefused: boolean
+}
+
 /** Ids that are remembered after their end. */
-const maxTombstones = 32_768
+const maxTombstones = 8192
 const maxCounters = 200_000
 
 export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
@@ -64,14 +71,12 @@ class Memory implements MemoryStore {
     const known = this.#holds.get(id)
     if (known !== undefined) return known.answer
     if (this.#over.has(id)) return { kind: 'refused', states: this.#look(charges, now) }
-    const counters = charges.map((charge) => this.#counters.find(charge, now))
-    const waits = counters.map((counter, index) => waitOf(counter, charges[index] as Charge, now))
-    if (charges.some(({ isEnforced }, index) => isEnforced && waits[index] !== 0))
-      return { kind: 'refused', states: statesOf(counters, charges, waits, now) }
-    const parts = counters.map((counter, index) =>
-      this.#take(counter, charges[index] as Charge, now, undefined),
-    )
-    const answer: ReserveAnswer = { kind: 'granted', states: statesOf(counters, charges, waits, now) }
+    const judged = this.#judge(charges, now, undefined)
+    if (judged.isRefused) return { kind: 'refused', states: statesOf(judged, charges, now) }
+    const parts = new Array<Part>(charges.length)
+    for (let index = 0; index < charges.length; index++)
+      parts[index] = this.#take(judged.counters[index] as Counter, charges[index] as Charge, now, undefined)
+    const answer: ReserveAnswer = { kind: 'granted', states: statesOf(judged, charges, now) }
     const expiresUs = now.monotonicUs + ttlMs * 1000
     const hold = { id, charges, parts, answer, expiresUs, step: 0, stepAnswer: answer, place: 0 }
     this.#holds.set(id, hold)
@@ -85,19 +90,14 @@ class Memory implements MemoryStore {
     if (hold === undefined || charges.length !== hold.charges.length)
       return { kind: 'refused', states: this.#look(charges, now) }
     if (step <= hold.step) return hold.stepAnswer
-    const counters = charges.map((charge, index) => this.#current(hold.parts[index] as Part, charge, now))
-    const waits = counters.map((counter, index) => {
+    const judged = this.#judge(charges, now, hold)
+    if (judged.isRefused) return { kind: 'refused', states: statesOf(judged, charges, now) }
+    for (let index = 0; index < charges.length; index++) {
       const charge = charges[index] as Charge
-      return charge.cost === 0 ? 0 : waitOf(counter, charge, now)
-    })
-    if (charges.some(({ isEnforced }, index) => isEnforced && waits[index] !== 0))
-      return { kind: 'refused', states: statesOf(counters, charges, waits, now) }
-    counters.forEach((counter, index) => {
-      const charge = charges[index] as Charge
-      if (charge.cost > 0) this.#addTo(hold, index, counter, charge, now)
-    })
+      if (charge.cost > 0) this.#addTo(hold, index, judged.counters[index] as Counter, charge, now)
+    }
     hold.step = step
-    hold.stepAnswer = { kind: 'granted', states: statesOf(counters, charges, waits, now) }
+    hold.stepAnswer = { kind: 'granted', states: statesOf(judged, charges, now) }
     hold.expiresUs = now.monotonicUs + ttlMs * 1000
     this.#expiry.moved(hold)
     return hold.stepAnswer
@@ -114,12 +114,13 @@ class Memory implements MemoryStore {
     this.#end(hold)
     this.#expiry.remove(hold)
     this.#over.add(id)
-    hold.parts.forEach((part, index) => {
-      const more = (actuals[index] ?? part.reserved) - part.reserved
+    for (let index = 0; index < hold.parts.length; index++) {
+      const part = hold.parts[index] as Part
       const charge = hold.charges[index] as Charge
+      const more = (actuals[index] ?? part.reserved) - part.reserved
       if (more < 0) this.#giveBack(part, charge, -more, now)
       else if (more > 0) this.#owe(charge, more, now)
-    })
+    }
     return 'settled'
   }
 
@@ -160,9 +161,27 @@ class Memory implements MemoryStore {
   }
 
   #look(charges: readonly Charge[], now: Instant): readonly CounterState[] {
-    const counters = charges.map((charge) => this.#counters.find(charge, now))
-    const waits = counters.map((counter, index) => waitOf(counter, charges[index] as Charge, now))
-    return statesOf(counters, charges, waits, now)
+    return statesOf(this.#judge(charges, now, undefined), charges, now)
+  }
+
+  /** Looks at all counters: those of a hold that is topped up, or else those of the keys. */
+  #judge(charges: readonly Charge[], now: Instant, hold: Hold | undefined): Judged {
+    const counters = new Array<Counter>(charges.length)
+    const waitsUs = new Array<number>(charges.length)
+    let isRefused = false
+    for (let index = 0; index < charges.length; index++) {
+      const charge = charges[index] as Charge
+      const counter =
+        hold === undefined
+          ? this.#counters.find(charge, now)
+          : this.#current(hold.parts[index] as Part, charge, now)
+      const isFree = hold !== undefined && charge.cost === 0
+      const waitUs = isFree ? 0 : counter.waitUs(charge.rule, charge.cost, now)
+      if (waitUs > 0 && charge.isEnforced) isRefused = true
+      counters[index] = counter
+      waitsUs[index] = waitUs
+    }
+    return { counters, waitsUs, isRefused }
   }
 
   #take(counter: Counter, { key, rule, cost }: Charge, now: Instant, part: Part | undefined): Part {
@@ -200,26 +219,21 @@ class Memory implements MemoryStore {
   }
 }
 
-function waitOf(counter: Counter, { rule, cost }: Charge, now: Instant): number {
-  return counter.waitUs(rule, cost, now)
-}
-
+/** What is to be answered, with the numbers that the counters have now. */
 function statesOf(
-  counters: readonly Counter[],
+  { counters, waitsUs }: Judged,
   charges: readonly Charge[],
-  waits: readonly number[],
   now: Instant,
 ): readonly CounterState[] {
-  return counters.map((counter, index) => {
+  const states = new Array<CounterState>(charges.length)
+  for (let index = 0; index < charges.length; index++) {
+    const counter = counters[index] as Counter
     const { rule } = charges[index] as Charge
-    const retryUs = waits[index] as number
-    return {
-      isOver: retryUs > 0,
-      remaining: counter.remaining(rule, now),
-      retryUs,
-      resetUs: counter.resetUs(rule, now),
-    }
-  })
+    const retryUs = waitsUs[index] as number
+    const remaining = counter.remaining(rule, now)
+    states[index] = { isOver: retryUs > 0, remaining, retryUs, resetUs: counter.resetUs(rule, now) }
+  }
+  return states
 }
 
 function memoryHealth(): StoreHealth {

@@ -7,21 +7,20 @@ export interface Bound {
   readonly usage: Usage
   /** False where the request sets no bound on its output tokens. */
   readonly isOutputBounded: boolean
-  /** False where not even the length of the request is known. */
-  readonly isInputKnown: boolean
 }
+
+/** Stands where nothing bounds an amount. */
+const unbounded = Number.MAX_SAFE_INTEGER
 
 /** The bound of whoever can read the protocol; else what the length of the request says. */
 export function boundOf(x: Exchange): Bound {
   const demand = x.demand?.()
-  if (demand !== undefined)
-    return { usage: demand.bound, isOutputBounded: demand.isOutputBounded, isInputKnown: true }
-  const bytes = bodyBytes(x)
-  const requestBytes = bytes ?? 0
+  if (demand !== undefined) return { usage: demand.bound, isOutputBounded: demand.isOutputBounded }
+  const requestBytes = bodyBytes(x) ?? unbounded
   const { call } = x
   const isInfer = call?.verb === 'infer' || call?.verb === 'stream_infer'
   // An inference has no tokens. What no protocol is known of may have a model generate, if it carries anything to do so from.
-  const hasTokens = call === undefined ? bytes !== 0 : !isInfer
+  const hasTokens = call === undefined ? requestBytes > 0 : !isInfer
   const isGenerated = hasTokens && call?.verb !== 'embed'
   return {
     usage: {
@@ -32,7 +31,6 @@ export function boundOf(x: Exchange): Bound {
       requestBytes,
     },
     isOutputBounded: !isGenerated,
-    isInputKnown: bytes !== undefined,
   }
 }
 
@@ -63,11 +61,26 @@ export function reservationOf({ reserve }: QuotaPolicy, bound: Bound): Reservati
   return {
     usage: withOutputTokens(usage, first),
     step: isPart ? (reserve.slice ?? reserve.outputTokens) : undefined,
-    mostOutputTokens: isOutputBounded ? whole : Number.MAX_SAFE_INTEGER,
+    mostOutputTokens: isOutputBounded ? whole : unbounded,
   }
 }
 
 export function withOutputTokens(usage: Usage, outputTokens: number): Usage {
   if (usage.outputTokens === outputTokens) return usage
   return { ...usage, outputTokens, reasoningTokens: Math.min(usage.reasoningTokens, outputTokens) }
+}
+
+/** What of a bound is one: nothing where there is none. */
+export function knownPart(usage: Usage): Usage {
+  const known = (amount: number) => (amount < unbounded ? amount : 0)
+  return {
+    inferences: known(usage.inferences),
+    inputTokens: known(usage.inputTokens),
+    outputTokens: known(usage.outputTokens),
+    cachedInputTokens: known(usage.cachedInputTokens),
+    reasoningTokens: known(usage.reasoningTokens),
+    requestBytes: known(usage.requestBytes),
+    responseBytes: known(usage.responseBytes),
+    gpuMs: known(usage.gpuMs),
+  }
 }

@@ -1,6 +1,6 @@
 import type { Exchange } from '#decision/exchange.ts'
 import { noUsage } from '#decision/usage.ts'
-import { type Bound, boundOf, type Reservation, reservationOf } from './bound.ts'
+import { type Bound, boundOf, knownPart, type Reservation, reservationOf } from './bound.ts'
 import type { Rule, Rules, Subject, Terms } from './rules/rules.ts'
 import type { Charge } from './store/store.ts'
 import { handedInOf, subjectOf } from './subject.ts'
@@ -40,8 +40,12 @@ export function billOf(x: Exchange, rules: Rules): Bill | Uncharged {
     let reservation: Reservation | undefined
     if (rule.readsUsage) {
       bound ??= boundOf(x)
-      if (rule.readsInput && !bound.isInputKnown && isEnforced) return { why: 'cost_unbounded', rule }
       reservation = reservationOf(rule.policy, bound)
+      if (!rule.isBoundedBy(reservation.usage)) {
+        if (isEnforced) return { why: 'cost_unbounded', rule }
+        // What never refuses counts what is known.
+        reservation = { ...reservation, usage: knownPart(reservation.usage) }
+      }
     }
     const cost = rule.costAtMost(reservation?.usage ?? noUsage, subject)
     if (cost !== undefined)

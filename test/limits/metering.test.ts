@@ -147,6 +147,23 @@ t.test('without whoever reads the protocol the length of the request is the boun
   t.equal(requests.ask({ call: chat, request: someRequest({ isBodyComplete: false }) }).verdict.kind, 'allow')
 })
 
+t.test('a demand that bounds nothing is refused where a limit would have to count it', async (t) => {
+  const unbounded = 2 ** 53 - 1
+  const rows: readonly (readonly [limit: object, bound: Parameters<typeof aDemand>[0], verdict: object])[] = [
+    [tokens, { inputTokens: unbounded }, { reason: 'quota_cost_unbounded' }],
+    [tokens, { outputTokens: unbounded }, { reason: 'quota_cost_unbounded' }],
+    [{ ...tokens, cost: '3 * input_tokens' }, { inputTokens: unbounded }, { reason: 'quota_cost_unbounded' }],
+    [tokens, { inferences: unbounded, requestBytes: unbounded }, { kind: 'allow' }],
+    [{ ...tokens, unit: 'outputTokens' }, { inputTokens: unbounded, outputTokens: 5 }, { kind: 'allow' }],
+    [tokens, { inputTokens: 2 ** 52, outputTokens: 2 ** 52 - 2 }, { reason: 'quota_cost_impossible' }],
+    [{ ...tokens, mode: 'shadow' }, { inputTokens: unbounded, outputTokens: 5 }, { kind: 'allow' }],
+  ]
+  for (const [limit, bound, verdict] of rows) {
+    const found = aStage([aPolicy({ limits: [limit] })]).ask({ call: chat, demand: aDemand(bound) }).verdict
+    t.match(found, verdict, JSON.stringify([limit, bound]))
+  }
+})
+
 t.test('inferences count as many as the batch may hold', async (t) => {
   const inferences = { unit: 'inferences', kind: 'sliding', limit: 1000, window: '1h' }
   const ask = (more: Partial<Exchange>) => aStage([aPolicy({ limits: [inferences] })]).ask(more).verdict

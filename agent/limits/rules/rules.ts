@@ -62,12 +62,12 @@ export interface Rule {
   readonly isMetered: boolean
   /** Whether its cost depends on more than that there is a call. */
   readonly readsUsage: boolean
-  /** Whether its cost depends on what the request's body holds. */
-  readonly readsInput: boolean
   /** Whether it grows while an answer is generated. */
   readonly readsOutputTokens: boolean
   /** Units of a call that took this much: whole, rounded up, 0 to 2^53-1; `undefined` where the expression gives no such number. */
   cost(usage: Usage, subject: Subject): number | undefined
+  /** Whether all of a bound that goes into its cost is one: 2^53-1 stands where nothing bounds an amount. */
+  isBoundedBy(bound: Usage): boolean
   /** The same of a call that takes at most this much. */
   costAtMost(bound: Usage, subject: Subject): number | undefined
   keyOf(subject: Subject): CounterKey

@@ -15,10 +15,10 @@ export interface UnitCost {
   readonly isMetered: boolean
   /** Whether anything about the call's size goes into it. */
   readonly readsUsage: boolean
-  /** Whether it depends on what a request's body holds. */
-  readonly readsInput: boolean
   readonly readsOutputTokens: boolean
   of(usage: Usage, subject: Subject): number | undefined
+  /** Whether all of a bound that goes into it is one: 2^53-1 stands where nothing bounds an amount. */
+  isBoundedBy(bound: Usage): boolean
   /** The most it can be for a call that takes at most this much. */
   atMost(usage: Usage, subject: Subject): number | undefined
 }
@@ -36,30 +36,23 @@ const readings: Readonly<Record<Exclude<QuotaUnit, 'concurrency'>, CostNumber>> 
   gpuMs: 'gpu_ms',
 }
 const ofRequest: ReadonlySet<CostNumber> = new Set(['requests', 'inferences', 'request_bytes'])
-const ofInput: ReadonlySet<CostNumber> = new Set([
-  'inferences',
-  'input_tokens',
-  'tokens',
-  'cached_input_tokens',
-  'request_bytes',
-  'bytes',
-])
 
 export function unitCost(limit: QuotaLimit): UnitCost {
   if (limit.kind === 'concurrency') return { ...describe(new Set(['requests'])), of: one, atMost: one }
   if (limit.cost !== undefined) return expressionCost(limit.cost)
   const reading = readings[limit.unit]
-  const of = (usage: Usage) => safe(numberOf(reading, usage))
+  const of = (usage: Usage) => Math.min(numberOf(reading, usage), Number.MAX_SAFE_INTEGER)
   return { ...describe(new Set([reading])), of, atMost: of }
 }
 
 const one = () => 1
 
 function describe(reads: ReadonlySet<CostNumber>): Omit<UnitCost, 'of' | 'atMost'> {
+  const numbers = [...reads]
   return {
     isMetered: !reads.isSubsetOf(ofRequest),
-    readsUsage: [...reads].some((each) => each !== 'requests'),
-    readsInput: !reads.isDisjointFrom(ofInput),
+    readsUsage: numbers.some((each) => each !== 'requests'),
+    isBoundedBy: (bound) => numbers.every((each) => numberOf(each, bound) < Number.MAX_SAFE_INTEGER),
     readsOutputTokens: reads.has('output_tokens') || reads.has('tokens') || reads.has('reasoning_tokens'),
   }
 }
@@ -135,8 +128,4 @@ function numberOf(name: CostNumber, usage: Usage): number {
     default:
       return name satisfies never
   }
-}
-
-function safe(units: number): number | undefined {
-  return units >= 0 && units <= Number.MAX_SAFE_INTEGER ? Math.ceil(units) : undefined
 }

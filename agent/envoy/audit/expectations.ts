@@ -1,5 +1,6 @@
 import type { Config } from '#config/config.ts'
 import { maxConnectionSeconds } from '../bootstrap/downstream-tls.ts'
+import { requestBodyBytes } from '../bootstrap/request-body.ts'
 
 /** What policy judges of answers: nothing, their headers, or their bodies too. */
 export type JudgedAnswer = 'none' | 'headers' | 'body'
@@ -7,6 +8,8 @@ export type JudgedAnswer = 'none' | 'headers' | 'body'
 /** What the agent beside the Envoy needs of it; what is left out is not asked for. */
 export interface Expectations {
   readonly judged?: JudgedAnswer
+  /** Whether calls are measured: by the bodies of their requests beforehand, by those of their answers afterwards. */
+  readonly areCallsMeasured?: boolean
   /** Where the agent listens: the cluster that leads there is the one whose answers count. */
   readonly agent?: string
   /** Addresses of the model server. */
@@ -30,12 +33,13 @@ export function expectationsOf(config: Config): Expectations {
   const response = policy?.response
   return {
     judged: response === undefined ? 'none' : response.body === 'none' ? 'headers' : 'body',
+    areCallsMeasured: config.limits !== undefined,
     agent: listen.agent,
     deadlineMs: decision.deadlineMs,
     hasTrustedForwarders: (identity?.trustedForwarders.length ?? 0) > 0,
     ...(envoy && {
       upstreams: [envoy.upstream.http, envoy.upstream.grpc],
-      areBodiesCut: envoy.policyBodyBytes > 0,
+      areBodiesCut: requestBodyBytes(config) > 0,
       maxConnectionSeconds: maxConnectionSeconds(config),
     }),
   }

@@ -4,7 +4,7 @@ import type { JsonObject } from '#base/json.ts'
 import type { Config } from '#config/config.ts'
 import { cluster } from './cluster.ts'
 import { maxConnectionSeconds } from './downstream-tls.ts'
-import { agentCluster, extAuthzFilter, extProcFilter, isAnswerSeen, routeOverrides } from './filters.ts'
+import { agentCluster, extAuthzFilter, pipelineFilters, routeOverrides } from './filters.ts'
 import { listener } from './listener.ts'
 
 /**
@@ -24,7 +24,7 @@ export function envoyConfig(config: Config): JsonObject {
       expected: 'listeners, TLS files and upstreams',
     })
   }
-  const { tls, upstream, messageTimeoutMs, policyBodyBytes } = envoy
+  const { tls, upstream, messageTimeoutMs } = envoy
   const common = {
     tls,
     maxConnectionSeconds: maxConnectionSeconds(config),
@@ -34,11 +34,8 @@ export function envoyConfig(config: Config): JsonObject {
     ...common,
     name: 'main',
     address: envoy.main,
-    filter: extProcFilter(config, messageTimeoutMs, policyBodyBytes),
-    overrides: {
-      grpc: routeOverrides('grpc', policyBodyBytes),
-      stream: isAnswerSeen(config) ? routeOverrides('stream', policyBodyBytes) : undefined,
-    },
+    filters: pipelineFilters(config, messageTimeoutMs),
+    overrides: routeOverrides(config),
   })
   const admission =
     envoy.admission === undefined
@@ -48,7 +45,7 @@ export function envoyConfig(config: Config): JsonObject {
             ...common,
             name: 'admission',
             address: envoy.admission,
-            filter: extAuthzFilter(messageTimeoutMs, policyBodyBytes),
+            filters: [extAuthzFilter(config, messageTimeoutMs)],
           }),
         ]
   return {

@@ -9,7 +9,7 @@ type EnvoySection = NonNullable<Config['envoy']>
 /** Streams one connection may carry: Envoy's default of 1024 would refuse the next generation that is streamed. */
 const maxStreams = 10_000
 
-/** An mTLS listener with one filter in front of the router. */
+/** An mTLS listener with filters in front of the router. */
 export function listener(options: {
   readonly name: string
   readonly address: string
@@ -17,11 +17,11 @@ export function listener(options: {
   readonly tls: EnvoySection['tls']
   /** How long a connection may last. */
   readonly maxConnectionSeconds: number
-  readonly filter: JsonObject
+  readonly filters: readonly JsonObject[]
   /** Whether the agent reads what trusted gateways say of their clients' certificates. */
   readonly hasTrustedForwarders: boolean
   /** How routes differ from the filter. */
-  readonly overrides?: { readonly grpc: JsonObject; readonly stream?: JsonObject | undefined }
+  readonly overrides?: { readonly grpc: JsonObject; readonly http: JsonObject }
 }): JsonObject {
   const { host, port } = splitHostPort(options.address)
   return {
@@ -44,9 +44,8 @@ export function listener(options: {
 }
 
 function connectionManager(options: Parameters<typeof listener>[0]): JsonObject {
-  const { grpc, stream } = options.overrides ?? {}
+  const { grpc, http } = options.overrides ?? {}
   const { maxConnectionSeconds } = options
-  const toHttp: JsonObject = { cluster: 'model_server_http', timeout: '0s' }
   return {
     stat_prefix: options.name,
     codec_type: 'AUTO',
@@ -85,21 +84,16 @@ function connectionManager(options: Parameters<typeof listener>[0]): JsonObject 
               route: { cluster: 'model_server_grpc', timeout: '0s' },
               ...grpc,
             },
-            ...(stream === undefined
-              ? []
-              : [
-                  {
-                    name: 'generate_stream',
-                    match: { safe_regex: { regex: '/v2/models/.*/generate_stream' } },
-                    route: toHttp,
-                    ...stream,
-                  },
-                ]),
-            { name: 'http', match: { prefix: '/' }, route: toHttp },
+            {
+              name: 'http',
+              match: { prefix: '/' },
+              route: { cluster: 'model_server_http', timeout: '0s' },
+              ...http,
+            },
           ],
         },
       ],
     },
-    http_filters: [options.filter, typed('envoy.filters.http.router', 'router', {})],
+    http_filters: [...options.filters, typed('envoy.filters.http.router', 'router', {})],
   }
 }

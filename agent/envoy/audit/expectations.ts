@@ -1,6 +1,5 @@
 import type { Config } from '#config/config.ts'
 import { maxConnectionSeconds } from '../bootstrap/downstream-tls.ts'
-import { requestBodyBytes } from '../bootstrap/request-body.ts'
 
 /** What policy judges of answers: nothing, their headers, or their bodies too. */
 export type JudgedAnswer = 'none' | 'headers' | 'body'
@@ -39,7 +38,7 @@ export function expectationsOf(config: Config): Expectations {
     hasTrustedForwarders: (identity?.trustedForwarders.length ?? 0) > 0,
     ...(envoy && {
       upstreams: [envoy.upstream.http, envoy.upstream.grpc],
-      areBodiesCut: requestBodyBytes(config) > 0,
+      areBodiesCut: envoy.policyBodyBytes > 0,
       maxConnectionSeconds: maxConnectionSeconds(config),
     }),
   }

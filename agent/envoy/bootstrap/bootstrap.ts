@@ -24,7 +24,7 @@ export function envoyConfig(config: Config): JsonObject {
       expected: 'listeners, TLS files and upstreams',
     })
   }
-  const { tls, upstream, messageTimeoutMs } = envoy
+  const { tls, upstream, messageTimeoutMs, policyBodyBytes } = envoy
   const common = {
     tls,
     maxConnectionSeconds: maxConnectionSeconds(config),
@@ -45,7 +45,7 @@ export function envoyConfig(config: Config): JsonObject {
             ...common,
             name: 'admission',
             address: envoy.admission,
-            filters: [extAuthzFilter(config, messageTimeoutMs)],
+            filters: [extAuthzFilter(messageTimeoutMs, policyBodyBytes)],
           }),
         ]
   return {

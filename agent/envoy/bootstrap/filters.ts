@@ -1,6 +1,5 @@
 import type { JsonObject } from '#base/json.ts'
 import type { Config } from '#config/config.ts'
-import { requestBodyBytes } from './request-body.ts'
 import { milliseconds, typed, typeUrls } from './types.ts'
 
 export const agentCluster = 'sluice_agent'
@@ -79,6 +78,10 @@ function isAnswerSeen({ policy }: Config): boolean {
   return policy?.response !== undefined && policy.response.body !== 'none'
 }
 
+function isBodySeen({ envoy }: Config): boolean {
+  return (envoy?.policyBodyBytes ?? 0) > 0
+}
+
 function areAnswersRead(config: Config): boolean {
   return config.limits !== undefined || isAnswerSeen(config)
 }
@@ -90,7 +93,8 @@ interface Bodies {
 
 function httpBodies(config: Config): Bodies {
   return {
-    request: requestBodyBytes(config) > 0 ? 'BUFFERED_PARTIAL' : 'NONE',
+    // What a call costs at most stands in its body, whatever policy is to see.
+    request: config.limits !== undefined || isBodySeen(config) ? 'BUFFERED_PARTIAL' : 'NONE',
     response: isAnswerSeen(config) ? 'BUFFERED_PARTIAL' : 'NONE',
   }
 }
@@ -134,9 +138,11 @@ function processingMode(bodies: Bodies): JsonObject {
   }
 }
 
-/** Admission alone. */
-export function extAuthzFilter(config: Config, messageTimeoutMs: number): JsonObject {
-  const bodyBytes = requestBodyBytes(config)
+/**
+ * Admission alone. Bodies only as far as policy asks for them: a gRPC stream whose client waits for an answer before it goes
+ * on would never be decided.
+ */
+export function extAuthzFilter(messageTimeoutMs: number, bodyBytes: number): JsonObject {
   return typed('envoy.filters.http.ext_authz', 'extAuthz', {
     transport_api_version: 'V3',
     grpc_service: agentService(messageTimeoutMs),

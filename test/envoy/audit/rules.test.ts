@@ -559,7 +559,7 @@ t.test(
     const silent = changed(measuredGood, `${parts.extProc}.typed_config.allow_mode_override`, false)
     const found = auditEnvoyConfig(silent, measuredExpected).map(({ id }) => id)
     t.same(found, ['ext_proc_answers_unmeasured', 'ext_proc_answers_unmeasured'])
-    t.same(auditEnvoyConfig(silent, { areBodiesCut: true }), [], 'nobody else needs them')
+    t.same(auditEnvoyConfig(silent), [], 'nobody else needs them')
   },
 )
 

@@ -69,6 +69,7 @@ function openHttp2({ port, path, body, headers }: StreamCall): Promise<StreamedA
     const stream = session.request({ ...headers, ':method': method, ':path': path })
     const chunks: Buffer[] = []
     let isWhole = false
+    let isCancelled = false
     stream.on('data', (chunk: Buffer) => chunks.push(chunk))
     stream.on('end', () => {
       isWhole = true
@@ -77,7 +78,7 @@ function openHttp2({ port, path, body, headers }: StreamCall): Promise<StreamedA
     const ended = new Promise<'complete' | 'broken'>((done) => {
       stream.once('close', () => {
         session.destroy()
-        done(isWhole && stream.rstCode === 0 ? 'complete' : 'broken')
+        done(isWhole && !isCancelled && stream.rstCode === 0 ? 'complete' : 'broken')
       })
     })
     stream.on('response', (head) =>
@@ -86,7 +87,10 @@ function openHttp2({ port, path, body, headers }: StreamCall): Promise<StreamedA
         headers: head,
         text: () => Buffer.concat(chunks).toString(),
         ended,
-        cancel: () => session.destroy(),
+        cancel: () => {
+          isCancelled = true
+          session.destroy()
+        },
       }),
     )
     stream.end(body)

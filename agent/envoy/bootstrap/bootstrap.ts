@@ -4,7 +4,7 @@ import type { JsonObject } from '#base/json.ts'
 import type { Config } from '#config/config.ts'
 import { cluster } from './cluster.ts'
 import { maxConnectionSeconds } from './downstream-tls.ts'
-import { agentCluster, extAuthzFilter, pipelineFilters, routeOverrides } from './filters.ts'
+import { agentCluster, areBodiesShown, extAuthzFilter, pipelineFilters, routeOverrides } from './filters.ts'
 import { listener } from './listener.ts'
 
 /**
@@ -35,6 +35,7 @@ export function envoyConfig(config: Config): JsonObject {
     name: 'main',
     address: envoy.main,
     filters: pipelineFilters(config, messageTimeoutMs),
+    areBodiesShown: areBodiesShown(config),
     overrides: routeOverrides(config),
   })
   const admission =

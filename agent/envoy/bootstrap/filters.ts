@@ -78,8 +78,9 @@ function isAnswerSeen({ policy }: Config): boolean {
   return policy?.response !== undefined && policy.response.body !== 'none'
 }
 
-function isBodySeen({ envoy }: Config): boolean {
-  return (envoy?.policyBodyBytes ?? 0) > 0
+/** Whether bodies of HTTP requests are shown: what a call costs at most stands in them, whatever policy is to see. */
+export function areBodiesShown({ limits, envoy }: Config): boolean {
+  return limits !== undefined || (envoy?.policyBodyBytes ?? 0) > 0
 }
 
 function areAnswersRead(config: Config): boolean {
@@ -93,8 +94,7 @@ interface Bodies {
 
 function httpBodies(config: Config): Bodies {
   return {
-    // What a call costs at most stands in its body, whatever policy is to see.
-    request: config.limits !== undefined || isBodySeen(config) ? 'BUFFERED_PARTIAL' : 'NONE',
+    request: areBodiesShown(config) ? 'BUFFERED_PARTIAL' : 'NONE',
     response: isAnswerSeen(config) ? 'BUFFERED_PARTIAL' : 'NONE',
   }
 }

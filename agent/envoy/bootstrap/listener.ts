@@ -9,6 +9,9 @@ type EnvoySection = NonNullable<Config['envoy']>
 /** Streams one connection may carry: Envoy's default of 1024 would refuse the next generation that is streamed. */
 const maxStreams = 10_000
 
+/** How much of a body Envoy keeps back to show it: of HTTP/1.1 by the buffer of the connection, of HTTP/2 by its window. */
+const shownBytes = 1 << 20
+
 /** An mTLS listener with filters in front of the router. */
 export function listener(options: {
   readonly name: string
@@ -20,6 +23,8 @@ export function listener(options: {
   readonly filters: readonly JsonObject[]
   /** Whether the agent reads what trusted gateways say of their clients' certificates. */
   readonly hasTrustedForwarders: boolean
+  /** Whether bodies of requests are kept back until the agent has seen them. */
+  readonly areBodiesShown?: boolean
   /** How routes differ from the filter. */
   readonly overrides?: { readonly grpc: JsonObject; readonly http: JsonObject }
 }): JsonObject {
@@ -39,13 +44,13 @@ export function listener(options: {
         ],
       },
     ],
-    per_connection_buffer_limit_bytes: 1 << 20,
+    per_connection_buffer_limit_bytes: shownBytes,
   }
 }
 
 function connectionManager(options: Parameters<typeof listener>[0]): JsonObject {
   const { grpc, http } = options.overrides ?? {}
-  const { maxConnectionSeconds } = options
+  const { maxConnectionSeconds, areBodiesShown = false } = options
   return {
     stat_prefix: options.name,
     codec_type: 'AUTO',
@@ -66,7 +71,10 @@ function connectionManager(options: Parameters<typeof listener>[0]): JsonObject 
       max_connection_duration: `${maxConnectionSeconds}s`,
     },
     http1_safe_max_connection_duration: true,
-    http2_protocol_options: { max_concurrent_streams: maxStreams },
+    http2_protocol_options: {
+      max_concurrent_streams: maxStreams,
+      ...(areBodiesShown && { initial_stream_window_size: shownBytes }),
+    },
     stream_idle_timeout: '3600s',
     request_headers_timeout: '10s',
     max_request_headers_kb: 60,

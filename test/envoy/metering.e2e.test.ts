@@ -3,10 +3,12 @@ import { reasons } from '#decision/reasons.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, allowWith } from '#decision/verdict.ts'
 import { createGate } from '../harness/gate.ts'
+import { streamCall } from '../harness/grpc.ts'
+import { startGrpcStream } from '../harness/grpc-stream-server.ts'
 import { type OpenAiServer, startOpenAiServer } from '../harness/openai-server.ts'
 import { openStream } from '../harness/stream-client.ts'
 import { eventually } from '../harness/temp.ts'
-import { type Kit, kit } from './kit.ts'
+import { inferFrame, type Kit, kit } from './kit.ts'
 import { startMeteringWorld } from './metering-world.ts'
 import { type MeterScript, meterScript } from './scripted-meter.ts'
 
@@ -220,3 +222,37 @@ t.test('a changed request reaches the model server whole, and a large one is see
   }
   t.same(seen, [false, true, false, true], 'never more than an agent takes in one message')
 })
+
+t.test(
+  'answers over gRPC are measured to their trailers, and reset where their quota is used up',
+  async (t) => {
+    const method = '/inference.GRPCInferenceService/ModelStreamInfer'
+    const message = inferFrame().subarray(5)
+    const gate = createGate()
+    await using server = await startGrpcStream({ before: (index) => gate.pass(index) })
+    const { bench, now } = scripted()
+    await using world = await startMeteringWorld({ kit: bench, grpcPort: server.port })
+    const { port } = world
+    gate.open(3)
+    for (const name of ['ModelStreamInfer', 'ModelInfer']) {
+      now.script = meterScript()
+      const whole = streamCall({ port, method: `/inference.GRPCInferenceService/${name}`, message })
+      t.equal(await whole.status, 0, name)
+      t.same(whole.got, ['m0', 'm1', 'm2'])
+      await eventually('it is measured', () => now.script.meter.metered().isComplete)
+      t.equal(now.script.fed().length, 3 * 7, 'every frame')
+    }
+    await ended(bench, 2)
+    gate.open(1)
+    const frameHead = `\0\0\0\0${String.fromCharCode(`bye ${reasons.quota_exceeded.text}`.length)}`
+    now.script = meterScript({ allowedBytes: 7, farewell: `${frameHead}bye` })
+    const stopped = streamCall({ port, method, message })
+    await eventually('the first message is shown', () => stopped.got.length === 1)
+    gate.open(2)
+    t.equal(await stopped.status, 13, 'a client is told that it broke off')
+    t.same(stopped.got, ['m0', `bye ${reasons.quota_exceeded.text}`], 'after a message that says why')
+    await eventually('the model server sees it', () => server.cancelled() === 1)
+    await ended(bench, 3)
+    t.equal(now.script.meter.metered().isComplete, false)
+  },
+)

@@ -1,11 +1,10 @@
-import { createServer } from 'node:http2'
-import type { AddressInfo } from 'node:net'
 import type { MessageInitShape } from '@bufbuild/protobuf'
-import { Client, credentials } from '@grpc/grpc-js'
 import t from 'tap'
 import type { JsonObject } from '#base/json.ts'
 import type { ProcessingResponseSchema } from '#gen/envoy/service/ext_proc/v3/external_processor_pb.js'
 import { createGate } from '../../harness/gate.ts'
+import { streamCall } from '../../harness/grpc.ts'
+import { startGrpcStream } from '../../harness/grpc-stream-server.ts'
 import { startOpenAiServer } from '../../harness/openai-server.ts'
 import { openStream } from '../../harness/stream-client.ts'
 import { eventually } from '../../harness/temp.ts'
@@ -197,39 +196,6 @@ t.test('how an answer can be ended that has begun', async (t) => {
   }
 })
 
-/** A gRPC server of which every call streams one message, and another when it is told to. */
-async function startGrpcStream(gate: ReturnType<typeof createGate>) {
-  const state = { isCancelled: false }
-  const server = createServer()
-  server.on('stream', (stream) => {
-    stream.on('error', () => {})
-    stream.on('close', () => {
-      state.isCancelled = stream.aborted
-    })
-    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
-    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
-    void (async () => {
-      for (let index = 0; index < 3; index++) {
-        await gate.pass(index)
-        if (stream.destroyed) return
-        stream.write(framed(Buffer.from(`m${index}`)))
-      }
-      stream.end()
-    })()
-  })
-  const sessions = new Set<{ destroy(): void }>()
-  server.on('session', (session) => sessions.add(session))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    port: (server.address() as AddressInfo).port,
-    state,
-    [Symbol.asyncDispose]: async () => {
-      for (const session of sessions) session.destroy()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
-}
-
 t.test('no way of ending a gRPC answer early both tells the client why and cancels the call', async (t) => {
   const trailers: Answer = {
     response: {
@@ -276,7 +242,7 @@ t.test('no way of ending a gRPC answer early both tells the client why and cance
   ]
   for (const [name, mode, second, code, shown, isCancelled] of rows) {
     const gate = createGate()
-    await using server = await startGrpcStream(gate)
+    await using server = await startGrpcStream({ before: (index) => gate.pass(index) })
     let pieces = 0
     await using bench = await startBench({
       process: (message, stream) => {
@@ -301,24 +267,17 @@ t.test('no way of ending a gRPC answer early both tells the client why and cance
       isHttp2: true,
       upstreamPort: server.port,
     })
-    const client = new Client(`127.0.0.1:${bench.port}`, credentials.createInsecure())
-    const bytes = (message: Buffer) => message
-    const call = client.makeServerStreamRequest('/x.Y/Z', bytes, bytes, Buffer.from('hello'))
-    const got: string[] = []
-    call.on('data', (message: Buffer) => got.push(message.toString()))
-    call.on('error', () => {})
-    const status = new Promise<number>((resolve) => call.on('status', (each) => resolve(each.code)))
+    const { got, status } = streamCall({ port: bench.port, method: '/x.Y/Z', message: Buffer.from('hello') })
     gate.open(1)
     await eventually('the first message is shown', () => got.length === 1)
     gate.open(2)
     await eventually('the second piece was shown to us', () => pieces === 2)
-    if (isCancelled) await eventually('the model server is told', () => server.state.isCancelled)
+    if (isCancelled) await eventually('the model server is told', () => server.cancelled() === 1)
     // Where the call lives on, it is ended by the model server.
     gate.open(3)
     t.equal(await status, code, name)
     t.same(got, shown, name)
-    t.equal(server.state.isCancelled, isCancelled, name)
-    client.close()
+    t.equal(server.cancelled(), isCancelled ? 1 : 0, name)
   }
 })
 

@@ -124,7 +124,7 @@ const shape = z.strictObject({
         .max(1 << 20)
         .default(0)
         .describe(
-          'How much of an HTTP request body policy sees; 0 for none. A larger body is cut and marked so.',
+          'How much of an HTTP request body policy sees; 0 for none. A larger body is cut and marked so. The main listener shows up to 1 MiB as soon as this is not 0, or there are `limits`: what a call may cost stands in its body.',
         ),
     })
     .optional()

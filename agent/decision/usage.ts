@@ -78,7 +78,7 @@ export interface AnswerMeter {
     readonly contentEncoding: string
   }): void
   /**
-   * Takes the next piece of the body.
+   * Takes the next piece of the body. The bytes are the caller's again once it returns; what it keeps longer, it copies.
    *
    * @returns what goes to the client in its place: the same bytes, unless something stands in them that only we asked for
    */

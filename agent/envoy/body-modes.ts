@@ -8,6 +8,9 @@ export const bodySendMode = {
   GRPC: 5,
 } as const
 
+/** Of headers and trailers. */
+export const headerSendMode = { SEND: 1, SKIP: 2 } as const
+
 /** What Envoy was configured to send (`bodySendMode`), from the first message of a stream. */
 export interface BodyModes {
   readonly request: number
@@ -45,6 +48,30 @@ export function unfitForNamedModel({ request, isEager }: BodyModes): string | un
     request === bodySendMode.BUFFERED ||
     request === bodySendMode.FULL_DUPLEX_STREAMED
   return isFit ? undefined : `processing_mode.request_body_mode is ${modeName(request)}; expected STREAMED`
+}
+
+/** Which field of Envoy's `ExternalProcessor` is wrong for a call that is measured by its answer. */
+export function unfitForMetering({ response, isEager }: BodyModes): string | undefined {
+  // Envoy takes no other modes from an answer where it sends bodies without waiting.
+  return response === bodySendMode.NONE && isEager
+    ? 'processing_mode.response_body_mode is NONE; expected STREAMED'
+    : undefined
+}
+
+/**
+ * How the body of an answer is to come. Where that is not as Envoy was configured, the answer to its headers has to say so.
+ *
+ * @param call `isStream`: the client asked for an answer that comes piece by piece, and nobody may keep back
+ */
+export function answerMode(
+  { response: configured, isEager }: BodyModes,
+  call: { readonly isMetered: boolean; readonly isStream: boolean },
+): number {
+  if (isEager) return configured
+  // Only in full duplex can an answer be ended before its time and still be whole to the client.
+  if (call.isStream && call.isMetered) return bodySendMode.FULL_DUPLEX_STREAMED
+  if (call.isStream && isBuffered(configured)) return bodySendMode.NONE
+  return call.isMetered && configured === bodySendMode.NONE ? bodySendMode.STREAMED : configured
 }
 
 function modeName(mode: number): string {

@@ -2,7 +2,8 @@ import type { JsonObject } from '#base/json.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Decision } from '#decision/pipeline.ts'
 import type { Header } from '#decision/verdict.ts'
-import { denialOf, refusedOf } from './denial.ts'
+import { type BodyModes, bodySendMode, headerSendMode } from './body-modes.ts'
+import { denialOf, denialOf, refusedOf } from './denial.ts'
 import type { BodyPiece } from './processing-message.ts'
 import { upstreamHeaders } from './upstream-headers.ts'
 import { upstreamPath } from './upstream-path.ts'
@@ -27,6 +28,8 @@ export interface AnswerChanges {
   readonly remove: readonly string[]
   readonly body?: Uint8Array | undefined
   readonly dynamicMetadata?: JsonObject | undefined
+  /** How bodies are to come from here on, in place of what Envoy was configured to do. */
+  readonly override?: BodyModes
 }
 
 /** Metadata that policies set stands under this namespace. */
@@ -94,10 +97,11 @@ export function bufferedResponseAnswer(changes: AnswerChanges): Uint8Array {
 }
 
 function answered(to: 'responseHeaders' | 'responseBody', changes: AnswerChanges): Uint8Array {
-  const { add, remove, body, dynamicMetadata } = changes
+  const { add, remove, body, dynamicMetadata, override } = changes
   const isUnchanged = add.length === 0 && remove.length === 0 && body === undefined
-  if (isUnchanged && dynamicMetadata === undefined) return unchanged[to]
+  if (isUnchanged && dynamicMetadata === undefined && override === undefined) return unchanged[to]
   writer.begin()
+  if (override !== undefined) writeOverride(override)
   writeMetadata(dynamicMetadata)
   writeCommon(answers[to], () => {
     if (body !== undefined) writeBodyMutation({ kind: 'replace', body })
@@ -108,6 +112,18 @@ function answered(to: 'responseHeaders' | 'responseBody', changes: AnswerChanges
     writer.message(0x12, before)
   })
   return writer.finish()
+}
+
+/** ProcessingMode, every field of it: Envoy compares it with those that it allows. */
+function writeOverride({ request, response }: BodyModes): void {
+  const before = writer.length
+  writer.varint(0x30, response === bodySendMode.NONE ? headerSendMode.SKIP : headerSendMode.SEND)
+  writer.varint(0x28, headerSendMode.SKIP)
+  writer.varint(0x20, response)
+  writer.varint(0x18, request)
+  writer.varint(0x10, headerSendMode.SEND)
+  writer.varint(0x08, headerSendMode.SEND)
+  writer.message(0x4a, before)
 }
 
 /** Asks Envoy to wait longer for the pending answer. It may be asked once for each. */

@@ -20,7 +20,7 @@ ca.write(join(folder.path, 'tls'), ca.issue({ spiffeId: 'spiffe://example.org/en
 writeFileSync(join(folder.path, 'ca.pem'), ca.bundlePem)
 const identity = ca.issue({ spiffeId: 'spiffe://example.org/app' })
 
-/** The generated main listener without the filter that asks the agent, in front of a server that answers when it is told to. */
+/** The generated main listener without the filters that ask the agent, in front of a server that answers when it is told to. */
 async function startWorld(change: (config: JsonObject) => JsonObject) {
   const waiting: ServerResponse[] = []
   const hosts: (string | undefined)[] = []
@@ -37,7 +37,7 @@ async function startWorld(change: (config: JsonObject) => JsonObject) {
       upstream: { http: `127.0.0.1:${(upstream.address() as AddressInfo).port}`, grpc: '127.0.0.1:1' },
     }),
   )
-  const open = changed(generated, `${parts.manager}.http_filters`, (old) => (old as JsonObject[]).slice(1))
+  const open = changed(generated, `${parts.manager}.http_filters`, (old) => (old as JsonObject[]).slice(-1))
   const envoy = await startEnvoy(change(open))
   const agent = keepAliveAgent(1)
   return {

@@ -1,13 +1,14 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { JsonObject } from '#base/json.ts'
+import type { JsonObject, JsonValue } from '#base/json.ts'
 import { type Config, loadConfig } from '#config/config.ts'
 import { auditEnvoyConfig, expectationsOf } from '#envoy/audit/audit.ts'
 import { envoyConfig } from '#envoy/bootstrap/bootstrap.ts'
 import { createDevCa } from '#identity/dev-ca/dev-ca.ts'
 import { validateEnvoyConfig } from '../harness/envoy.ts'
 import { temporaryFolder } from '../harness/temp.ts'
+import { parts } from './audit/good.ts'
 
 const folder = temporaryFolder()
 t.teardown(() => folder[Symbol.dispose]())
@@ -45,6 +46,7 @@ t.test(
   'Envoy accepts every form of the generated configuration, and the audit finds nothing in it',
   async (t) => {
     const judged = { policy: { bundle: 'policy.tar.gz', response: { body: 'json' } } }
+    const limited = { limits: {}, resources: { dir: '.' } }
     const admission = '127.0.0.1:8444'
     const variants: [name: string, config: Config, finding?: string][] = [
       ['the smallest', configured()],
@@ -54,6 +56,8 @@ t.test(
       ['with an admin port', configured({ admin: '127.0.0.1:9901' }), 'admin_on_tcp'],
       ['with the agent on a port', configured({}, { listen: { agent: '127.0.0.1:15010' } })],
       ['with answers judged', configured({}, judged)],
+      ['with calls measured', configured({ admission }, limited)],
+      ['with calls measured and answers judged', configured({}, { ...limited, ...judged })],
       [
         'with other timeouts',
         configured({ messageTimeoutMs: 500 }, { decision: { firstMessageTimeoutMs: 60_000 } }),
@@ -65,11 +69,48 @@ t.test(
     for (const [name, config, finding] of variants) {
       const generated = envoyConfig(config)
       await t.resolves(validateEnvoyConfig(generated), name)
-      const found = auditEnvoyConfig(generated, expectationsOf(config)).map(({ id }) => id)
-      t.same(found, finding === undefined ? [] : [finding], name)
+      const findings = auditEnvoyConfig(generated, expectationsOf(config)).map(({ id }) => id)
+      t.same(findings, finding === undefined ? [] : [finding], name)
     }
   },
 )
+
+/** What lies at the end of a way of fields and positions. */
+const found = (object: unknown, way: string): unknown =>
+  way.split('.').reduce((value, key) => (value as Record<string, unknown> | undefined)?.[key], object)
+
+t.test('with limits the agent sees what calls cost', async (t) => {
+  const limits = { limits: {}, resources: { dir: '.' } }
+  const policy = { bundle: 'policy.tar.gz', response: { body: 'json' } }
+  const measured = ['STREAMED', 'FULL_DUPLEX_STREAMED']
+  const rows: [name: string, config: JsonObject, asked: string[], request: string][] = [
+    ['nothing', generate(), [], 'NONE'],
+    ['limits', generate({}, limits), measured, 'BUFFERED_PARTIAL'],
+    ['answers judged', generate({}, { policy }), ['NONE'], 'NONE'],
+    ['both', generate({}, { ...limits, policy }), [...measured, 'NONE'], 'BUFFERED_PARTIAL'],
+  ]
+  for (const [name, config, asked, request] of rows) {
+    const filter = found(config, parts.extProc) as { typed_config: Record<string, JsonValue> }
+    const modes = (filter.typed_config['allowed_override_modes'] ?? []) as readonly JsonObject[]
+    t.same(
+      modes.map((mode) => mode['response_body_mode']),
+      asked,
+      name,
+    )
+    t.ok(
+      modes.every((mode) => mode['request_body_mode'] === request),
+      name,
+    )
+    t.equal(found(filter, 'typed_config.processing_mode.request_body_mode'), request, name)
+  }
+  const admission = '127.0.0.1:8444'
+  const cut = (bytes: number) =>
+    found(
+      generate({ admission, policyBodyBytes: bytes }, limits),
+      `${parts.extAuthz}.typed_config.with_request_body.max_request_bytes`,
+    )
+  t.same([cut(0), cut(9)], [undefined, 9], 'admission shows what policy is to see and no more')
+})
 
 t.test('a connection ends in half the life of an identity', async (t) => {
   const spire = { trustDomains: ['example.org'], source: { type: 'spire' } }

@@ -73,3 +73,27 @@ export function grpcInfer(call: {
     )
   })
 }
+
+/** A call that is answered with a stream, in plain text: the messages so far as text, and the code in the end. */
+export function streamCall(call: {
+  readonly port: number
+  readonly method: string
+  readonly message: Uint8Array
+}): {
+  readonly got: readonly string[]
+  readonly status: Promise<number>
+} {
+  const client = new Client(`127.0.0.1:${call.port}`, credentials.createInsecure())
+  const bytes = (message: Buffer) => message
+  const stream = client.makeServerStreamRequest(call.method, bytes, bytes, Buffer.from(call.message))
+  const got: string[] = []
+  stream.on('data', (message: Buffer) => got.push(message.toString()))
+  stream.on('error', () => {})
+  const status = new Promise<number>((resolve) => {
+    stream.on('status', ({ code }) => {
+      client.close()
+      resolve(code)
+    })
+  })
+  return { got, status }
+}

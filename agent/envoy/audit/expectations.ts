@@ -7,6 +7,8 @@ export type JudgedAnswer = 'none' | 'headers' | 'body'
 /** What the agent beside the Envoy needs of it; what is left out is not asked for. */
 export interface Expectations {
   readonly judged?: JudgedAnswer
+  /** Whether calls are measured: by the bodies of their requests beforehand, by those of their answers afterwards. */
+  readonly areCallsMeasured?: boolean
   /** Where the agent listens: the cluster that leads there is the one whose answers count. */
   readonly agent?: string
   /** Addresses of the model server. */
@@ -30,6 +32,7 @@ export function expectationsOf(config: Config): Expectations {
   const response = policy?.response
   return {
     judged: response === undefined ? 'none' : response.body === 'none' ? 'headers' : 'body',
+    areCallsMeasured: config.limits !== undefined,
     agent: listen.agent,
     deadlineMs: decision.deadlineMs,
     hasTrustedForwarders: (identity?.trustedForwarders.length ?? 0) > 0,

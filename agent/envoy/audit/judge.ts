@@ -8,6 +8,7 @@ import { extProcRules } from './rules/ext-proc.ts'
 import { filterRules } from './rules/filters.ts'
 import { formRules } from './rules/form.ts'
 import { bootstrapRules, listenerRules } from './rules/listeners.ts'
+import { measuringRules } from './rules/measuring.ts'
 import { routeRules } from './rules/routes.ts'
 import { tlsRules } from './rules/tls.ts'
 import { sectionsOf } from './sections.ts'
@@ -17,7 +18,7 @@ import { type View, viewOf } from './view.ts'
 /** Every rule, by what it is about. */
 export const auditAreas: readonly { readonly title: string; readonly rules: readonly RuleText[] }[] = [
   { title: 'Admission (ext_authz)', rules: extAuthzRules },
-  { title: 'The whole pipeline (ext_proc)', rules: extProcRules },
+  { title: 'The whole pipeline (ext_proc)', rules: [...extProcRules, ...measuringRules] },
   { title: 'Filters beside them', rules: filterRules },
   { title: 'Listeners and the way to the agent', rules: listenerRules },
   { title: 'TLS', rules: tlsRules },
@@ -28,7 +29,7 @@ export const auditAreas: readonly { readonly title: string; readonly rules: read
 ]
 
 const rules: readonly Rule[] = [
-  ...[...extAuthzRules, ...extProcRules, ...filterRules, ...listenerRules],
+  ...[...extAuthzRules, ...extProcRules, ...measuringRules, ...filterRules, ...listenerRules],
   ...[...tlsRules, ...connectionManagerRules, ...routeRules, ...bootstrapRules],
 ]
 const rulesForAll = rules.filter(({ kinds }) => kinds === 'all')

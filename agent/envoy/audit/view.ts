@@ -29,6 +29,8 @@ export interface View {
   isOfOthers(node: Node): boolean
   /** Names under which routes override the agent's filters. */
   readonly guardNames: ReadonlySet<string>
+  /** Whether a request of a route is still decided on where these of the agent's filters are switched off for it. */
+  isGuardedWithout(names: ReadonlySet<string>): boolean
 }
 
 /** Names of clusters that something leads to; `isOpen` where they are chosen only when a request comes. */
@@ -148,6 +150,18 @@ export function viewOf(
     ),
   )
 
+  const guardNamesByManager = managers.map((manager) => {
+    const filters = objectsAt(manager, 'http_filters')
+    return guards(manager).map((index) => textAt(filters[index], 'name'))
+  })
+
+  /** Of every manager that has one of them: which of them the route belongs to cannot always be seen. */
+  function isGuardedWithout(names: ReadonlySet<string>): boolean {
+    return guardNamesByManager
+      .filter((own) => own.some((name) => names.has(name)))
+      .every((own) => own.some((name) => !names.has(name)))
+  }
+
   function isOfOthers(node: Node): boolean {
     const filter = enclosing(node, 'extAuthz') ?? enclosing(node, 'extProc')
     if (filter !== undefined) return !isAsking(filter.object)
@@ -171,6 +185,7 @@ export function viewOf(
     isOfConcern,
     isOfOthers,
     guardNames,
+    isGuardedWithout,
   }
 }
 

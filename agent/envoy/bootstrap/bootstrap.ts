@@ -4,7 +4,7 @@ import type { JsonObject } from '#base/json.ts'
 import type { Config } from '#config/config.ts'
 import { cluster } from './cluster.ts'
 import { maxConnectionSeconds } from './downstream-tls.ts'
-import { agentCluster, extAuthzFilter, extProcFilter, isAnswerSeen, routeOverrides } from './filters.ts'
+import { agentCluster, areBodiesShown, extAuthzFilter, pipelineFilters, routeOverrides } from './filters.ts'
 import { listener } from './listener.ts'
 
 /**
@@ -34,11 +34,9 @@ export function envoyConfig(config: Config): JsonObject {
     ...common,
     name: 'main',
     address: envoy.main,
-    filter: extProcFilter(config, messageTimeoutMs, policyBodyBytes),
-    overrides: {
-      grpc: routeOverrides('grpc', policyBodyBytes),
-      stream: isAnswerSeen(config) ? routeOverrides('stream', policyBodyBytes) : undefined,
-    },
+    filters: pipelineFilters(config, messageTimeoutMs),
+    areBodiesShown: areBodiesShown(config),
+    overrides: routeOverrides(config),
   })
   const admission =
     envoy.admission === undefined
@@ -48,7 +46,7 @@ export function envoyConfig(config: Config): JsonObject {
             ...common,
             name: 'admission',
             address: envoy.admission,
-            filter: extAuthzFilter(messageTimeoutMs, policyBodyBytes),
+            filters: [extAuthzFilter(messageTimeoutMs, policyBodyBytes)],
           }),
         ]
   return {

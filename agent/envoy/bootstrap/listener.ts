@@ -9,7 +9,10 @@ type EnvoySection = NonNullable<Config['envoy']>
 /** Streams one connection may carry: Envoy's default of 1024 would refuse the next generation that is streamed. */
 const maxStreams = 10_000
 
-/** An mTLS listener with one filter in front of the router. */
+/** How much of a body Envoy keeps back to show it: of HTTP/1.1 by the buffer of the connection, of HTTP/2 by its window. */
+const shownBytes = 1 << 20
+
+/** An mTLS listener with filters in front of the router. */
 export function listener(options: {
   readonly name: string
   readonly address: string
@@ -17,11 +20,13 @@ export function listener(options: {
   readonly tls: EnvoySection['tls']
   /** How long a connection may last. */
   readonly maxConnectionSeconds: number
-  readonly filter: JsonObject
+  readonly filters: readonly JsonObject[]
   /** Whether the agent reads what trusted gateways say of their clients' certificates. */
   readonly hasTrustedForwarders: boolean
+  /** Whether bodies of requests are kept back until the agent has seen them. */
+  readonly areBodiesShown?: boolean
   /** How routes differ from the filter. */
-  readonly overrides?: { readonly grpc: JsonObject; readonly stream?: JsonObject | undefined }
+  readonly overrides?: { readonly grpc: JsonObject; readonly http: JsonObject }
 }): JsonObject {
   const { host, port } = splitHostPort(options.address)
   return {
@@ -39,14 +44,13 @@ export function listener(options: {
         ],
       },
     ],
-    per_connection_buffer_limit_bytes: 1 << 20,
+    per_connection_buffer_limit_bytes: shownBytes,
   }
 }
 
 function connectionManager(options: Parameters<typeof listener>[0]): JsonObject {
-  const { grpc, stream } = options.overrides ?? {}
-  const { maxConnectionSeconds } = options
-  const toHttp: JsonObject = { cluster: 'model_server_http', timeout: '0s' }
+  const { grpc, http } = options.overrides ?? {}
+  const { maxConnectionSeconds, areBodiesShown = false } = options
   return {
     stat_prefix: options.name,
     codec_type: 'AUTO',
@@ -67,7 +71,10 @@ function connectionManager(options: Parameters<typeof listener>[0]): JsonObject 
       max_connection_duration: `${maxConnectionSeconds}s`,
     },
     http1_safe_max_connection_duration: true,
-    http2_protocol_options: { max_concurrent_streams: maxStreams },
+    http2_protocol_options: {
+      max_concurrent_streams: maxStreams,
+      ...(areBodiesShown && { initial_stream_window_size: shownBytes }),
+    },
     stream_idle_timeout: '3600s',
     request_headers_timeout: '10s',
     max_request_headers_kb: 60,
@@ -85,21 +92,16 @@ function connectionManager(options: Parameters<typeof listener>[0]): JsonObject 
               route: { cluster: 'model_server_grpc', timeout: '0s' },
               ...grpc,
             },
-            ...(stream === undefined
-              ? []
-              : [
-                  {
-                    name: 'generate_stream',
-                    match: { safe_regex: { regex: '/v2/models/.*/generate_stream' } },
-                    route: toHttp,
-                    ...stream,
-                  },
-                ]),
-            { name: 'http', match: { prefix: '/' }, route: toHttp },
+            {
+              name: 'http',
+              match: { prefix: '/' },
+              route: { cluster: 'model_server_http', timeout: '0s' },
+              ...http,
+            },
           ],
         },
       ],
     },
-    http_filters: [options.filter, typed('envoy.filters.http.router', 'router', {})],
+    http_filters: [...options.filters, typed('envoy.filters.http.router', 'router', {})],
   }
 }

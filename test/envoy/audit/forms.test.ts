@@ -182,7 +182,7 @@ t.test('routes that are delivered are judged as those that are written inline', 
       'path_rewritten',
     ),
     [
-      'configs[4].dynamic_route_configs[0 main].route_config.virtual_hosts[0 model_server].routes[1 generate_stream].route',
+      'configs[4].dynamic_route_configs[0 main].route_config.virtual_hosts[0 model_server].routes[1 http].route',
     ],
   )
 })
@@ -207,7 +207,7 @@ t.test('a filter that is delivered on its own counts as it is', async (t) => {
   })
   t.same(ids(delivered(config as JsonObject)), [])
   t.same(ids(delivered({ ...config, failure_mode_allow: true })), ['ext_proc_failure_mode_allow'])
-  t.same(ids(dumpOf(bootstrap)).sort(), ['filter_unknown', 'unguarded_listener'], 'not delivered')
+  t.same(ids(dumpOf(bootstrap)).sort(), ['ext_proc_route_disabled', 'filter_unknown'], 'not delivered')
 })
 
 t.test('trust that comes over SDS is judged where it was delivered', async (t) => {
@@ -416,8 +416,8 @@ t.test('a key that was redacted is no key in clear', async (t) => {
 
 t.test('a filter that is switched off guards nothing', async (t) => {
   t.same(ids(changed(good, `${parts.extProc}.disabled`, true)).sort(), [
+    'ext_proc_route_disabled',
     'filter_disabled',
-    'unguarded_listener',
   ])
 })
 

@@ -36,6 +36,7 @@ export const parts = {
   tls: 'static_resources.listeners.0.filter_chains.0.transport_socket.typed_config',
   manager: 'static_resources.listeners.0.filter_chains.0.filters.0.typed_config',
   extProc: 'static_resources.listeners.0.filter_chains.0.filters.0.typed_config.http_filters.0',
+  grpcExtProc: 'static_resources.listeners.0.filter_chains.0.filters.0.typed_config.http_filters.1',
   grpcRoute:
     'static_resources.listeners.0.filter_chains.0.filters.0.typed_config.route_config.virtual_hosts.0.routes.0',
   admissionManager: 'static_resources.listeners.1.filter_chains.0.filters.0.typed_config',

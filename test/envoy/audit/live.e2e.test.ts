@@ -34,7 +34,7 @@ const off = 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtA
 const lua = 'type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua'
 const seeds: readonly Seed[] = [
   ['ext_proc_failure_mode_allow', 'extProc', 'typed_config.failure_mode_allow', true],
-  ['ext_proc_mode_override', 'extProc', 'typed_config.allow_mode_override', true],
+  ['ext_proc_mode_override', 'extProc', 'typed_config.allowed_override_modes', []],
   ['ext_authz_shadow_mode', 'extAuthz', 'typed_config.shadow_mode', true],
   ['ext_authz_raw_headers', 'extAuthz', 'typed_config.encode_raw_headers', false],
   [
@@ -82,9 +82,10 @@ t.test('the dump of a real Envoy on the generated bootstrap has no finding', asy
 
 t.test('the dump of a real Envoy that was weakened has exactly what was done to it', async (t) => {
   const withLua = changed(seeded(good), `${parts.manager}.http_filters`, (old) => {
-    const [first, router] = old as [JsonObject, JsonObject]
+    const filters = old as readonly JsonObject[]
     const inline = { inline_string: 'function envoy_on_request(handle) end' }
-    return [first, { name: 'lua', typed_config: { '@type': lua, default_source_code: inline } }, router]
+    const added = { name: 'lua', typed_config: { '@type': lua, default_source_code: inline } }
+    return [...filters.slice(0, -1), added, ...filters.slice(-1)]
   })
   await using envoy = await startEnvoy(withLua)
   t.same(await idsOf(envoy), [...seeds.map(([rule]) => rule), 'filter_changes_behind'].sort())

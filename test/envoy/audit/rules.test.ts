@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { JsonObject, JsonValue } from '#base/json.ts'
 import { auditAreas, auditEnvoyConfig, expectationsOf } from '#envoy/audit/audit.ts'
+import { envoyConfig } from '#envoy/bootstrap/bootstrap.ts'
 import { temporaryFolder } from '../../harness/temp.ts'
 import { agentConfig, changed, dumpOf, goodBootstrap, type Part, parts } from './good.ts'
 
@@ -31,12 +32,13 @@ const behind =
 const extAuthzRoute = (more: JsonObject): JsonObject => ({
   'envoy.filters.http.ext_authz': extension('filters.http.ext_authz.v3.ExtAuthzPerRoute', more),
 })
+const grpcFilter = 'envoy.filters.http.ext_proc.grpc'
 const extProcOverride =
   (more: JsonObject): Change =>
   (old) => {
-    const { 'envoy.filters.http.ext_proc': route } = old as Record<string, Record<string, JsonObject>>
+    const { [grpcFilter]: route, ...others } = old as Record<string, Record<string, JsonObject>>
     const all = { ...(route?.['overrides'] as JsonObject), ...more }
-    return { 'envoy.filters.http.ext_proc': { ...route, overrides: all } } as JsonObject
+    return { ...others, [grpcFilter]: { ...route, overrides: all } } as JsonObject
   }
 const own = (key: string): readonly JsonValue[] => [{ header: { key, value: 'x' } }]
 const pem = (name: string) => `-----BEGIN ${name}-----\nAA==\n-----END ${name}-----\n`
@@ -111,7 +113,15 @@ const rows: readonly Row[] = [
   ['ext_proc_observability_mode', 'extProc', 'typed_config.observability_mode', true],
   ['ext_proc_request_headers_skipped', 'extProc', 'typed_config.processing_mode.request_header_mode', 'SKIP'],
   ['ext_proc_immediate_response_disabled', 'extProc', 'typed_config.disable_immediate_response', true],
-  ['ext_proc_mode_override', 'extProc', 'typed_config.allow_mode_override', true],
+  ['ext_proc_mode_override', 'extProc', 'typed_config.allowed_override_modes', undefined],
+  ['ext_proc_mode_override', 'extProc', 'typed_config.allowed_override_modes', [{}]],
+  [
+    'ext_proc_mode_override',
+    'extProc',
+    'typed_config.allowed_override_modes.0.request_body_mode',
+    'STREAMED',
+  ],
+  ['ext_proc_mode_override', 'extProc', 'typed_config.allowed_override_modes.0.response_header_mode', 'SKIP'],
   ['ext_proc_status_on_error', 'extProc', 'typed_config.status_on_error.code', 'Found'],
   ['ext_proc_message_timeout', 'extProc', 'typed_config.message_timeout', '0s'],
   ['ext_proc_message_timeout', 'extProc', 'typed_config.message_timeout', '0.1s'],
@@ -158,16 +168,8 @@ const rows: readonly Row[] = [
     'typed_per_filter_config',
     extProcOverride({ processing_mode: { response_header_mode: 'SKIP' } }),
   ],
-  [
-    'ext_proc_route_disabled',
-    'grpcRoute',
-    'typed_per_filter_config',
-    {
-      'envoy.filters.http.ext_proc': extension('filters.http.ext_proc.v3.ExtProcPerRoute', {
-        disabled: true,
-      }),
-    },
-  ],
+  // Each route has a filter of its own: without that of HTTP nobody decides there.
+  ['ext_proc_route_disabled', 'manager', 'http_filters', (old) => (old as JsonValue[]).slice(1)],
   [
     'ext_proc_response_headers_skipped',
     'extProc',
@@ -180,7 +182,12 @@ const rows: readonly Row[] = [
     'typed_config.processing_mode.response_trailer_mode',
     'SKIP',
   ],
-  ['ext_proc_response_body_skipped', 'extProc', 'typed_config.processing_mode.response_body_mode', 'NONE'],
+  [
+    'ext_proc_response_body_skipped',
+    'grpcExtProc',
+    'typed_config.processing_mode.response_body_mode',
+    'NONE',
+  ],
 
   [
     'filter_disabled',
@@ -250,9 +257,9 @@ const rows: readonly Row[] = [
   ['jwt_no_audiences', 'manager', 'http_filters', jwt(without('audiences'))],
   ['jwt_no_expiration', 'manager', 'http_filters', jwt(without('require_expiration'))],
 
-  ['unguarded_listener', 'manager', 'http_filters', (old) => (old as JsonValue[]).slice(1)],
+  ['unguarded_listener', 'manager', 'http_filters', (old) => (old as JsonValue[]).slice(-1)],
   ['unguarded_listener', 'manager', 'http_filters', (old) => (old as JsonValue[]).toReversed()],
-  ['unguarded_listener', 'extProc', 'typed_config.grpc_service.envoy_grpc.cluster_name', 'other'],
+  ['unguarded_listener', 'extAuthz', 'typed_config.grpc_service.envoy_grpc.cluster_name', 'other'],
   [
     'unguarded_listener',
     'chain',
@@ -476,6 +483,26 @@ const rows: readonly Row[] = [
   ['unknown_setting', 'bootstrap', 'new_in_envoy', {}],
 ]
 
+/** Where limits need to see what calls cost. */
+const measured = { limits: {}, resources: { dir: '.' }, policy: { bundle: 'policy.tar.gz' } }
+const measuredGood = envoyConfig(agentConfig(folder.path, {}, measured))
+const measuredExpected = expectationsOf(agentConfig(folder.path, {}, measured))
+const measuredRows: readonly Row[] = [
+  [
+    'ext_proc_request_body_skipped',
+    'grpcRoute',
+    'typed_per_filter_config',
+    extProcOverride({ processing_mode: { request_body_mode: 'NONE', response_body_mode: 'STREAMED' } }),
+  ],
+  [
+    'ext_proc_answers_unmeasured',
+    'grpcRoute',
+    'typed_per_filter_config',
+    extProcOverride({ processing_mode: { request_body_mode: 'STREAMED' } }),
+  ],
+  ['ext_proc_mode_override', 'extProc', 'typed_config.allowed_override_modes.0.response_body_mode', 'NONE'],
+]
+
 function goodExtAuthz(): JsonObject {
   let found: unknown = good
   for (const key of parts.extAuthz.split('.')) found = (found as Record<string, unknown>)[key]
@@ -487,16 +514,23 @@ t.test('what Sluice generates has no finding, as a bootstrap and as a dump', asy
   t.same(auditEnvoyConfig(good, expected), [])
   t.same(auditEnvoyConfig(dumpOf(good), expected), [])
   t.same(auditEnvoyConfig(good), [], 'nor where nothing is known of the agent')
+  t.same(auditEnvoyConfig(measuredGood, measuredExpected), [])
+  t.same(auditEnvoyConfig(dumpOf(measuredGood), measuredExpected), [])
 })
 
 t.test('one change breaks exactly one rule, in a bootstrap and in a dump', async (t) => {
-  for (const [rule, part, way, change] of rows) {
-    const config = changed(good, [parts[part], way].filter((each) => each !== '').join('.'), change)
+  const all = [
+    ...rows.map((row) => ({ row, from: good, needs: expected })),
+    ...measuredRows.map((row) => ({ row, from: measuredGood, needs: measuredExpected })),
+  ]
+  for (const { row, from, needs } of all) {
+    const [rule, part, way, change] = row
+    const config = changed(from, [parts[part], way].filter((each) => each !== '').join('.'), change)
     for (const [form, document] of [
       ['bootstrap', config],
       ['dump', dumpOf(config)],
     ] as const) {
-      const found = auditEnvoyConfig(document, expected)
+      const found = auditEnvoyConfig(document, needs)
       const name = `${rule}: ${part}.${way} (${form})`
       t.same([...new Set(found.map(({ id }) => id))], [rule], name)
       t.equal(found.length, 1, `${name}, told once`)
@@ -505,12 +539,36 @@ t.test('one change breaks exactly one rule, in a bootstrap and in a dump', async
   }
 })
 
+t.test('a switch that is off on every level around a route is off for it', async (t) => {
+  const off = extension('filters.http.ext_proc.v3.ExtProcPerRoute', { disabled: true })
+  const host = `${parts.manager}.route_config.virtual_hosts.0.typed_per_filter_config`
+  const idsOf = (config: JsonObject) => auditEnvoyConfig(config, expected).map(({ id }) => id)
+  const both = { 'envoy.filters.http.ext_proc': off, [grpcFilter]: off }
+  t.same(
+    idsOf(changed(good, `${parts.grpcRoute}.typed_per_filter_config`, both)),
+    ['ext_proc_route_disabled', 'ext_proc_route_disabled'],
+    'each of them',
+  )
+  t.same(idsOf(changed(good, host, { [grpcFilter]: off })), ['ext_proc_route_disabled'])
+  t.same(idsOf(changed(good, host, { 'envoy.filters.http.other': off })), [])
+})
+
+t.test(
+  'a filter that shows no answers and takes no modes from them is told, as is the one beside it',
+  async (t) => {
+    const silent = changed(measuredGood, `${parts.extProc}.typed_config.allow_mode_override`, false)
+    const found = auditEnvoyConfig(silent, measuredExpected).map(({ id }) => id)
+    t.same(found, ['ext_proc_answers_unmeasured', 'ext_proc_answers_unmeasured'])
+    t.same(auditEnvoyConfig(silent), [], 'nobody else needs them')
+  },
+)
+
 t.test('every rule has a row', async (t) => {
   // These need another form than a change of one value; forms.test.ts has them.
   const elsewhere = ['tls_validation_unseen', 'unreadable_configuration']
   const ids = auditAreas.flatMap(({ rules }) => rules.map(({ id }) => id))
   t.same([...new Set(ids)], ids, 'names are unique')
-  const tested = new Set(rows.map(([rule]) => rule))
+  const tested = new Set([...rows, ...measuredRows].map(([rule]) => rule))
   t.same(
     ids.filter((id) => !tested.has(id)),
     elsewhere,

@@ -46,6 +46,8 @@ export async function startBench(options: {
   readonly isHttp2?: boolean
   readonly perRoute?: JsonObject
   readonly clusterSettings?: JsonObject
+  /** Of a server of the test's own, in place of the recording one. */
+  readonly upstreamPort?: number
 }): Promise<Bench> {
   await using opening = new AsyncDisposableStack()
   const { path: folder } = opening.use(temporaryFolder())
@@ -145,7 +147,9 @@ export async function startBench(options: {
           cluster('scripted', { pipe: { path: socket } }, true, options.clusterSettings),
           cluster(
             'upstream',
-            { socket_address: { address: '127.0.0.1', port_value: upstream.port } },
+            {
+              socket_address: { address: '127.0.0.1', port_value: options.upstreamPort ?? upstream.port },
+            },
             options.isHttp2 === true,
           ),
         ],

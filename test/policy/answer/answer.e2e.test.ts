@@ -7,7 +7,7 @@ import t from 'tap'
 import type { JsonObject } from '#base/json.ts'
 import { loadConfig } from '#config/config.ts'
 import { cluster } from '#envoy/bootstrap/cluster.ts'
-import { agentCluster, extProcFilter, routeOverrides } from '#envoy/bootstrap/filters.ts'
+import { agentCluster, pipelineFilters } from '#envoy/bootstrap/filters.ts'
 import { startAgent } from '../../harness/agent.ts'
 import { startEnvoy } from '../../harness/envoy.ts'
 import { http } from '../../harness/http.ts'
@@ -140,23 +140,15 @@ const agent = await startAgent({
 t.teardown(() => agent[Symbol.asyncDispose]())
 const config = loadConfig(agent.configPath)
 const [port] = (await freePorts(1)) as [number]
-const toUpstream = { cluster: 'upstream' }
-const routes: JsonObject[] = [
-  {
-    match: { safe_regex: { regex: '/v2/models/.*/generate_stream' } },
-    route: toUpstream,
-    ...routeOverrides('stream', 0),
-  },
-  { match: { prefix: '/' }, route: toUpstream },
-]
+// That of HTTP; gRPC has one of its own.
+const [filter] = pipelineFilters(config, 5000) as [JsonObject, JsonObject]
 const envoy = await startEnvoy({
   static_resources: {
     listeners: [
       plainListener({
         name: 'main',
         port,
-        filter: extProcFilter(config, 5000, 0),
-        routes,
+        filter,
         listener: { per_connection_buffer_limit_bytes: 1 << 20 },
       }),
     ],

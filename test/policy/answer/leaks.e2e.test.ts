@@ -7,7 +7,7 @@ import t from 'tap'
 import type { JsonObject } from '#base/json.ts'
 import { loadConfig } from '#config/config.ts'
 import { cluster } from '#envoy/bootstrap/cluster.ts'
-import { agentCluster, extProcFilter } from '#envoy/bootstrap/filters.ts'
+import { agentCluster, pipelineFilters } from '#envoy/bootstrap/filters.ts'
 import { startAgent } from '../../harness/agent.ts'
 import { startEnvoy } from '../../harness/envoy.ts'
 import { http } from '../../harness/http.ts'
@@ -100,13 +100,15 @@ const routes: JsonObject[] = [
   { match: { prefix: '/' }, route: { cluster: 'upstream' } },
 ]
 const local = (server: { address(): unknown }) => `127.0.0.1:${(server.address() as AddressInfo).port}`
+// That of HTTP; gRPC has one of its own.
+const [filter] = pipelineFilters(config, 5000) as [JsonObject, JsonObject]
 const envoy = await startEnvoy({
   static_resources: {
     listeners: [
       plainListener({
         name: 'main',
         port,
-        filter: extProcFilter(config, 5000, 0),
+        filter,
         routes,
       }),
     ],

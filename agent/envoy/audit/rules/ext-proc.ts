@@ -1,8 +1,9 @@
-import type { JsonObject } from '#base/json.ts'
+import { isJsonObject, type JsonObject } from '#base/json.ts'
 import { either, isOn, isOther, isSet, lacks, type Rule, secondsAt } from '../rule.ts'
-import { at, textAt } from '../tree.ts'
+import { at, type Node, objectsAt, textAt } from '../tree.ts'
 import type { View } from '../view.ts'
 import { areMutationsDropped, failingStatuses, maxTimeoutSeconds } from './deciding.ts'
+import { showsBody } from './measuring.ts'
 
 const isSkipped = (mode: string) => (object: JsonObject) => at(object, mode) === 'SKIP'
 const isBodyJudged = ({ expected }: View) => expected.judged === 'body'
@@ -51,10 +52,10 @@ export const extProcRules: readonly Rule[] = [
     id: 'ext_proc_mode_override',
     severity: 'weakens',
     kinds: ['extProc'],
-    setting: 'allow_mode_override',
-    isBroken: either(isOn('allow_mode_override'), isSet('allowed_override_modes')),
+    setting: 'allow_mode_override, allowed_override_modes',
+    isBroken: (filter) => isOn('allow_mode_override')(filter) && !areOverridesHarmless(filter),
     why: 'an answer can switch off that the rest of the request, or its answer, is shown to the agent.',
-    fix: 'remove it.',
+    fix: 'remove it, or list in allowed_override_modes what sluice envoy config does.',
   },
   {
     id: 'ext_proc_status_on_error',
@@ -145,7 +146,7 @@ export const extProcRules: readonly Rule[] = [
     severity: 'opens',
     kinds: ['extProcPerRoute'],
     setting: 'disabled',
-    isBroken: isOn('disabled'),
+    isBroken: (route, node, view) => isOn('disabled')(route) && !view.isGuardedWithout(disabledAround(node)),
     why: 'requests of this route are never decided.',
     fix: 'remove it.',
   },
@@ -212,3 +213,34 @@ export const extProcRules: readonly Rule[] = [
     fix: 'set it to BUFFERED_PARTIAL.',
   },
 ]
+
+/** Whether answers may only ask to be shown more, or that what is kept back for them no longer is. */
+function areOverridesHarmless(filter: JsonObject): boolean {
+  const modeOf = (object: JsonObject, field: string) => textAt(object, field) || 'NONE'
+  const request = modeOf(filter, 'processing_mode.request_body_mode')
+  const isKept = isBuffered(filter, 'processing_mode.response_body_mode')
+  const allowed = objectsAt(filter, 'allowed_override_modes')
+  const isHarmless = (mode: JsonObject) =>
+    at(mode, 'response_header_mode') === 'SEND' &&
+    modeOf(mode, 'request_body_mode') === request &&
+    (isKept || showsBody(mode, 'response_body_mode'))
+  return allowed.length > 0 && allowed.every(isHarmless)
+}
+
+/** Filters that are switched off where a node stands, on every level around it. */
+function disabledAround(node: Node): ReadonlySet<string> {
+  const names = new Set<string>()
+  for (let around: Node | undefined = node; around !== undefined; around = around.parent) {
+    if (around.kind === 'overrides') addDisabled(around.object, names)
+    const overrides = at(around.object, 'typed_per_filter_config')
+    if (isJsonObject(overrides)) addDisabled(overrides, names)
+  }
+  return names
+}
+
+function addDisabled(overrides: JsonObject, names: Set<string>): void {
+  // Itself, or wrapped.
+  for (const [name, override] of Object.entries(overrides))
+    if ([override, at(override, 'config')].some((each) => isJsonObject(each) && isOn('disabled')(each)))
+      names.add(name)
+}

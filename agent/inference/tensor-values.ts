@@ -16,6 +16,11 @@ const numbers: ReadonlyMap<string, { readonly octets: number; readonly read: Rea
   ['UINT64', { octets: 8, read: (bytes, at) => Number(bytes.readBigUInt64LE(at)) }],
 ])
 
+/** Whether a tensor of this type has values that can be read here. */
+export function isReadableType(datatype: string): boolean {
+  return datatype === 'BYTES' || numbers.has(datatype)
+}
+
 /**
  * The values of a small tensor in its raw form: whole numbers, or texts behind their lengths.
  *

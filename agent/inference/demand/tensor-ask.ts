@@ -2,15 +2,20 @@ import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
 import type { RequestFacts, TensorSummary } from '#decision/exchange.ts'
 import { binarySpans, jsonOctets } from '../binary-data.ts'
 import { readField, readVarint, strictText } from '../protobuf-field.ts'
-import { contentValues, rawValues } from '../tensor-values.ts'
+import { contentValues, isReadableType, rawValues } from '../tensor-values.ts'
 import { type MessageParts, messageParts, partSummaries, type Span, summariesOf } from '../tensors.ts'
 import { unboundedAmount } from './amount.ts'
 import { type Ask, askOf, bodyOctets, isBodyEncoded, unreadAsk } from './ask.ts'
 import { answerNames, limitNames, noOutput, OutputReading } from './output-bound.ts'
 import { PromptTally } from './prompt.ts'
 
-/** What token ids are handed in as. Images and features are octets, or no whole numbers. */
-const idTypes: ReadonlySet<string> = new Set(['INT32', 'UINT32', 'INT64', 'UINT64'])
+/** What token ids are handed in as, and octets of each. Images and features are octets, or no whole numbers. */
+const idOctets: ReadonlyMap<string, number> = new Map([
+  ['INT32', 4],
+  ['UINT32', 4],
+  ['INT64', 8],
+  ['UINT64', 8],
+])
 /** A tensor with more values holds data, not an option. */
 const maxValues = 64
 const samplingName = 'sampling_parameters'
@@ -106,15 +111,18 @@ function tensorAsk(asked: {
   prompt.addOctets(asked.hiddenOctets)
   let isGenerative = asked.hiddenOctets > 0
   for (const [index, { name, datatype, elements, bytes }] of summaries.entries()) {
-    if (options.has(name)) readOption(reading, name, valuesOf(index))
+    if (options.has(name)) readOption(reading, name, isReadableType(datatype) ? valuesOf(index) : undefined)
     if (datatype === 'BYTES') {
       isGenerative = true
       // Contents that are elsewhere (shared memory) can be of any length.
       prompt.addOctets(bytes ?? unboundedAmount)
-    } else if (idTypes.has(datatype)) {
-      isGenerative = true
-      prompt.addIds(Math.max(elements ?? octets, Math.ceil((bytes ?? 0) / 4)))
+      continue
     }
+    const width = idOctets.get(datatype)
+    if (width === undefined) continue
+    isGenerative = true
+    // More than its shape says no server takes; what was sent counts all the same.
+    prompt.addIds(Math.max(elements ?? octets, Math.ceil((bytes ?? 0) / width)))
   }
   const inferences = batchOf(summaries, octets)
   return askOf({

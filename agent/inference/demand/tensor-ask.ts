@@ -114,8 +114,8 @@ function tensorAsk(asked: {
     if (options.has(name)) readOption(reading, name, isReadableType(datatype) ? valuesOf(index) : undefined)
     if (datatype === 'BYTES') {
       isGenerative = true
-      // Contents that are elsewhere (shared memory) can be of any length.
-      prompt.addOctets(bytes ?? unboundedAmount)
+      // Contents that are not to come are elsewhere (shared memory), and can be of any length.
+      prompt.addOctets(bytes ?? (asked.hiddenOctets > 0 ? 0 : unboundedAmount))
       continue
     }
     const width = idOctets.get(datatype)

@@ -72,7 +72,11 @@ export class SseStream {
       const byte = chunk[at] as number
       at++
       if (byte !== lineFeed && byte !== carriageReturn) {
-        this.#lineOctet(byte)
+        if (this.#lineOctet(byte) === 'mark') {
+          // Of the stream, not of its first event.
+          if (this.#held.length > 0) pieces.push(this.#held.take())
+          undecided = at
+        }
         continue
       }
       if (byte === carriageReturn) {
@@ -104,20 +108,21 @@ export class SseStream {
     return this.#passed(chunk, { pieces, kept, undecided })
   }
 
-  #lineOctet(byte: number): void {
+  /** @returns `mark` behind a byte order mark */
+  #lineOctet(byte: number): 'mark' | undefined {
     if (this.#markOctets < byteOrderMark.length) {
       if (byte === byteOrderMark[this.#markOctets]) {
         this.#markOctets++
-        this.#isOpen = true
-        return
+        return this.#markOctets === byteOrderMark.length ? 'mark' : undefined
       }
       this.#markOctets = byteOrderMark.length
     }
     this.#isOpen = true
-    if (this.#column >= dataField.length) return
+    if (this.#column >= dataField.length) return undefined
     // Behind the first octet that is another the rest of the line is passed over.
     if (byte !== dataField[this.#column]) this.#column = dataField.length
     else if (++this.#column === dataField.length) this.#isData = true
+    return undefined
   }
 
   #endEvent(): boolean {

@@ -95,7 +95,7 @@ function readV2Body(x: Exchange, call: ModelCall): string | undefined {
   const { body, isBodyComplete } = request
   let json: JsonObject | undefined
   if (call.protocol === 'v2-http') {
-    const read = readV2Json(request)
+    const read = readV2Json(request, call.verb === 'infer')
     if (read.kind === 'refused') return read.detail
     if (read.kind === 'read') json = read.value
     if (call.verb === 'infer') {

@@ -16,12 +16,14 @@ const unread: V2Json = { kind: 'unread' }
  * Reads the JSON of a request to compute, which ends where the header of the binary tensor data extension says. Of a member
  * that stands twice Triton takes the first, and everybody else the last; a byte order mark Triton passes over.
  *
+ * @param mayHaveContents whether tensors may stand behind the JSON: with inference only, elsewhere Triton passes over the
+ * header that says so
  * @see Triton's binary tensor data extension
  */
-export function readV2Json(request: RequestFacts): V2Json {
+export function readV2Json(request: RequestFacts, mayHaveContents: boolean): V2Json {
   const { body, isBodyComplete } = request
   if (body === undefined) return unread
-  const length = jsonOctets(request)
+  const length = mayHaveContents ? jsonOctets(request) : undefined
   // The contents behind the JSON need not have come.
   if (!isBodyComplete && (length === undefined || length > body.length)) return unread
   const octets = Buffer.from(body.buffer, body.byteOffset, body.byteLength)

@@ -162,11 +162,10 @@ export class GrpcReader implements BodyReader {
     this.#outputs = []
   }
 
-  /** A field of which only the length is known. */
+  /** A field of which only the length is known. An output whose shape was not read may be one of the batch. */
   #noteLarge(octets: number): void {
-    if (this.#wanted === outputsField)
-      this.#addOutput({ name: '', datatype: '', shape: [], contents: undefined })
-    else this.#noteRaw(undefined, octets)
+    if (this.#wanted === rawField) return this.#noteRaw(undefined, octets)
+    this.#addOutput({ name: '', datatype: '', shape: [this.#batch], contents: undefined })
   }
 
   #addOutput(input: MessageInput): void {

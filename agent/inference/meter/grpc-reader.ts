@@ -46,6 +46,9 @@ export class GrpcReader implements BodyReader {
   #wanted = 0
   #isInner = false
   #isReadable = false
+  /** What the message in a stream has so far. */
+  #hasAnswer = false
+  #hasError = false
   #outputs: Output[] = []
   #raws = 0
 
@@ -77,13 +80,14 @@ export class GrpcReader implements BodyReader {
     this.#frameLeft = header.readUInt32BE(1)
     this.#header.clear()
     this.#isReadable = flag === 0
-    if (this.#isReadable && !this.#isStream) this.#sawAnswer()
     if ((flag & compressedFlag) !== 0 && flag < trailersFlag) {
       this.#tally.isOpaque = true
       this.#tally.inferences = undefined
     }
     this.#isInner = !this.#isStream
     this.#innerLeft = this.#isStream ? 0 : this.#frameLeft
+    this.#hasAnswer = !this.#isStream
+    this.#hasError = false
     this.#outputs = []
     this.#raws = 0
     this.#field.clear()
@@ -128,6 +132,8 @@ export class GrpcReader implements BodyReader {
     if (field === 'short' && left > 0) return
     if (typeof field === 'string') {
       this.#isReadable = false
+      // Nobody can tell what it was, but something was answered.
+      this.#sawAnswer()
       return
     }
     const octets = field.end - seen.length
@@ -146,20 +152,15 @@ export class GrpcReader implements BodyReader {
     } else if (!isInner && number === responseField) {
       this.#isInner = octets > 0
       this.#innerLeft = octets
-      this.#sawAnswer()
+      this.#hasAnswer = true
     } else {
-      if (!isInner && number === errorField && octets > 0) this.#sawError()
+      if (!isInner && number === errorField && octets > 0) this.#hasError = true
       this.#skipLeft = octets
     }
   }
 
   #sawAnswer(): void {
     if (this.#tally.inferences !== undefined) this.#tally.inferences = Math.max(1, this.#tally.inferences)
-  }
-
-  /** An answer of a stream that says what went wrong. Others may have come before, and may follow. */
-  #sawError(): void {
-    this.#outputs = []
   }
 
   /** A field of which only the length is known. An output whose shape was not read may be one of the batch. */
@@ -197,6 +198,9 @@ export class GrpcReader implements BodyReader {
 
   #endMessage(): void {
     this.#isReadable = false
+    // Beside an error Triton sends an answer that is empty.
+    if (this.#hasError || !this.#hasAnswer) return
+    this.#sawAnswer()
     readTensors(
       this.#tally,
       this.#outputs.map(({ input, values }) => ({

@@ -39,6 +39,13 @@ const streamed = (more: Response | string) =>
       ),
     ),
   )
+/** As Triton sends errors: beside an empty answer. */
+const failed = framed(
+  toBinary(
+    ModelStreamInferResponseSchema,
+    create(ModelStreamInferResponseSchema, { errorMessage: 'it broke', inferResponse: { id: 'i' } }),
+  ),
+)
 const said = (value: string, output?: number, input?: number): Response => ({
   outputs: [
     { name: 'text_output', datatype: 'BYTES', shape: [1n] },
@@ -178,6 +185,7 @@ t.test('the answers of a stream are summed up, and errors among them are none', 
       { input: 9, output: 3, source: 'estimated' },
     ],
     ['M4 only an error', [streamed('it broke')], { inferences: 0, input: 0, output: 0 }],
+    ['M4 an error beside an empty answer', [failed], { inferences: 0, input: 0, output: 0 }],
     [
       'M4 an error at the end',
       [streamed(said('one', 1, 9)), streamed('it broke')],

@@ -3,6 +3,7 @@ import { Client, credentials, Metadata } from '@grpc/grpc-js'
 import t from 'tap'
 import { ModelInferRequestSchema } from '#gen/inference/grpc_service_pb.js'
 import { http } from '../../harness/http.ts'
+import { eventually } from '../../harness/temp.ts'
 import { type ModelServer, type PythonModel, startTriton } from '../../harness/triton.ts'
 import { demandOf, framed, judged, measured, meterOf, sse, units } from '../a-call.ts'
 
@@ -131,7 +132,11 @@ t.test('beside a real Triton', async (t) => {
       const before = await inferenceCount(server, model)
       const answer = await post(server, path, body)
       t.equal(answer.status, 200, answer.body)
-      const counted = (await inferenceCount(server, model)) - before
+      // Triton counts when it has answered.
+      const counted = await eventually('Triton has counted', async () => {
+        const count = (await inferenceCount(server, model)) - before
+        return count === 0 ? undefined : count
+      })
       const { usage, source } = measured(meterOf(path, body), answer.body).metered
       t.equal(usage.inferences, counted, `${model} ${shape}`)
       t.equal(source, 'reported')
@@ -218,6 +223,7 @@ t.test('beside a real Triton', async (t) => {
       ['good', head.length, Buffer.concat([head, contents]), true],
       ['too little', head.length, Buffer.concat([head, contents.subarray(1)]), false],
       ['too much', head.length, Buffer.concat([head, contents, contents]), false],
+      ['contents alone', 0, contents, true],
       ['a header beyond the body', head.length + 17, Buffer.concat([head, contents]), false],
     ]
     for (const [name, length, body, isGood] of rows) {

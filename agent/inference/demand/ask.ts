@@ -7,8 +7,12 @@ import { PromptTally } from './prompt.ts'
 /** What a call asks for. */
 export interface Ask {
   readonly demand: Demand
-  /** What its input probably takes, where nobody reports it. */
-  readonly inputTokensGuess: number
+  /** What its input probably takes, where nobody reports it; never more than the bound. */
+  readonly likely: {
+    readonly inferences: number
+    readonly inputTokens: number
+    readonly requestBytes: number
+  }
 }
 
 /** Octets of the request's body: those seen, or those that its length names; `unboundedAmount` where nothing tells. */
@@ -28,8 +32,9 @@ export function isBodyEncoded({ headers }: RequestFacts): boolean {
 
 /** Puts a demand together. What nobody can tell beforehand (octets of the answer, computation) is 0, and charged as it comes. */
 export function askOf(asked: {
-  /** Of the request's body. */
+  /** Of the request's body, and those of them that were seen where nobody knows how many it has. */
   readonly octets: number
+  readonly seenOctets?: number
   readonly inferences: number
   readonly prompt: PromptTally
   readonly output: OutputBound
@@ -49,7 +54,11 @@ export function askOf(asked: {
       },
       isOutputBounded: output.isBounded,
     },
-    inputTokensGuess: prompt.guess,
+    likely: {
+      inferences: asked.inferences === unboundedAmount ? 1 : Math.max(1, asked.inferences),
+      inputTokens: prompt.guess,
+      requestBytes: asked.octets === unboundedAmount ? (asked.seenOctets ?? 0) : asked.octets,
+    },
   }
 }
 
@@ -65,6 +74,7 @@ export function unreadAsk(
   prompt.addConversation(true)
   return askOf({
     octets,
+    seenOctets: request.body?.length ?? 0,
     inferences: options.hasBatch ? contents : 1,
     prompt,
     output: options.output ?? openOutput,

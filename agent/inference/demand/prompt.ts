@@ -38,14 +38,14 @@ const media: ReadonlyMap<string, Media> = new Map([
 export class PromptTally {
   #ids = 0
   #octets = 0
+  #isUnbounded = false
 
   get bound(): number {
-    return plus(this.#ids, this.#octets)
+    return this.#isUnbounded ? unboundedAmount : plus(this.#ids, this.#octets)
   }
 
-  /** What it probably comes to. */
+  /** What it probably comes to, as far as it was seen. */
   get guess(): number {
-    if (this.bound === unboundedAmount) return 0
     return plus(this.#ids, Math.ceil(this.#octets / octetsPerToken))
   }
 
@@ -54,8 +54,10 @@ export class PromptTally {
     this.#ids = plus(this.#ids, count)
   }
 
+  /** `unboundedAmount` for what can be of any length. */
   addOctets(count: number): void {
-    this.#octets = plus(this.#octets, count)
+    if (count === unboundedAmount) this.#isUnbounded = true
+    else this.#octets = plus(this.#octets, count)
   }
 
   /** Everything counted so far comes `factor` times. */

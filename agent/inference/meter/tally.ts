@@ -1,5 +1,5 @@
 import type { Metered } from '#decision/usage.ts'
-import { plus } from '../demand/amount.ts'
+import { plus, unboundedAmount } from '../demand/amount.ts'
 import type { Ask } from '../demand/ask.ts'
 import type { Reported, TokenName } from './reported.ts'
 
@@ -72,26 +72,28 @@ export class Tally {
     this.#lateOctets = 0
   }
 
-  metered({ demand, inputTokensGuess }: Ask): Metered {
+  metered({ demand, likely }: Ask): Metered {
     const { bound, isOutputBounded } = demand
-    const { requestBytes } = bound
+    const { requestBytes, inputTokens: likelyInput } = likely
     if (this.isFailure || (this.isComplete && this.inferences === 0)) {
       const usage = { ...nothing, requestBytes, responseBytes: this.responseOctets }
       return { usage, source: 'reported', isComplete: this.isComplete }
     }
-    const reportedInput = this.#input === 0 && inputTokensGuess > 0 ? undefined : this.#input
+    const reportedInput = this.#input === 0 && likelyInput > 0 ? undefined : this.#input
     const isOutputKnown = this.#isOutputBelievable() && this.#lateEvents === 0
     const isWithoutOutput = isOutputBounded && bound.outputTokens === 0
-    const inputTokens = this.isOpaque ? bound.inputTokens : (reportedInput ?? inputTokensGuess)
+    const inputTokens = this.isOpaque
+      ? opaqueInput(bound.inputTokens, likelyInput)
+      : (reportedInput ?? likelyInput)
     const outputTokens = this.#outputTokens(isOutputBounded ? bound.outputTokens : undefined)
     const isReported =
       !this.isOpaque &&
-      (reportedInput !== undefined || inputTokensGuess === 0) &&
+      (reportedInput !== undefined || likelyInput === 0) &&
       (isOutputKnown || isWithoutOutput)
     return {
       usage: {
         // Who leaves before the answer has had it computed all the same.
-        inferences: this.inferences || bound.inferences,
+        inferences: this.inferences || likely.inferences,
         inputTokens,
         outputTokens,
         cachedInputTokens: Math.min(this.#cached, inputTokens),
@@ -121,6 +123,11 @@ export class Tally {
       : Math.max(this.#sequence ?? 0, tokensOf(this.#events, this.#octets + this.openOctets))
     return Math.max(reported, bound === undefined ? estimate : Math.min(estimate, bound))
   }
+}
+
+/** What was reserved; nothing can be where there was no bound. */
+function opaqueInput(bound: number, likely: number): number {
+  return bound === unboundedAmount ? likely : bound
 }
 
 const nothing = {

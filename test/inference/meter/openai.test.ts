@@ -481,3 +481,20 @@ t.test('a stream that is ended early says so in its own form', async (t) => {
     t.equal(meter.farewell('x'), undefined)
   }
 })
+
+t.test('what nobody could bound is charged as far as it was seen', async (t) => {
+  const rows: [rule: string, change: Parameters<typeof meterOf>[2], body: string][] = [
+    ['a body without a length', { isBodyComplete: false }, request().slice(0, 30)],
+    ['a compressed one', { headers: [['content-encoding', 'gzip']] }, request()],
+  ]
+  for (const [rule, change, body] of rows) {
+    for (const answer of [sse, { ...sse, encoding: 'gzip' }]) {
+      const { usage } = measured(meterOf('/v1/embeddings', body, change), whole, answer).metered
+      t.match(usage, { inferences: 1, cachedInputTokens: 0 }, rule)
+      t.ok(usage.inputTokens < 1000 && usage.requestBytes === body.length, `${rule}: ${JSON.stringify(usage)}`)
+    }
+  }
+  const chained = request({ previous_response_id: 'r', input: 'x'.repeat(400) })
+  const { usage } = measured(meterOf('/v1/responses', chained), '{}').metered
+  t.ok(usage.inputTokens >= 100 && usage.inputTokens < 300, 'the text that was seen')
+})

@@ -50,10 +50,15 @@ export interface Settlement extends Metered {
 
 /** What a call may take at most, told before it runs. */
 export interface Demand {
+  /**
+   * 2^53-1 where nothing bounds an amount. What nobody can tell beforehand (`responseBytes`, `gpuMs`) is 0 and charged as it
+   * is measured. All of the input may come from a cache, and all of the output be reasoning: a cost that gives a discount on
+   * either is at its highest where they are 0.
+   */
   readonly bound: Usage
   /**
-   * False where the request sets no bound on its output: `bound.outputTokens` then is what the configuration reserves at
-   * first, and more is asked for while the answer streams.
+   * False where the request sets no bound on its output: `bound.outputTokens` then is 0, in place of which stands what the
+   * configuration reserves at first; more is asked for while the answer streams.
    */
   readonly isOutputBounded: boolean
 }
@@ -80,6 +85,8 @@ export interface AnswerMeter {
   /**
    * Takes the next piece of the body. The bytes are the caller's again once it returns; what it keeps longer, it copies.
    *
+   * @param isEnd whether the answer ends here: with its last piece, or with headers or trailers behind it, for which an empty
+   * piece is fed. An answer that is never ended broke off.
    * @returns what goes to the client in its place: the same bytes, unless something stands in them that only we asked for
    */
   feed(chunk: Uint8Array, isEnd: boolean): Uint8Array

@@ -1,14 +1,17 @@
-import type { JsonValue } from '#base/json.ts'
+import type { JsonObject, JsonValue } from '#base/json.ts'
 import type { Exchange, ModelCall, ModelVerb, TensorSummary } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { computingVerbs } from '#decision/verbs.ts'
 import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
+import { binaryDataFault } from './binary-data.ts'
+import { type Computation, v2Computation } from './computation.ts'
 import {
   createFrameGuard as createGuard,
   type FrameGuard,
   readNamedModel,
   spliceModelVersion as splice,
 } from './grpc-message.ts'
+import { createMeter } from './meter/meter.ts'
 import { isModelName, isModelVersion } from './model-name.ts'
 import { parseOpenAi } from './openai.ts'
 import { messageSummaries, summariesOf } from './tensors.ts'
@@ -42,7 +45,7 @@ function httpCall(x: Exchange, path: string): Verdict {
   const v2 = parseV2Http(path)
   const parsed = v2.kind === 'other' ? parseOpenAi(path, x.request) : v2
   if (parsed.kind === 'refused') return deny(parsed.reason, parsed.detail)
-  return parsed.kind === 'other' ? ALLOW : called(x, parsed.call)
+  return parsed.kind === 'other' ? ALLOW : called(x, parsed.call, parsed.computation)
 }
 
 function grpcCall(x: Exchange, path: string): Verdict {
@@ -69,28 +72,48 @@ function grpcCall(x: Exchange, path: string): Verdict {
   return called(x, { protocol: 'v2-grpc', verb, model, ...(version !== '' && { version }) })
 }
 
-function called(x: Exchange, call: ModelCall): Verdict {
+function called(x: Exchange, call: ModelCall, computation?: Computation): Verdict {
   if (forbidden.has(call.verb)) return deny('operation_forbidden', call.verb)
   x.call = call
-  const fault = bodyFault(x, call)
-  if (fault !== undefined) return deny('request_malformed', fault)
+  if (computation !== undefined) setComputation(x, computation)
+  else if (computingVerbs.has(call.verb)) {
+    const fault = readV2Body(x, call)
+    if (fault !== undefined) return deny('request_malformed', fault)
+  }
   const route = call.model === undefined ? undefined : x.resources.routes.get(call.model)
   if (route !== undefined) x.modelRoute = route
   return ALLOW
 }
 
-/** Looks into the body of a V2 request, and leaves its inputs to who wants to know them. */
-function bodyFault(x: Exchange, { protocol, verb }: ModelCall): string | undefined {
-  const { body, isBodyComplete } = x.request
-  if (body === undefined || protocol === 'openai' || !computingVerbs.has(verb)) return undefined
-  if (protocol === 'v2-http') {
-    const read = readV2Json(x.request)
+/**
+ * Looks into the body of a V2 request that has a model compute, and leaves its inputs to who wants to know them.
+ *
+ * @returns what is wrong with it
+ */
+function readV2Body(x: Exchange, call: ModelCall): string | undefined {
+  const { request } = x
+  const { body, isBodyComplete } = request
+  let json: JsonObject | undefined
+  if (call.protocol === 'v2-http') {
+    const read = readV2Json(request, call.verb === 'infer')
     if (read.kind === 'refused') return read.detail
-    if (read.kind === 'read' && verb === 'infer') x.inputs = () => summariesOf(read.value['inputs'])
-  } else if (verb === 'infer' && isBodyComplete) {
+    if (read.kind === 'read') json = read.value
+    if (call.verb === 'infer') {
+      const inputs = json?.['inputs']
+      const fault = binaryDataFault(request, inputs)
+      if (fault !== undefined) return fault
+      if (json !== undefined) x.inputs = () => summariesOf(inputs)
+    }
+  } else if (call.verb === 'infer' && body !== undefined && isBodyComplete) {
     x.inputs = () => messageSummaries(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
   }
+  setComputation(x, v2Computation(call, request, json))
   return undefined
+}
+
+function setComputation(x: Exchange, computation: Computation): void {
+  x.demand = () => computation.ask().demand
+  x.meter = createMeter(computation)
 }
 
 function isGrpc(x: Exchange): boolean {

@@ -62,6 +62,53 @@ function bytesOf(data: unknown, datatype: string): number | undefined {
   return bytes
 }
 
+/** Where something stands in a body. */
+export interface Span {
+  readonly start: number
+  readonly end: number
+}
+
+/** What was seen of a ModelInferRequest. */
+export interface MessageParts {
+  readonly inputs: readonly MessageInput[]
+  /** Contents that stand raw at the end, by input; what was not seen of the last is still to come. */
+  readonly raw: readonly Span[]
+  /** Entries of its parameters. */
+  readonly parameters: readonly Span[]
+  /** How far it was read, and where the message ends. */
+  readonly readTo: number
+  readonly end: number
+}
+
+/**
+ * The parts of a ModelInferRequest in its frame, as far as they were seen.
+ *
+ * @returns `undefined` where it is no such message, or breaks off before its contents.
+ */
+export function messageParts(body: Buffer): MessageParts | undefined {
+  if (body.length < frameHeaderBytes || body[0] !== 0) return undefined
+  const end = frameHeaderBytes + body.readUInt32BE(1)
+  const inputs: MessageInput[] = []
+  const raw: Span[] = []
+  const parameters: Span[] = []
+  let at = frameHeaderBytes
+  while (at < end) {
+    const field = readField(body, at, end)
+    if (field === 'short' && raw.length > 0) break
+    if (typeof field === 'string' || inputs.length > maxInputs) return undefined
+    const { number, wireType } = field
+    if (number === 7 && wireType === 2) raw.push(field)
+    else if (field.end > body.length) return undefined
+    else if (number === 5 && wireType === 2) {
+      const input = readInput(body, field.start, field.end)
+      if (input === undefined) return undefined
+      inputs.push(input)
+    } else if (number === 4 && wireType === 2) parameters.push(field)
+    at = field.end
+  }
+  return { inputs, raw, parameters, readTo: at, end }
+}
+
 /**
  * The inputs of a ModelInferRequest in its frame, without their contents. Those stand beside their inputs, or all of them raw
  * at the end.
@@ -69,35 +116,33 @@ function bytesOf(data: unknown, datatype: string): number | undefined {
  * @returns `undefined` where it is no such message, or not all of it.
  */
 export function messageSummaries(body: Buffer): readonly TensorSummary[] | undefined {
-  if (body.length < frameHeaderBytes || body[0] !== 0) return undefined
-  const end = frameHeaderBytes + body.readUInt32BE(1)
-  if (end > body.length) return undefined
-  const inputs: Input[] = []
-  const raw: number[] = []
-  for (let at = frameHeaderBytes; at < end; ) {
-    const field = readField(body, at, end)
-    if (typeof field === 'string' || inputs.length > maxInputs) return undefined
-    if (field.number === 5 && field.wireType === 2) {
-      const input = readInput(body, field.start, field.end)
-      if (input === undefined) return undefined
-      inputs.push(input)
-    } else if (field.number === 7 && field.wireType === 2) raw.push(field.end - field.start)
-    at = field.end
-  }
-  return inputs.map(({ name, datatype, shape, bytes }, index) =>
-    summary(name, datatype, shape, raw[index] ?? bytes),
-  )
+  const parts = messageParts(body)
+  return parts === undefined || parts.end > body.length ? undefined : partSummaries(parts)
 }
 
-interface Input {
-  name: string
-  datatype: string
-  readonly shape: number[]
-  bytes: number | undefined
+/** The inputs of a message without their contents. */
+export function partSummaries({ inputs, raw }: MessageParts): readonly TensorSummary[] {
+  return inputs.map(({ name, datatype, shape, contents }, index) => {
+    const span = raw[index] ?? contents
+    return summary(name, datatype, shape, span && span.end - span.start)
+  })
 }
 
-function readInput(body: Buffer, start: number, end: number): Input | undefined {
-  const input: Input = { name: '', datatype: '', shape: [], bytes: undefined }
+/** One tensor of a message. */
+export interface MessageInput {
+  readonly name: string
+  readonly datatype: string
+  readonly shape: readonly number[]
+  /** `InferTensorContents`, where they stand beside it. */
+  readonly contents: Span | undefined
+}
+
+/** A tensor of a request or an answer, which have the same fields; `undefined` where it is none. */
+export function readInput(body: Uint8Array, start: number, end: number): MessageInput | undefined {
+  let name = ''
+  let datatype = ''
+  const shape: number[] = []
+  let contents: Span | undefined
   for (let at = start; at < end; ) {
     const field = readField(body, at, end)
     if (typeof field === 'string') return undefined
@@ -111,18 +156,18 @@ function readInput(body: Buffer, start: number, end: number): Input | undefined 
         const size = readVarint(body, value, field.end)
         if (typeof size === 'string') return undefined
         // A negative size, whichever, is one that nobody knows.
-        input.shape.push(size.value < 2 ** 63 ? size.value : -1)
+        shape.push(size.value < 2 ** 63 ? size.value : -1)
         value = size.end
       }
     } else if (number < 6 && number !== 4) {
       if (wireType !== 2) return undefined
       const text = number === 5 ? undefined : strictText(body.subarray(field.start, field.end))
-      if (number === 5) input.bytes = field.end - field.start
+      if (number === 5) contents = field
       else if (text === undefined) return undefined
-      else if (number === 1) input.name = text
-      else input.datatype = text
+      else if (number === 1) name = text
+      else datatype = text
     }
     at = field.end
   }
-  return input
+  return { name, datatype, shape, contents }
 }

@@ -1,9 +1,15 @@
 import type { ModelCall, ModelVerb } from '#decision/exchange.ts'
 import type { ReasonCode } from '#decision/reasons.ts'
+import type { Computation } from './computation.ts'
 import { isModelName, isModelVersion } from './model-name.ts'
 
 export type ParsedCall =
-  | { readonly kind: 'call'; readonly call: ModelCall }
+  | {
+      readonly kind: 'call'
+      readonly call: ModelCall
+      /** What the call asks for and how its answer is measured, where whoever read it knows. */
+      readonly computation?: Computation
+    }
   /** Not a call of this protocol. */
   | { readonly kind: 'other' }
   | { readonly kind: 'refused'; readonly reason: ReasonCode; readonly detail: string }

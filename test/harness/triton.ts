@@ -42,10 +42,27 @@ output [{ name: "score", data_type: TYPE_FP32, dims: [1] }]
 instance_group [{ kind: KIND_CPU, count: 1 }]
 `
 
-/** Starts the real Triton with the model \`fraud\` in two versions on the python backend. */
-export async function startTriton(progress?: Progress): Promise<ModelServer> {
+/** A model of a test's own on the python backend. */
+export interface PythonModel {
+  readonly name: string
+  /** `config.pbtxt` */
+  readonly config: string
+  /** `model.py` of its only version */
+  readonly source: string
+}
+
+/** Starts the real Triton with the model \`fraud\` in two versions on the python backend, and those of the test. */
+export async function startTriton(
+  progress?: Progress,
+  options: { readonly models?: readonly PythonModel[] } = {},
+): Promise<ModelServer> {
   const triton = await tritonInstall(progress)
   const folder = temporaryFolder()
+  for (const { name, config, source } of options.models ?? []) {
+    mkdirSync(join(folder.path, name, '1'), { recursive: true })
+    writeFileSync(join(folder.path, name, '1', 'model.py'), source)
+    writeFileSync(join(folder.path, name, 'config.pbtxt'), config)
+  }
   for (const version of fraudVersions) {
     mkdirSync(join(folder.path, 'fraud', version), { recursive: true })
     writeFileSync(join(folder.path, 'fraud', version, 'model.py'), modelSource)

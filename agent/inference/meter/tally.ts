@@ -1,0 +1,149 @@
+import type { Metered } from '#decision/usage.ts'
+import { plus, unboundedAmount } from '../demand/amount.ts'
+import type { Ask } from '../demand/ask.ts'
+import type { Reported, TokenName } from './reported.ts'
+
+/** Of text one token has four octets, as a rule. */
+const octetsPerToken = 4
+/** No vocabulary has a token this long, as it is written in JSON: a report of fewer tokens than this gives is not believed. */
+const maxTokenOctets = 256
+
+/** Adds up what is seen of one answer. */
+export class Tally {
+  responseOctets = 0
+  isComplete = false
+  /** An answer that nothing was computed for: an error instead of it. */
+  isFailure = false
+  /** An answer that cannot be read: what was reserved is charged. */
+  isOpaque = false
+  /** Where the answer shows how many inferences it is of; 0 where it shows none. */
+  inferences: number | undefined
+  /** Octets of a text that is all of one piece, as far as it was seen. */
+  openOctets = 0
+  #events = 0
+  #octets = 0
+  /** Of those, what came after the last report. */
+  #lateEvents = 0
+  #lateOctets = 0
+  #input: number | undefined
+  #output: number | undefined
+  #cached = 0
+  #reasoning = 0
+  #sequence: number | undefined
+
+  /** A piece of the answer with so many octets of text. */
+  text(octets: number): void {
+    if (octets === 0) return
+    this.#events++
+    this.#octets += octets
+    this.#lateEvents++
+    this.#lateOctets += octets
+  }
+
+  /** What the server says of everything so far. Said several times, the most counts. */
+  report({ input, output, cached, reasoning }: Reported): void {
+    this.#input = most(this.#input, input)
+    this.#cached = Math.max(this.#cached, cached ?? 0)
+    this.#reasoning = Math.max(this.#reasoning, reasoning ?? 0)
+    if (output === undefined) return
+    this.#output = most(this.#output, output)
+    this.#clearLate()
+  }
+
+  /** What Triton's backends say of one answer of possibly several. */
+  reportPart(name: TokenName, tokens: number): void {
+    switch (name) {
+      case 'num_input_tokens':
+        this.#input = most(this.#input, tokens)
+        return
+      case 'num_output_tokens':
+        this.#output = plus(this.#output ?? 0, tokens)
+        return this.#clearLate()
+      case 'sequence_length':
+        this.#sequence = most(this.#sequence, tokens)
+        return
+      default:
+        name satisfies never
+    }
+  }
+
+  #clearLate(): void {
+    this.#lateEvents = 0
+    this.#lateOctets = 0
+  }
+
+  metered({ demand, likely }: Ask): Metered {
+    const { bound, isOutputBounded } = demand
+    const { requestBytes, inputTokens: likelyInput } = likely
+    if (this.isFailure || (this.isComplete && this.inferences === 0)) {
+      const usage = { ...nothing, requestBytes, responseBytes: this.responseOctets }
+      return { usage, source: 'reported', isComplete: this.isComplete }
+    }
+    const reportedInput = this.#input === 0 && likelyInput > 0 ? undefined : this.#input
+    const isOutputKnown = this.#isOutputBelievable() && this.#lateEvents === 0
+    const isWithoutOutput = isOutputBounded && bound.outputTokens === 0
+    const inputTokens = this.isOpaque
+      ? opaqueInput(bound.inputTokens, likelyInput)
+      : (reportedInput ?? likelyInput)
+    const outputTokens = this.#outputTokens(isOutputBounded ? bound.outputTokens : undefined)
+    const isReported =
+      !this.isOpaque &&
+      (reportedInput !== undefined || likelyInput === 0) &&
+      (isOutputKnown || isWithoutOutput)
+    return {
+      usage: {
+        // Who leaves before the answer has had it computed all the same.
+        inferences: this.inferences || likely.inferences,
+        inputTokens,
+        outputTokens,
+        cachedInputTokens: Math.min(this.#cached, inputTokens),
+        reasoningTokens: Math.min(this.#reasoning, outputTokens),
+        requestBytes,
+        responseBytes: this.responseOctets,
+        gpuMs: 0,
+      },
+      source: isReported ? 'reported' : 'estimated',
+      isComplete: this.isComplete,
+    }
+  }
+
+  #isOutputBelievable(): boolean {
+    return (
+      this.#output !== undefined &&
+      this.#output >= Math.ceil((this.#octets + this.openOctets) / maxTokenOctets)
+    )
+  }
+
+  /** @param bound what the request allows, where it sets a bound: an estimate does not go beyond it */
+  #outputTokens(bound: number | undefined): number {
+    if (this.isOpaque) return bound ?? this.responseOctets
+    const reported = this.#output ?? 0
+    const estimate = this.#isOutputBelievable()
+      ? reported + tokensOf(this.#lateEvents, this.#lateOctets)
+      : Math.max(this.#sequence ?? 0, tokensOf(this.#events, this.#octets + this.openOctets))
+    return Math.max(reported, bound === undefined ? estimate : Math.min(estimate, bound))
+  }
+}
+
+/** What was reserved; nothing can be where there was no bound. */
+function opaqueInput(bound: number, likely: number): number {
+  return bound === unboundedAmount ? likely : bound
+}
+
+const nothing = {
+  inferences: 0,
+  inputTokens: 0,
+  outputTokens: 0,
+  cachedInputTokens: 0,
+  reasoningTokens: 0,
+  gpuMs: 0,
+}
+
+/** A piece of text is a token at least. */
+function tokensOf(pieces: number, octets: number): number {
+  return Math.max(pieces, Math.ceil(octets / octetsPerToken))
+}
+
+function most(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.max(a, b)
+}

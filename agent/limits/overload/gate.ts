@@ -129,8 +129,8 @@ export class Gate {
       if (++this.#unknownPeriods > patiencePeriods) this.#limit.forget()
     } else {
       this.#unknownPeriods = 0
-      const { queueMs, serviceMs } = reading
-      if (queueMs !== undefined) this.#limit.learn({ queueMs, serviceMs }, this.#most, nowUs)
+      const { completed, queueMs, serviceMs } = reading
+      if (queueMs !== undefined) this.#limit.learn({ completed, queueMs, serviceMs }, this.#most, nowUs)
     }
     this.#most = this.#inFlight
     this.#callNext(nowUs)

@@ -4,6 +4,8 @@ import type { LoadFact, LoadSeries } from './metrics-page.ts'
 export interface LoadReading {
   /** Whether its server says at all how long calls wait. */
   readonly isQueueKnown: boolean
+  /** Calls that ended. */
+  readonly completed: number
   /** Mean wait in the server's queue; `undefined` where no call ended, or the counters began anew. */
   readonly queueMs: number | undefined
   /** Mean time from there to the end of the call. */
@@ -71,6 +73,7 @@ function reading(before: Counters, now: Counters): LoadReading {
   const isWhole = queueMs !== undefined && durationMs !== undefined
   return {
     isQueueKnown: now.queueUs !== undefined && now.completed !== undefined,
+    completed: completed ?? 0,
     queueMs,
     serviceMs: isWhole ? Math.max(0, durationMs - queueMs) : undefined,
     batch: quotient(grown(before, now, 'inferences'), executions, 1),

@@ -19,6 +19,8 @@ const leastSpread = 0.2
 const spreadOfDeviation = Math.sqrt(Math.PI / 2) * 1.25
 /** Spreads above the mean that are usual at most. */
 const usualSpreads = 3
+/** No logarithm of a number is larger. */
+const maxLevel = 1000
 /** What of each interval's excess, in spreads, counts for nothing. */
 const slack = 1
 
@@ -111,13 +113,20 @@ export class UsageHistory {
     } else {
       this.#sum = 0
     }
+    this.#learn(hour, level - mean, spread)
+  }
+
+  /** What stands out teaches less than it says, and while it is unusual next to nothing. */
+  #learn(hour: number, away: number, spread: number): void {
     const count = Math.min(memory, (this.#counts[hour] as number) + 1)
-    const furthest = count > firstSamples ? usualSpreads * spread : Number.POSITIVE_INFINITY
-    const away = Math.max(-furthest, Math.min(furthest, level - mean))
+    const furthest = this.#isUnusual ? spread : count > firstSamples ? usualSpreads * spread : maxLevel
+    const bounded = Math.max(-furthest, Math.min(furthest, away))
     // The first sample is the mean; from the second on there is something to deviate from.
-    if (count > 1)
-      this.#deviations[hour] = blend(this.#deviations[hour] as number, Math.abs(away), 1 / (count - 1))
-    this.#means[hour] = mean + away / count
+    if (count > 1 && !this.#isUnusual) {
+      const before = this.#deviations[hour] as number
+      this.#deviations[hour] = before + (Math.abs(bounded) - before) / (count - 1)
+    }
+    this.#means[hour] = (this.#means[hour] as number) + bounded / count
     // Beyond what is remembered only whether it is warm counts on.
     this.#counts[hour] = (this.#counts[hour] as number) + 1
   }
@@ -144,10 +153,6 @@ export class UsageHistory {
   #spread(hour: number): number {
     return Math.max(leastSpread, (this.#deviations[hour] as number) * spreadOfDeviation)
   }
-}
-
-function blend(before: number, sample: number, share: number): number {
-  return before + (sample - before) * share
 }
 
 /** The h at which usual usage is taken for unusual once in so many intervals. */

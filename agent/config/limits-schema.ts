@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { overloadSchema } from './overload-schema.ts'
 
 const path = z.string().min(1)
 
@@ -61,4 +62,5 @@ export const limitsSchema = z.strictObject({
     .max(10_000)
     .default(500)
     .describe('How long what is drawn beforehand may be used.'),
+  overload: overloadSchema.optional().describe('What keeps the model server from more than it can do.'),
 })

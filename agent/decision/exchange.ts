@@ -172,6 +172,14 @@ export interface QuotaHold {
   progress(metered: Metered): 'go_on' | 'stop'
 }
 
+/** A request whose turn has not come: it stands in a queue, which has a deadline of its own. */
+export interface Waiting {
+  /** How long at most, milliseconds from when it began to wait. */
+  readonly atMostMs: number
+  /** Nobody wants the answer any more: it leaves the queue and is refused. */
+  abandon(): void
+}
+
 export type SplitKeyKind = 'session' | 'user' | 'tenant' | 'request'
 
 export interface RouteChoice {
@@ -236,6 +244,10 @@ export interface Exchange {
   hold?: QuotaHold
   /** There once the exchange has ended, where quotas were charged for it. */
   settled?: Settlement
+  /** There while the request waits for its turn. */
+  waiting?: Waiting | undefined
+  /** Told when the request begins to wait; set by whoever has to keep somebody patient meanwhile. */
+  whenWaiting?: (waiting: Waiting) => void
   route?: RouteChoice
   served?: ServedFacts
 }

@@ -140,10 +140,20 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   ): Promise<Verdict> {
     return new Promise((resolve) => {
       let isLate = false
-      const timer = setTimeout(() => {
+      let isWaitOver = false
+      const late = () => {
+        const { waiting } = x
+        // A queue has a deadline of its own, once; what comes after the turn has what is left of both.
+        if (waiting !== undefined && !isWaitOver) {
+          isWaitOver = true
+          timer = setTimeout(late, waiting.atMostMs)
+          return
+        }
         isLate = true
         resolve(failure('deadline_exceeded', new Error(`no decision within ${deadlineMs} ms`)))
-      }, deadlineMs)
+        waiting?.abandon()
+      }
+      let timer = setTimeout(late, deadlineMs)
       answer.then(
         (verdict) => {
           clearTimeout(timer)

@@ -206,3 +206,27 @@ t.test('an answer is judged by every stage that looks at answers, and recorded',
   t.match(await pipeline.response(x, someAnswer(500)), { kind: 'deny', reason: 'policy_denied' })
   t.same(seen, ['request allow', 'response allow', 'response deny'])
 })
+
+t.test('a request that waits its turn is not late before its queue says so', async (t) => {
+  let turn: (verdict: Verdict) => void = () => {}
+  const queue = stage('queue', () => new Promise<Verdict>((resolve) => (turn = resolve)))
+  const pipeline = pipelineOf([queue], { deadlineMs: 1 })
+  const x = pipeline.open(someRequest())
+  const decision = pipeline.request(x)
+  x.waiting = { atMostMs: 60_000, abandon: () => t.fail('its time is not over') }
+  // Timers of one length end in the order they were set in: the deadline has passed by then.
+  await new Promise((resolve) => setTimeout(resolve, 1))
+  x.waiting = undefined
+  turn(ALLOW)
+  t.match(await decision, { kind: 'allow' })
+})
+
+t.test('a request that waits longer than its queue promised is refused and leaves the queue', async (t) => {
+  const pipeline = pipelineOf([stage('queue', () => new Promise<Verdict>(() => {}))], { deadlineMs: 1 })
+  const x = pipeline.open(someRequest())
+  const decision = pipeline.request(x)
+  let abandoned = 0
+  x.waiting = { atMostMs: 1, abandon: () => void abandoned++ }
+  t.match(await decision, { kind: 'error', reason: 'deadline_exceeded' })
+  t.equal(abandoned, 1)
+})

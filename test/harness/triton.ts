@@ -11,6 +11,8 @@ export interface ModelServer extends AsyncDisposable {
   readonly name: string
   readonly httpPort: number
   readonly grpcPort: number
+  /** Where `/metrics` is, where that was wanted. */
+  readonly metricsPort?: number
 }
 
 /** The versions of the model `fraud`; each answers differently. */
@@ -54,7 +56,7 @@ export interface PythonModel {
 /** Starts the real Triton with the model \`fraud\` in two versions on the python backend, and those of the test. */
 export async function startTriton(
   progress?: Progress,
-  options: { readonly models?: readonly PythonModel[] } = {},
+  options: { readonly models?: readonly PythonModel[]; readonly hasMetrics?: boolean } = {},
 ): Promise<ModelServer> {
   const triton = await tritonInstall(progress)
   const folder = temporaryFolder()
@@ -68,7 +70,12 @@ export async function startTriton(
     writeFileSync(join(folder.path, 'fraud', version, 'model.py'), modelSource)
   }
   writeFileSync(join(folder.path, 'fraud', 'config.pbtxt'), modelConfig)
-  const [httpPort, grpcPort] = (await freePorts(2)) as [number, number]
+  const [httpPort, grpcPort, metricsPort] = (await freePorts(3)) as [number, number, number]
+  const metrics = [
+    '--allow-gpu-metrics=false',
+    '--metrics-address=127.0.0.1',
+    `--metrics-port=${metricsPort}`,
+  ]
   try {
     const process = await startProcess({
       name: 'Triton',
@@ -80,7 +87,7 @@ export async function startTriton(
         `--http-port=${httpPort}`,
         '--grpc-address=127.0.0.1',
         `--grpc-port=${grpcPort}`,
-        '--allow-metrics=false',
+        ...(options.hasMetrics ? metrics : ['--allow-metrics=false']),
       ],
       env: triton.env,
       isReady: async () => (await http({ port: httpPort, path: '/v2/health/ready' })).status === 200,
@@ -90,6 +97,7 @@ export async function startTriton(
       name: 'Triton 2.51',
       httpPort,
       grpcPort,
+      ...(options.hasMetrics && { metricsPort }),
       [Symbol.asyncDispose]: async () => {
         await process[Symbol.asyncDispose]()
         folder[Symbol.dispose]()

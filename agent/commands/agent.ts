@@ -20,6 +20,7 @@ import { type ReadinessCheck, startProbes } from '#telemetry/probes.ts'
 import { createLogger, createMetrics, type Logger } from '#telemetry/telemetry.ts'
 import { createTrafficStage } from '#traffic/traffic.ts'
 import { openAgentIdentity } from './agent-identity.ts'
+import { openAgentOverload } from './agent-overload.ts'
 import { leaseMsOf, openAgentQuotas } from './agent-quotas.ts'
 import { collected } from './collected.ts'
 import { orFail } from './fail.ts'
@@ -235,6 +236,9 @@ async function startAgent(
     checks.push(quotas.check)
   }
 
+  const overload = openAgentOverload({ config, log, metrics })
+  if (overload) opening.use(overload)
+
   const recorder = config.audit && opening.use(openAudit({ dir: config.audit.dir }))
 
   // The order of the decision. Cheap refusals first; the version is chosen before policy, so that policy judges the one
@@ -257,6 +261,7 @@ async function startAgent(
     createTenantCeiling(),
     policy?.stage,
     quotas?.stage,
+    overload?.stage,
   ].filter((stage) => stage !== undefined)
 
   const pipeline = createPipeline({

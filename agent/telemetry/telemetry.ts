@@ -4,6 +4,7 @@ import type { DecisionObserver } from '#decision/pipeline.ts'
 import { registerDecisionMetrics } from './decision-metrics.ts'
 import { type IdentityReading, registerIdentityMetrics } from './identity-metrics.ts'
 import { type OpaReadings, registerOpaMetrics } from './opa-metrics.ts'
+import { type OverloadReading, registerOverloadMetrics } from './overload-metrics.ts'
 import { type PostureReading, registerPostureMetrics } from './posture-metrics.ts'
 import { type QuotaMetrics, registerQuotaMetrics } from './quota-metrics.ts'
 import { registerSecretMetrics, type SecretCounters } from './secret-metrics.ts'
@@ -47,6 +48,8 @@ export interface Metrics {
   identities(read: () => IdentityReading): void
   /** Shows what is known of the Envoy beside the agent. */
   posture(read: () => PostureReading): void
+  /** Shows what protects the model server. */
+  overload(read: () => OverloadReading): void
   /** Counts quotas. Asked for where there are any. */
   quotas(): QuotaMetrics
   /** Shows what OPA shows, by its names. */
@@ -101,6 +104,7 @@ export function createMetrics(): Metrics {
     secrets: (counters) => registerSecretMetrics(registry, counters),
     identities: (read) => registerIdentityMetrics(registry, read),
     posture: (read) => registerPostureMetrics(registry, read),
+    overload: (read) => registerOverloadMetrics(registry, read),
     quotas: () => registerQuotaMetrics(registry),
     opa: (read) => registerOpaMetrics(registry, read),
   }

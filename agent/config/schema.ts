@@ -171,6 +171,14 @@ const needs: readonly {
     isMet: (config: z.infer<typeof shape>) => config[part] === undefined || config.resources !== undefined,
   })),
   {
+    path: ['limits', 'overload', 'models'],
+    message:
+      'queue.waitMs of at most decision.firstMessageTimeoutMs less decision.deadlineMs, which is as long as Envoy waits',
+    isMet: ({ limits, decision: { firstMessageTimeoutMs, deadlineMs } }) =>
+      limits?.overload?.models.every(({ queue }) => queue.waitMs + deadlineMs <= firstMessageTimeoutMs) !==
+      false,
+  },
+  {
     path: ['residency', 'requireTag'],
     message: 'identity, without which there is no tenant, or false',
     isMet: ({ residency, identity }) => residency?.requireTag !== true || identity !== undefined,

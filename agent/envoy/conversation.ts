@@ -5,7 +5,7 @@ import type { StreamWriter } from '#grpc/service.ts'
 import type { Logger } from '#telemetry/telemetry.ts'
 import { type BodyModes, noModes } from './body-modes.ts'
 import { callFailure } from './denial.ts'
-import { refusal } from './encode-process.ts'
+import { moreTime, refusal } from './encode-process.ts'
 
 export interface SessionOptions {
   readonly pipeline: Pipeline
@@ -49,6 +49,11 @@ export class Conversation {
     else if (!this.#isOver && !this.isObserving) this.options.writer.close(failure)
   }
 
+  /** The request waits for its turn: Envoy is asked to be patient, which it takes once for each message. */
+  waits(): void {
+    this.send(moreTime(this.options.firstMessageTimeoutMs))
+  }
+
   /** Goes on with `then` once the stages have answered; until then the stream is paused. */
   whenDecided(decision: Decision | Promise<Decision>, then: (decision: Decision) => void): void {
     if (!(decision instanceof Promise)) return then(decision)
@@ -72,6 +77,7 @@ export class Conversation {
   ended(): void {
     if (this.#isOver) return
     this.#isOver = true
+    this.exchange?.waiting?.abandon()
     // Stages that are still at work may yet take something: what they took is given back when they are done.
     if (!this.#isDeciding) this.#release()
   }

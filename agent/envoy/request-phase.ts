@@ -159,6 +159,7 @@ export class RequestPhase {
     const { pipeline } = this.#talk.options
     const x = pipeline.open(facts)
     this.#talk.exchange = x
+    x.whenWaiting = () => this.#talk.waits()
     this.#state = { kind: 'deciding' }
     this.#talk.whenDecided(pipeline.request(x), (decision) => this.#decided(x, decision, waited))
   }

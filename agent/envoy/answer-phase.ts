@@ -47,6 +47,8 @@ export class AnswerPhase {
       this.#unjudged = served
       return this.#talk.send(unchanged.responseHeaders)
     }
+    if (this.#metered === undefined && this.#mode === modes.response)
+      return this.#judge(served, responseHeadersAnswer)
     const override = this.#mode === modes.response ? undefined : { ...modes, response: this.#mode }
     // What only we asked for is taken out again: the length that was said may not be the one that arrives.
     const mayChange =

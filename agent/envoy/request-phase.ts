@@ -58,13 +58,13 @@ type State =
 export class RequestPhase {
   readonly #talk: Conversation
   readonly #way: BodyWay
-  readonly #wait: MessageWait
+  /** There while a first message is waited for. */
+  #wait: MessageWait | undefined
   #state: State = { kind: 'start' }
 
   constructor(talk: Conversation) {
     this.#talk = talk
     this.#way = new BodyWay(talk, 'requestBody')
-    this.#wait = new MessageWait(talk)
   }
 
   /** What was permitted; `undefined` before, and where nothing was. */
@@ -90,6 +90,7 @@ export class RequestPhase {
       return this.#talk.send(unchanged.requestHeaders)
     }
     this.#state = { kind: 'waiting', facts, principal, chunks: [], isHeaderAnswered: false }
+    this.#wait = new MessageWait(this.#talk)
     this.#wait.start(modes.request === Mode.STREAMED, () => this.#tooLate())
   }
 
@@ -139,7 +140,7 @@ export class RequestPhase {
   }
 
   ended(): void {
-    this.#wait.stop()
+    this.#wait?.stop()
   }
 
   #tooLate(): void {
@@ -149,7 +150,7 @@ export class RequestPhase {
 
   /** Decides with what has come of the body. */
   #decide(waiting: Extract<State, { kind: 'waiting' }>, isEnd: boolean, hasTrailers: boolean): void {
-    this.#wait.stop()
+    this.#wait?.stop()
     const { facts, principal, chunks, isHeaderAnswered } = waiting
     const body = chunks.length === 0 ? undefined : joined(chunks)
     this.#open(withBody(facts, principal, body, isEnd), { isHeaderAnswered, chunks, hasTrailers })
@@ -209,7 +210,7 @@ export class RequestPhase {
 
   /** Refuses what was never decided, with a record all the same. */
   #refuseUnread(facts: HeaderFacts, principal: string, why: Refusal): void {
-    this.#wait.stop()
+    this.#wait?.stop()
     const x = this.#talk.options.pipeline.open(withBody(facts, principal, undefined, false))
     this.#talk.exchange = x
     this.#refuse(x, why)

@@ -16,6 +16,7 @@ export interface MeteringWorld extends AsyncDisposable {
   readonly envoy: Envoy
   /** What Envoy told, by kind, in order. */
   readonly told: (MessageKind | undefined)[]
+  stopAgent(): Promise<void>
 }
 
 /**
@@ -35,7 +36,7 @@ export async function startMeteringWorld(options: {
   const { pipeline, log } = options.kit
   const method = extProcMethod({ pipeline, log, firstMessageTimeoutMs: 5000 })
   if (method.kind !== 'stream') throw new Error('Process is a stream')
-  opening.use(
+  const server = opening.use(
     await startGrpcServer({
       listen: `unix:${join(folder, 'agent.sock')}`,
       maxMessageBytes: 4 << 20,
@@ -68,5 +69,11 @@ export async function startMeteringWorld(options: {
     await startEnvoy(changed(generated, `${parts.chain}.transport_socket`, undefined)),
   )
   const owned = opening.move()
-  return { port, envoy, told, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return {
+    port,
+    envoy,
+    told,
+    stopAgent: () => Promise.resolve(server[Symbol.asyncDispose]()),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
 }

@@ -114,6 +114,7 @@ t.test('an answer that breaks off is measured as far as it was seen', async (t) 
   const ways: [name: string, breakOff: (parts: Parts) => void | Promise<void>, end: string][] = [
     ['the client goes away', ({ answer }) => answer.cancel(), 'broken'],
     ['the model server breaks off', ({ gate }) => gate.open(3), 'broken'],
+    ['the agent ends', ({ world }) => world.stopAgent(), 'broken'],
     ['Envoy dies', ({ world }) => void process.kill(world.envoy.pid, 'SIGKILL'), 'broken'],
   ]
   for (const protocol of protocols) {

@@ -71,7 +71,7 @@ class Memory implements MemoryStore {
     const known = this.#holds.get(id)
     if (known !== undefined) return known.answer
     if (this.#over.has(id)) return { kind: 'refused', states: this.#look(charges, now) }
-    const judged = this.#judge(charges, now, undefined)
+    const judged = this.#judge(charges, now, false)
     if (judged.isRefused) return { kind: 'refused', states: statesOf(judged, charges, now) }
     const parts = new Array<Part>(charges.length)
     for (let index = 0; index < charges.length; index++)
@@ -90,7 +90,7 @@ class Memory implements MemoryStore {
     if (hold === undefined || charges.length !== hold.charges.length)
       return { kind: 'refused', states: this.#look(charges, now) }
     if (step <= hold.step) return hold.stepAnswer
-    const judged = this.#judge(charges, now, hold)
+    const judged = this.#judge(charges, now, true)
     if (judged.isRefused) return { kind: 'refused', states: statesOf(judged, charges, now) }
     for (let index = 0; index < charges.length; index++) {
       const charge = charges[index] as Charge
@@ -161,21 +161,18 @@ class Memory implements MemoryStore {
   }
 
   #look(charges: readonly Charge[], now: Instant): readonly CounterState[] {
-    return statesOf(this.#judge(charges, now, undefined), charges, now)
+    return statesOf(this.#judge(charges, now, false), charges, now)
   }
 
-  /** Looks at all counters: those of a hold that is topped up, or else those of the keys. */
-  #judge(charges: readonly Charge[], now: Instant, hold: Hold | undefined): Judged {
+  /** Looks at all counters. What is topped up for nothing asks nothing. */
+  #judge(charges: readonly Charge[], now: Instant, isTopUp: boolean): Judged {
     const counters = new Array<Counter>(charges.length)
     const waitsUs = new Array<number>(charges.length)
     let isRefused = false
     for (let index = 0; index < charges.length; index++) {
       const charge = charges[index] as Charge
-      const counter =
-        hold === undefined
-          ? this.#counters.find(charge, now)
-          : this.#current(hold.parts[index] as Part, charge, now)
-      const isFree = hold !== undefined && charge.cost === 0
+      const counter = this.#counters.find(charge, now)
+      const isFree = isTopUp && charge.cost === 0
       const waitUs = isFree ? 0 : counter.waitUs(charge.rule, charge.cost, now)
       if (waitUs > 0 && charge.isEnforced) isRefused = true
       counters[index] = counter
@@ -190,12 +187,6 @@ class Memory implements MemoryStore {
     return taken
   }
 
-  /** The counter of a part; where that was forgotten since, the one in its place. */
-  #current({ counter }: Part, charge: Charge, now: Instant): Counter {
-    const isThere = counter.place >= 0 && counter.kind === charge.rule.kind
-    return isThere ? counter : this.#counters.find(charge, now)
-  }
-
   #addTo(hold: Hold, index: number, counter: Counter, charge: Charge, now: Instant): void {
     const part = hold.parts[index] as Part
     const isSame = !part.counter.isReset && part.counter.kind === counter.kind
@@ -207,9 +198,11 @@ class Memory implements MemoryStore {
     }
   }
 
-  /** What people forgot does not come back. */
+  /** Where it was taken, or in its place; what people forgot does not come back. */
   #giveBack(part: Part, charge: Charge, units: number, now: Instant): void {
-    if (!part.counter.isReset) this.#current(part, charge, now).giveBack(units, part, now)
+    if (part.counter.isReset) return
+    const counter = part.counter.place >= 0 ? part.counter : this.#counters.find(charge, now)
+    if (counter.kind === part.counter.kind) counter.giveBack(units, part, now)
   }
 
   #owe(charge: Charge, units: number, now: Instant): void {

@@ -11,7 +11,7 @@ export interface CounterKey {
   readonly id: string
   /**
    * The limit, without what clients write. A store whose memory is full lets new keys of one family and partition share a
-   * counter. Where it is absent, those of a partition that count alike are one family.
+   * counter; it refuses those that have none.
    */
   readonly family?: string
 }

@@ -1,8 +1,11 @@
+import fc from 'fast-check'
 import t from 'tap'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
 import type { Charge } from '../../../agent/limits/store/store.ts'
+import { breachOf } from './history.ts'
 import { storeLaws } from './laws.ts'
-import { evenSpans, gcraRule } from './sequences.ts'
+import { Run } from './run.ts'
+import { evenSpans, gcraRule, sequences } from './sequences.ts'
 import { chargeOn } from './trial.ts'
 
 storeLaws(t, {
@@ -71,8 +74,49 @@ t.test('limits do not share with others, nor tenants', async (t) => {
   t.equal(ask('c'), 'refused')
   t.equal(ask('c', { key: { partition: 'acme', id: 'x', family: 'other' } }), 'granted')
   t.equal(ask('c', { key: { partition: 'umbrella', id: 'x', family: 'per-model' } }), 'granted')
-  t.equal(ask('c', { key: { partition: 'umbrella', id: 'y' } }), 'granted')
-  t.equal(ask('c', { key: { partition: 'umbrella', id: 'z' } }), 'refused')
+})
+
+t.test('a key without a limit is refused when memory is full, or let through uncounted', async (t) => {
+  const { ask, store } = small(1)
+  ask('a')
+  const key = { partition: 'acme', id: 'x' }
+  t.equal(ask('x', { key }), 'refused')
+  t.equal(ask('x', { key, isEnforced: false }), 'granted')
+  t.equal(store.size, 1)
+})
+
+t.test('a hold is topped up where its key counts now, wherever it counted before', async (t) => {
+  const { ask, store, wait } = small(1)
+  const key = { partition: 'acme', id: 'b', family: 'per-model' }
+  const charge = (cost: number) => ({ ...chargeOn('b', oneEach100ms, cost), key })
+  ask('a')
+  store.reserve('hold', [charge(1)], ttlMs)
+  // What is shared is idle by now, and there is room: the key has a counter of its own.
+  wait(100_000)
+  t.equal(ask('b'), 'granted')
+  t.equal(store.topUp('hold', 1, [charge(1)], ttlMs).kind, 'refused')
+})
+
+t.test('in no window is more let through while memory is full', async (t) => {
+  let timeUs = 1e15
+  const clock = { monotonicUs: () => timeUs, nowMs: () => Math.floor(timeUs / 1000) }
+  const store = createMemoryStore({ clock, maxCounters: 3 })
+  let runs = 0
+  fc.assert(
+    fc.property(sequences({ hasDebts: false }), (sequence) => {
+      const run = new Run(sequence, `run-${++runs}`, () => timeUs)
+      for (const step of sequence.steps) {
+        if (step.do === 'wait') timeUs += step.us
+        else run.note(step, run.callOf(step)?.(store))
+      }
+      const breaches = sequence.limits.map(({ rule, isEnforced }, index) =>
+        isEnforced ? breachOf(rule, run.admitted(index)) : undefined,
+      )
+      if (breaches.some((breach) => breach !== undefined)) throw new Error(breaches.join('\n'))
+    }),
+    { numRuns: 500 },
+  )
+  t.pass()
 })
 
 t.test('counters that say what new ones say are forgotten as others come', async (t) => {

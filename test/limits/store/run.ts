@@ -76,6 +76,7 @@ export class Run {
   /** Keeps what a store answered to the call of a step. */
   note(step: Step, answer: unknown): void {
     const atUs = this.#timeUs()
+    if (answer === undefined) return
     if (step.do === 'reserve' && (answer as ReserveAnswer).kind === 'granted') {
       const charges = chargesOf(this.limits, this.#partition, step.costs)
       const granted = charges.map(({ cost }) => [{ atUs, units: cost }])

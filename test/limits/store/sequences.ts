@@ -120,7 +120,7 @@ export function chargesOf(
   costOf: readonly number[],
 ): readonly Charge[] {
   return limits.map(({ rule, isEnforced, debtCap }, index) => ({
-    key: { partition, id: `limit-${index}` },
+    key: { partition, id: `limit-${index}`, family: `limit-${index}` },
     rule,
     cost: costOf[index] as number,
     isEnforced,

@@ -1,21 +1,22 @@
 /** Reads charges, looks at their counters, and tells what they say. */
 export const statesLua = `
--- KEYS from firstKey, and ten ARGV for each from first on.
+-- KEYS from firstKey, and for each what \`pack.ts\` says, from ARGV first on.
 local function charges(firstKey, first)
-  local list = {}
+  local list, at = {}, first - 1
+  local function next()
+    at = at + 1
+    return tonumber(ARGV[at])
+  end
   for i = firstKey, #KEYS do
-    local at = first + (i - firstKey) * 10
-    local kind, flags = ARGV[at], tonumber(ARGV[at + 2])
-    local c = {
-      kind = kind, key = KEYS[i], cost = tonumber(ARGV[at + 1]), isEnforced = flags % 2 == 1, isRefusedAfterLoss = flags > 1,
-      debtCap = tonumber(ARGV[at + 3]), index = tonumber(ARGV[at + 9])
-    }
-    if c.debtCap == forever then c.debtCap = maxUnits end
-    local a, b, d = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
-    if kind == 'g' then c.tick, c.weight, c.drain, c.capacity = a, b, d, tonumber(ARGV[at + 7])
-    elseif kind == 's' then c.limit, c.length, c.count = a, b, d
-    elseif kind == 'c' then c.limit, c.from = a, {b, d, tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8])}
-    else c.limit = a end
+    at = at + 1
+    local kind = ARGV[at]
+    local c = {kind = kind, key = KEYS[i], index = next(), cost = next()}
+    local flags = next()
+    c.isEnforced, c.isRefusedAfterLoss = flags % 2 == 1, flags > 1
+    if kind == 'g' then c.debtCap, c.tick, c.weight, c.drain, c.capacity = next(), next(), next(), next(), next()
+    elseif kind == 's' then c.debtCap, c.limit, c.length, c.count = next(), next(), next(), next()
+    elseif kind == 'c' then c.debtCap, c.limit, c.from = next(), next(), {next(), next(), next(), next()}
+    else c.limit = next() end
     list[#list + 1] = c
   end
   return list
@@ -76,7 +77,7 @@ local function look(list, isTopUp)
     if not s then return nil, nil, answer('T') end
     if isTopUp and c.cost == 0 then s.wait = 0
     else
-      if isLost(c, s) then return nil, nil, answer('L', ' ' .. text(c.index)) end
+      if isLost(c, s) then return nil, nil, answer('L', {c.index}) end
       s.wait = wait(c, s)
     end
     if s.wait ~= 0 and c.isEnforced then isRefused = true end
@@ -86,11 +87,11 @@ local function look(list, isTopUp)
 end
 
 local function tell(list, states)
-  local parts = {}
+  local numbers = {}
   for i, c in ipairs(list) do
     local s = states[i]
-    parts[i] = ' ' .. text(remaining(c, s)) .. ' ' .. text(s.wait) .. ' ' .. text(untilReset(c, s))
+    numbers[3 * i - 2], numbers[3 * i - 1], numbers[3 * i] = remaining(c, s), s.wait, untilReset(c, s)
   end
-  return table.concat(parts)
+  return numbers
 end
 `

@@ -2,21 +2,31 @@
 export const statesLua = `
 -- KEYS from firstKey, and for each what \`pack.ts\` says, from ARGV first on.
 local function charges(firstKey, first)
-  local list, at = {}, first - 1
-  local function next()
-    at = at + 1
-    return tonumber(ARGV[at])
-  end
+  local list, at, args = {}, first, ARGV
   for i = firstKey, #KEYS do
-    at = at + 1
-    local kind = ARGV[at]
-    local c = {kind = kind, key = KEYS[i], index = next(), cost = next()}
-    local flags = next()
-    c.isEnforced, c.isRefusedAfterLoss = flags % 2 == 1, flags > 1
-    if kind == 'g' then c.debtCap, c.tick, c.weight, c.drain, c.capacity = next(), next(), next(), next(), next()
-    elseif kind == 's' then c.debtCap, c.limit, c.length, c.count = next(), next(), next(), next()
-    elseif kind == 'c' then c.debtCap, c.limit, c.from = next(), next(), {next(), next(), next(), next()}
-    else c.limit = next() end
+    local kind, index, cost = args[at], tonumber(args[at + 1]), tonumber(args[at + 2])
+    local flags, a, b = tonumber(args[at + 3]), tonumber(args[at + 4]), tonumber(args[at + 5])
+    local isEnforced, isRefusedAfterLoss = flags % 2 == 1, flags > 1
+    -- All fields at once: a table that grows is copied again and again.
+    local c = {
+      kind = kind, key = KEYS[i], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
+      debtCap = a, reserved = cost, left = 0, at = 0, scale = 1, generation = '', limit = b
+    }
+    if kind == 'g' then
+      c.limit = nil
+      c.tick, c.weight = b, tonumber(args[at + 6])
+      c.drain, c.capacity = tonumber(args[at + 7]), tonumber(args[at + 8])
+      at = at + 9
+    elseif kind == 's' then
+      c.length, c.count = tonumber(args[at + 6]), tonumber(args[at + 7])
+      at = at + 8
+    elseif kind == 'c' then
+      c.from = {tonumber(args[at + 6]), tonumber(args[at + 7]), tonumber(args[at + 8]), tonumber(args[at + 9])}
+      at = at + 10
+    else
+      c.debtCap, c.limit = 0, a
+      at = at + 5
+    end
     list[#list + 1] = c
   end
   return list

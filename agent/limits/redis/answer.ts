@@ -26,9 +26,8 @@ export function parseAnswer(value: unknown): ScriptAnswer {
   return { kind, epoch, nowMs: Math.floor(nowUs / 1000), writes, lostMs, rest }
 }
 
-/** @throws RedisFault where there are not as many states as charges */
-export function statesOf({ rest }: ScriptAnswer, count: number): readonly CounterState[] {
-  if (rest.length !== 3 * count) throw wrong(`${rest.length} numbers for ${count} charges`)
+/** Of what was granted, refused or looked at: three numbers a charge. */
+export function statesOf({ rest }: ScriptAnswer): readonly CounterState[] {
   const states: CounterState[] = []
   for (let place = 0; place < rest.length; place += 3) {
     const wait = rest[place + 1] as number

@@ -6,10 +6,14 @@ import type { Argument } from './node.ts'
  * Tells the scripts of a charge: the letter of the kind, index, cost, 1 where it is enforced plus 2 where it is refused after a
  * loss, and then, but for concurrency, the debt cap, and the numbers of the rule. Read by `lua/states.ts`.
  *
- * @param index the place of the charge among those of the call
- * @param redisNowMs about what time the server has: the spans around it are sent, and the server picks
+ * `index` is the place of the charge among those of the call, `redisNowMs` about what time the server has: the
+ * spans around it are sent, and the server picks.
  */
-export function packCharge(into: Argument[], charge: Charge, index: number, redisNowMs: number): void {
+export function packCharge(
+  into: Argument[],
+  charge: Charge,
+  { index, redisNowMs }: { readonly index: number; readonly redisNowMs: number },
+): void {
   const { rule, cost, isEnforced, onStoreFailure } = charge
   const flags = (isEnforced ? 1 : 0) + (onStoreFailure === 'allow' ? 0 : 2)
   const debtCap = Math.min(charge.debtCap, maxUnits)

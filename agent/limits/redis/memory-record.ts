@@ -26,6 +26,9 @@ export class MemoryRecords {
   readonly #onEpoch: () => void
   readonly #replica: string
   readonly #lifeMs: number
+  /** With a number for each call, the epoch in case there is none. */
+  readonly #fresh = randomBytes(12).toString('hex')
+  #calls = 0
   #lostMs = 0
 
   constructor(options: {
@@ -48,7 +51,7 @@ export class MemoryRecords {
   /** The first arguments of every script. */
   arguments(tag: string): Argument[] {
     const { epoch, writes } = this.#known.get(tag) ?? nothing
-    return [this.#replica, epoch, writes, randomBytes(12).toString('hex'), this.#lifeMs]
+    return [this.#replica, epoch, writes, this.#fresh + (this.#calls++).toString(16), this.#lifeMs]
   }
 
   /** Whether this is the first answer that tells of a loss. */

@@ -102,7 +102,11 @@ t.test('in a cluster', async (t) => {
     const kept = charges[2] as Charge
     world.nodes[1]?.kill('SIGKILL')
     await world.nodes[1]?.ended
-    t.match(await store.reserve('all', charges, ttlMs), { kind: 'failed', fault: 'unavailable', index: 1 })
+    t.match(await store.reserve('all but one', charges, ttlMs), {
+      kind: 'failed',
+      fault: 'unavailable',
+      index: 1,
+    })
     t.match(await store.reserve('there', [gone], ttlMs), { kind: 'failed', fault: 'unavailable' })
     await eventually('told', () => store.health.problem() !== undefined)
     t.match(await store.reserve('kept', [kept], ttlMs), { kind: 'granted', states: [{ remaining: 9 }] })

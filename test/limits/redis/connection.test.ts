@@ -121,13 +121,18 @@ t.test('what is wrong with a server is told apart', async (t) => {
   })
 
   await t.test('answers of the wrong form', async (t) => {
-    for (const reply of [
+    const replies = [
       '$5\r\nhello\r\n',
       ':1\r\n',
       '$-1\r\n',
       '*0\r\n',
-      '$20\r\nG 1 abc 1 0 1 2 3 4 \r\n',
-    ]) {
+      '*5\r\n+G\r\n:1\r\n+abc\r\n:1\r\n:0\r\n',
+      '*5\r\n+G\r\n+now\r\n+abc\r\n:1\r\n:0\r\n',
+      '*5\r\n+X\r\n:1\r\n+abc\r\n:1\r\n:0\r\n',
+      '*5\r\n+G\r\n:1\r\n+no epoch\r\n:1\r\n:0\r\n',
+      '*8\r\n+G\r\n:1\r\n+abc\r\n:1\r\n:0\r\n:9\r\n:0\r\n:-5\r\n',
+    ]
+    for (const reply of replies) {
       await using server = await startLiar(reply)
       await using store = await openAt(server.port)
       t.equal(store.health.problem(), undefined)

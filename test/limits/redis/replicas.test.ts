@@ -3,6 +3,7 @@ import t from 'tap'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
 import { eventually } from '../../harness/temp.ts'
 import { startValkey } from '../../harness/valkey.ts'
+import { evenSpans } from '../store/sequences.ts'
 import {
   charge,
   concurrency,
@@ -88,6 +89,24 @@ t.test('memory and Redis answer the same', async (t) => {
     { numRuns: 60 },
   )
   t.pass()
+})
+
+t.test('a process whose clock is wrong counts by the time of the server', async (t) => {
+  await using valkey = await startValkey()
+  const dayMs = 86_400_000
+  const rule = { kind: 'calendar' as const, limit: 10, calendar: evenSpans(1000 * dayMs) }
+  for (const wrongMs of [0, -4000 * dayMs, 4000 * dayMs]) {
+    const clock = { nowMs: () => Date.now() + wrongMs, monotonicUs: () => performance.now() * 1000 }
+    await using store = await openAt(valkey.port, { clock })
+    const each = charge(`span ${wrongMs}`, { rule })
+    const answer = await store.reserve(`at ${wrongMs}`, [each], ttlMs)
+    const { endMs } = rule.calendar.spanAt(Date.now())
+    t.match(answer, { kind: 'granted', states: [{ remaining: 9 }] })
+    const resetUs = answer.kind === 'granted' ? answer.states[0]?.resetUs : undefined
+    t.ok(Math.abs((resetUs as number) / 1000 - (endMs - Date.now())) < 60_000, `${resetUs}`)
+    t.equal(await store.settle(`at ${wrongMs}`, [3]), 'settled')
+    t.equal(await remainingOf(store, each), 7)
+  }
 })
 
 t.test('what runs at a replica that gives no sign is not counted, until it does', async (t) => {

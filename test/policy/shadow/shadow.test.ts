@@ -21,6 +21,9 @@ const rules = {
 allow := {"allowed": input.parsed_path != ["finance"], "headers": {"x-by": "finance"}, "http_status": 402}
 `,
   'research.rego': 'package research\n\nallow := {"allowed": true, "headers": {"x-by": "research"}}\n',
+  'gold.rego':
+    'package gold\n\nallow := {"allowed": true, "quotas": {"q/a": 50, "q/b": 7}, "request_headers_to_remove": []}\n',
+  'silver.rego': 'package silver\n\nallow := {"allowed": true, "quotas": {"q/a": 20, "q/c": 1}}\n',
   'broken.rego': 'package broken\n\nallow := "nonsense"\n',
 }
 
@@ -93,6 +96,33 @@ t.test('every AccessPolicy for a request must allow beside the base decision', a
     t.match(x.policy, { isAllowed: false })
   })
 })
+
+t.test(
+  'of the limits that several policies hand in the least counts, and what is only tried hands none in',
+  async (t) => {
+    await opened({}, async (_, ask) => {
+      const quotas = (...policies: AccessPolicy[]) => {
+        const x = withPolicies('/x', ...policies)
+        t.equal(ask(x).kind, 'allow')
+        return x.policy?.quotas
+      }
+      t.equal(quotas(), undefined)
+      t.equal(quotas(accessPolicy('finance')), undefined)
+      const [gold, silver] = [accessPolicy('gold'), accessPolicy('silver')]
+      const all = new Map([
+        ['q/a', 20],
+        ['q/b', 7],
+        ['q/c', 1],
+      ])
+      t.same(quotas(gold, silver), all)
+      t.same(quotas(silver, gold), all)
+      const tried = withPolicies('/x', gold, accessPolicy('silver', { mode: 'shadow' }))
+      t.equal(ask(tried).kind, 'allow')
+      await new Promise(setImmediate)
+      t.same(tried.policy?.quotas, new Map(Object.entries({ 'q/a': 50, 'q/b': 7 })))
+    })
+  },
+)
 
 t.test(
   'an AccessPolicy is for the tenants, models and routes that it names, and for what is not known',

@@ -491,7 +491,10 @@ t.test('what nobody could bound is charged as far as it was seen', async (t) => 
     for (const answer of [sse, { ...sse, encoding: 'gzip' }]) {
       const { usage } = measured(meterOf('/v1/embeddings', body, change), whole, answer).metered
       t.match(usage, { inferences: 1, cachedInputTokens: 0 }, rule)
-      t.ok(usage.inputTokens < 1000 && usage.requestBytes === body.length, `${rule}: ${JSON.stringify(usage)}`)
+      t.ok(
+        usage.inputTokens < 1000 && usage.requestBytes === body.length,
+        `${rule}: ${JSON.stringify(usage)}`,
+      )
     }
   }
   const chained = request({ previous_response_id: 'r', input: 'x'.repeat(400) })

@@ -47,14 +47,14 @@ async function inMemory(name: string, limits: number, seconds: number): Promise<
   const store = createMemoryStore()
   const charges = Array.from({ length: tenants }, (_, tenant) => chargesOf(limits, tenant))
   const actuals = new Array(limits).fill(1)
-  const tape = new Tape()
+  const tape = new Tape(name)
   for (const endMs = performance.now() + seconds * 1000; performance.now() < endMs; ) {
     const id = tape.begin()
     store.reserve(id, charges[tape.calls % tenants] as Charge[], ttlMs)
     tape.decided()
     store.settle(id, actuals)
   }
-  return tape.row(name, 0)
+  return tape.row(0)
 }
 
 async function strict(seconds: number): Promise<Row> {
@@ -71,6 +71,7 @@ async function leased(seconds: number): Promise<Row> {
   await using store = createLeasedStore(guarded, { leaseMs: 500 })
   // One tenant: what is asked for the first time is asked at the store.
   const charges = chargesOf(1, 0, { isLeased: true })
+  await atPace('warm up', store, 1.5, () => charges)
   return atPace('leased, 1 limit', store, seconds, () => charges)
 }
 
@@ -84,6 +85,8 @@ async function stopped(seconds: number): Promise<Row> {
   for (const [tenant, list] of charges.entries()) await store.reserve(`warm-${tenant}`, list, ttlMs)
   valkey.kill('SIGSTOP')
   try {
+    // Until it is given up some calls wait for their deadline.
+    await atPace('warm up', store, 0.5, (call) => charges[call % tenants] as Charge[])
     return await atPace('Valkey stopped', store, seconds, (call) => charges[call % tenants] as Charge[])
   } finally {
     valkey.kill('SIGCONT')
@@ -97,7 +100,7 @@ async function atPace(
   seconds: number,
   chargesOfCall: (call: number) => readonly Charge[],
 ): Promise<Row> {
-  const tape = new Tape()
+  const tape = new Tape(name)
   const callsBefore = store.health.counts.calls
   const everyMs = 1000 / paced.callsPerSecond
   const endMs = performance.now() + seconds * 1000
@@ -121,34 +124,39 @@ async function atPace(
     await sleep(1)
   }
   await Promise.all(underway)
-  return tape.row(name, store.health.counts.calls - callsBefore)
+  return tape.row(store.health.counts.calls - callsBefore)
 }
 
 /** What is written down of each call. */
 class Tape {
   calls = 0
+  readonly #name: string
   readonly #waitsMs: number[] = []
   readonly #cpu = process.cpuUsage()
   readonly #beganMs = performance.now()
   #startMs = 0
 
+  constructor(name: string) {
+    this.#name = name
+  }
+
   begin(): string {
     this.calls++
     this.#startMs = performance.now()
-    return `call-${this.calls}`
+    return `${this.#name}-${this.calls}`
   }
 
   decided(startMs = this.#startMs): void {
     this.#waitsMs.push(performance.now() - startMs)
   }
 
-  row(name: string, storeCalls: number): Row {
+  row(storeCalls: number): Row {
     const spent = process.cpuUsage(this.#cpu)
     const seconds = (performance.now() - this.#beganMs) / 1000
     this.#waitsMs.sort((a, b) => a - b)
     const at = (share: number) => this.#waitsMs[Math.floor(this.#waitsMs.length * share)] ?? 0
     return {
-      name,
+      name: this.#name,
       rps: this.calls / seconds,
       cpuUs: (spent.user + spent.system) / this.calls,
       p50Ms: at(0.5),

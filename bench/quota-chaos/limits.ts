@@ -1,7 +1,7 @@
 import type { Calendar, Charge, CounterRule } from '../../agent/limits/store/store.ts'
 
 /** How long what is drawn beforehand may be used, in these runs. */
-export const leaseMs = 200
+export const leaseMs = 400
 
 /** One limit as it is promised, and as it is charged. */
 export interface ChaosLimit {
@@ -23,7 +23,7 @@ export const limits: readonly ChaosLimit[] = [
   },
   {
     name: 'leased-rate',
-    promise: { kind: 'rate', perSecond: 400, burst: 300 },
+    promise: { kind: 'rate', perSecond: 500, burst: 600 },
     isLeased: true,
     onStoreFailure: 'deny',
   },
@@ -35,7 +35,7 @@ export const limits: readonly ChaosLimit[] = [
   },
   {
     name: 'leased-window',
-    promise: { kind: 'window', limit: 400, windowMs: 1000 },
+    promise: { kind: 'window', limit: 600, windowMs: 1000 },
     isLeased: true,
     onStoreFailure: 'deny',
   },
@@ -47,7 +47,7 @@ export const limits: readonly ChaosLimit[] = [
   },
   {
     name: 'leased-span',
-    promise: { kind: 'span', limit: 400, spanMs: 1000 },
+    promise: { kind: 'span', limit: 600, spanMs: 1000 },
     isLeased: true,
     onStoreFailure: 'deny',
   },

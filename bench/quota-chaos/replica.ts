@@ -86,10 +86,12 @@ process.send?.({ report }, () => process.exit(0))
 
 function call(): void {
   const id = `${options.name}-${options.seed}-${made++}`
-  // Half of the calls need not ask the store.
-  const isLeased = random.below(2) === 0
+  // Most calls need not ask the store.
+  const isLeased = random.below(4) > 0
   const ledger = ledgerCharge(`${options.name}-${options.seed}-era${era}-`, 1 + random.below(4), isLeased)
-  const chosen = limits.filter((limit) => (limit.isLeased || !isLeased) && random.below(3) === 0)
+  const chosen = limits.filter((limit) =>
+    isLeased ? limit.isLeased && random.below(2) === 0 : random.below(3) === 0,
+  )
   const charges = chosen.map((limit) => chargeOf(limit, 1 + random.below(4)))
   const parts = charges.map(() => random.below(5))
   const runsMs = random.below(40)

@@ -238,6 +238,7 @@ class GuardedStore implements QuotaStore {
     readonly fault: StoreFault
   }): ReserveAnswer | Promise<ReserveAnswer> {
     const { id, charges, ttlMs, fault } = call
+    if (this.#held.hasEnded(id)) return { kind: 'refused', states: charges.map(neverSeen) }
     const parts: Part[] = []
     return after(this.#away.grant({ ...call, indexes: indexesOf(charges), parts }), (answer) => {
       if (answer.kind === 'failed') return { ...answer, fault }
@@ -331,7 +332,7 @@ class GuardedStore implements QuotaStore {
     const whole: Held = { ...held, atMs, endUs: this.#clock.monotonicUs() + held.ttlMs * 1000 }
     this.#away.begin(whole)
     if (!this.#held.hasEnded(id)) this.#held.set(id, whole)
-    // Settled before it was granted: nothing took place.
+    // Settled while the store was asked: nothing took place.
     else if (whole.parts !== undefined) void this.#away.settle(whole, whole.parts, zeros(held.charges))
   }
 

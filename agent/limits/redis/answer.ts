@@ -16,26 +16,18 @@ export interface ScriptAnswer {
 
 /** @throws RedisFault where it is anything else than a script of ours would say */
 export function parseAnswer(value: unknown): ScriptAnswer {
-  if (typeof value !== 'string') throw wrong(typeof value)
-  const parts = value.split(' ')
-  const [kind, nowUs, epoch, writes, lostMs] = parts
-  if (kind === undefined || !/^[GRPSAUHTL]$/.test(kind)) throw wrong(value)
-  if (epoch === undefined || !/^[0-9a-f]{1,64}$/.test(epoch)) throw wrong(value)
-  const rest: number[] = []
-  for (let place = 5; place < parts.length; place++) rest.push(wholeNumber(parts[place], value))
-  return {
-    kind,
-    epoch,
-    nowMs: Math.floor(wholeNumber(nowUs, value) / 1000),
-    writes: wholeNumber(writes, value),
-    lostMs: wholeNumber(lostMs, value),
-    rest,
-  }
+  if (!Array.isArray(value)) throw wrong(String(value))
+  const [kind, nowUs, epoch, writes, lostMs]: unknown[] = value
+  if (typeof kind !== 'string' || !/^[GRPSAUHTL]$/.test(kind)) throw wrong(String(value))
+  if (typeof epoch !== 'string' || !/^[0-9a-f]{1,64}$/.test(epoch)) throw wrong(String(value))
+  if (!isWhole(nowUs) || !isWhole(writes) || !isWhole(lostMs)) throw wrong(String(value))
+  const rest: unknown[] = value.slice(headLength)
+  if (!rest.every(isWhole)) throw wrong(String(value))
+  return { kind, epoch, nowMs: Math.floor(nowUs / 1000), writes, lostMs, rest }
 }
 
-/** @throws RedisFault where there are not as many states as charges */
-export function statesOf({ rest }: ScriptAnswer, count: number): readonly CounterState[] {
-  if (rest.length !== 3 * count) throw wrong(`${rest.length} numbers for ${count} charges`)
+/** Of what was granted, refused or looked at: three numbers a charge. */
+export function statesOf({ rest }: ScriptAnswer): readonly CounterState[] {
   const states: CounterState[] = []
   for (let place = 0; place < rest.length; place += 3) {
     const wait = rest[place + 1] as number
@@ -50,11 +42,10 @@ export function statesOf({ rest }: ScriptAnswer, count: number): readonly Counte
 }
 
 const forever = -1
+const headLength = 5
 
-function wholeNumber(text: string | undefined, all: string): number {
-  const value = text === undefined || text === '' ? Number.NaN : Number(text)
-  if (!Number.isInteger(value) || value < forever) throw wrong(all)
-  return value
+function isWhole(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= forever
 }
 
 export function wrong(found: string): RedisFault {

@@ -7,7 +7,7 @@ import type { RedisHost } from './url.ts'
 
 export interface ClusterOptions {
   readonly seeds: readonly RedisHost[]
-  readonly open: (host: RedisHost, more: { readonly onReady?: () => void }) => Promise<RedisNode>
+  readonly open: (host: RedisHost) => Promise<RedisNode>
 }
 
 /** How often the map of slots is asked for while all is well; trouble asks at once. */
@@ -147,7 +147,7 @@ class Cluster implements RedisLink {
     const name = nameOf(host)
     let node = this.#nodes.get(name)
     if (node === undefined) {
-      node = this.#options.open(host, {}).then((open) => {
+      node = this.#options.open(host).then((open) => {
         this.#open.set(name, open)
         return open
       })

@@ -27,7 +27,6 @@ export interface LinkOptions {
   readonly keepsAll: boolean
   readonly onTimeout?: () => void
   readonly warn?: ((text: string) => void) | undefined
-  readonly onReady?: () => void
 }
 
 const defaultTimeoutMs = 50
@@ -49,8 +48,8 @@ export async function connectRedis(settings: RedisSettings, options: LinkOptions
   if (place.kind === 'cluster')
     return openCluster({
       seeds: place.seeds,
-      open: ({ host, port }, more) =>
-        openNode({ ...common, ...more, connection: () => optionsFor({ kind: 'single', host, port }) }),
+      open: ({ host, port }) =>
+        openNode({ ...common, connection: () => optionsFor({ kind: 'single', host, port }) }),
     })
   const node = await openNode({ ...common, connection: () => optionsFor(place) })
   return {

@@ -22,10 +22,13 @@ import type { Argument } from './node.ts'
 export class MemoryRecords {
   readonly #known = new Map<string, Known>()
   readonly #max: number
-  readonly #onLoss: (lostMs: number) => void
+  readonly #onLoss: () => void
   readonly #onEpoch: () => void
   readonly #replica: string
   readonly #lifeMs: number
+  /** With a number for each call, the epoch in case there is none. */
+  readonly #fresh = randomBytes(12).toString('hex')
+  #calls = 0
   #lostMs = 0
 
   constructor(options: {
@@ -33,7 +36,7 @@ export class MemoryRecords {
     readonly lifeMs: number
     readonly max?: number
     readonly epochs?: Readonly<Record<string, string>>
-    readonly onLoss: (lostMs: number) => void
+    readonly onLoss: () => void
     readonly onEpoch: () => void
   }) {
     this.#replica = options.replica
@@ -42,26 +45,31 @@ export class MemoryRecords {
     this.#onLoss = options.onLoss
     this.#onEpoch = options.onEpoch
     for (const [tag, epoch] of Object.entries(options.epochs ?? {}))
-      this.#known.set(tag, { epoch, writes: 0 })
+      this.#known.set(tag, { epoch, writes: 0, lostMs: 0 })
   }
 
   /** The first arguments of every script. */
   arguments(tag: string): Argument[] {
     const { epoch, writes } = this.#known.get(tag) ?? nothing
-    return [this.#replica, epoch, writes, randomBytes(12).toString('hex'), this.#lifeMs]
+    return [this.#replica, epoch, writes, this.#fresh + (this.#calls++).toString(16), this.#lifeMs]
   }
 
-  learn(tag: string, { epoch, writes, lostMs }: ScriptAnswer): void {
+  /** Whether this is the first answer that tells of a loss. */
+  learn(tag: string, { epoch, writes, lostMs }: ScriptAnswer): boolean {
     const known = this.#known.get(tag)
     if (known === undefined || known.epoch !== epoch) {
       this.#known.delete(tag)
       if (this.#known.size >= this.#max) this.#known.delete(this.#known.keys().next().value as string)
-      this.#known.set(tag, { epoch, writes })
+      this.#known.set(tag, { epoch, writes, lostMs })
       this.#onEpoch()
     } else if (writes > known.writes) known.writes = writes
-    if (lostMs <= this.#lostMs) return
-    this.#lostMs = lostMs
-    this.#onLoss(lostMs)
+    const isNews = lostMs > (known?.lostMs ?? 0)
+    if (isNews && known?.epoch === epoch) known.lostMs = lostMs
+    if (lostMs > this.#lostMs) {
+      this.#lostMs = lostMs
+      this.#onLoss()
+    }
+    return isNews
   }
 
   lostAtMs(): number | undefined {
@@ -77,8 +85,9 @@ export class MemoryRecords {
 interface Known {
   readonly epoch: string
   writes: number
+  lostMs: number
 }
 
-const nothing: Known = { epoch: '', writes: 0 }
+const nothing: Known = { epoch: '', writes: 0, lostMs: 0 }
 /** Memories that are remembered: one, or in a cluster the partitions that were last new. */
 const defaultMax = 10_000

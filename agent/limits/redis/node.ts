@@ -29,8 +29,6 @@ export interface NodeOptions {
   readonly keepsAll: boolean
   readonly onTimeout?: (() => void) | undefined
   readonly warn?: ((text: string) => void) | undefined
-  /** After each connection that may be used. */
-  readonly onReady?: (() => void) | undefined
 }
 
 const minPauseMs = 20
@@ -95,7 +93,7 @@ class Node implements RedisNode {
   /** One try. Never rejects. */
   async connect(): Promise<void> {
     if (this.#isClosed) return
-    const { connectTimeoutMs, keepsAll, warn, onReady } = this.#options
+    const { connectTimeoutMs, keepsAll, warn } = this.#options
     const client = this.#make(this.#options.connection())
     this.#client = client
     this.#ending = undefined
@@ -121,7 +119,6 @@ class Node implements RedisNode {
         this.#isUsable = true
         this.#problem = undefined
         this.#failures = 0
-        onReady?.()
       } else {
         said = new Error(problem)
         destroy(client)

@@ -9,7 +9,7 @@ export interface Part {
 }
 
 /** The tag where everything lies on one server. */
-const everywhere = ''
+export const everywhere = ''
 
 /** In a cluster one part a partition, in the order of their first charges; elsewhere one. */
 export function partsOf(charges: readonly Charge[], isCluster: boolean): readonly Part[] {
@@ -33,13 +33,11 @@ interface Place {
   endsAtUs: number
 }
 
-/** Where the holds of this process lie, and where something of it runs. */
+/** Where the holds of this process lie. */
 export class Places {
   readonly #isCluster: boolean
   readonly #clock: Clock
   readonly #holds = new Map<string, Place>()
-  /** Until when something may run there. */
-  readonly #running = new Map<string, number>()
 
   constructor(options: { readonly isCluster: boolean; readonly clock: Clock }) {
     this.#isCluster = options.isCluster
@@ -52,9 +50,6 @@ export class Places {
     const endsAtUs = nowUs + ttlMs * 1000
     this.#holds.delete(id)
     this.#holds.set(id, { tags: parts.map(({ tag }) => tag), endsAtUs })
-    for (const { tag, charges } of parts)
-      if (charges.some(({ rule }) => rule.kind === 'concurrency'))
-        this.#running.set(tag, Math.max(endsAtUs, this.#running.get(tag) ?? 0))
     // The oldest first; holds that were settled are gone already.
     for (const [oldest, { endsAtUs }] of this.#holds) {
       if (endsAtUs > nowUs) break
@@ -69,12 +64,5 @@ export class Places {
 
   forget(id: string): void {
     this.#holds.delete(id)
-  }
-
-  runningTags(): readonly string[] {
-    if (!this.#isCluster) return [everywhere]
-    const nowUs = this.#clock.monotonicUs()
-    for (const [tag, endsAtUs] of this.#running) if (endsAtUs <= nowUs) this.#running.delete(tag)
-    return [...this.#running.keys()]
   }
 }

@@ -10,17 +10,17 @@ import type {
   StoreFault,
   StoreHealth,
 } from '../store/store.ts'
-import { parseAnswer, type ScriptAnswer, statesOf, wrong } from './answer.ts'
+import { type ScriptAnswer, statesOf } from './answer.ts'
 import { connectRedis, type RedisLink, type RedisSettings } from './connect.ts'
 import { openEpochFile } from './epoch-file.ts'
-import { problemOf, RedisFault } from './fault.ts'
+import { RedisFault } from './fault.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { type KeyNames, keyNames } from './keys.ts'
-import { createScripts, type Script, type Scripts, type ScriptTime } from './lua/scripts.ts'
+import { createScripts, type Scripts, type ScriptTime } from './lua/scripts.ts'
 import { MemoryRecords } from './memory-record.ts'
-import type { Argument } from './node.ts'
-import { packCharge } from './pack.ts'
-import { type Part, Places, partsOf } from './partitions.ts'
+import { everywhere, type Part, Places, partsOf } from './partitions.ts'
+import { Running } from './running.ts'
+import { ScriptRunner } from './script-runner.ts'
 
 export interface RedisStoreSettings extends RedisSettings {
   readonly keyPrefix?: string | undefined
@@ -78,34 +78,36 @@ class RedisStore implements QuotaStore {
   readonly #link: RedisLink
   readonly #names: KeyNames
   readonly #scripts: Scripts
-  readonly #records: MemoryRecords
-  readonly #clock: Clock
-  readonly #counts: Record<StoreCount, number>
+  readonly #runner: ScriptRunner
   readonly #places: Places
+  readonly #running: Running
   readonly #heartbeats: Heartbeats
   readonly #onClose: () => Promise<void>
-  /** How far the server's clock is ahead of ours, as far as the last answer says. */
-  #aheadMs = 0
-  #wrongAnswer: string | undefined
+  /** Memories that have lost what runs here. */
+  readonly #toRestore = new Set<string>()
 
   constructor({ settings, link, records, counts, slotLifeMs, onClose }: Opened) {
     const { keyPrefix = defaultKeyPrefix, clock = systemClock } = settings
     this.#link = link
     this.#names = keyNames(keyPrefix)
     this.#scripts = createScripts(settings.time)
-    this.#records = records
-    this.#clock = clock
-    this.#counts = counts
+    const onLoss = (tag: string) => {
+      this.#toRestore.add(tag)
+      void this.#restore(tag)
+    }
+    this.#runner = new ScriptRunner({ link, names: this.#names, records, clock, counts, onLoss })
     this.#places = new Places({ isCluster: link.isCluster, clock })
+    this.#running = new Running(clock)
     this.#onClose = onClose
     this.#heartbeats = new Heartbeats({
       everyMs: slotLifeMs / 3,
-      tags: () => this.#places.runningTags(),
+      // Where all is one, also while nothing runs: others count who is there.
+      tags: () => (link.isCluster ? this.#running.tags() : [everywhere]),
       beat: (tag) => this.#beat(tag),
     })
     this.health = {
       kind: 'redis',
-      problem: () => link.problem() ?? this.#wrongAnswer,
+      problem: () => this.#runner.problem(),
       lostAtMs: () => records.lostAtMs(),
       replicas: () => this.#heartbeats.replicas(),
       counts,
@@ -113,19 +115,17 @@ class RedisStore implements QuotaStore {
   }
 
   async reserve(id: string, charges: readonly Charge[], ttlMs: number): Promise<ReserveAnswer> {
-    const parts = partsOf(charges, this.#link.isCluster)
-    this.#places.remember(id, parts, ttlMs)
-    return this.#charge({ id, charges, parts, script: this.#scripts.reserve, more: [ttlMs], undo: true })
+    return this.#charge({ id, charges, ttlMs, step: 0 })
   }
 
   async topUp(id: string, step: number, charges: readonly Charge[], ttlMs: number): Promise<ReserveAnswer> {
-    const parts = partsOf(charges, this.#link.isCluster)
-    this.#places.remember(id, parts, ttlMs)
-    return this.#charge({ id, charges, parts, script: this.#scripts.topUp, more: [ttlMs, step], undo: false })
+    return this.#charge({ id, charges, ttlMs, step })
   }
 
   async settle(id: string, actuals: readonly number[]): Promise<SettleAnswer> {
-    const answers = await Promise.all(this.#places.tagsOf(id).map((tag) => this.#settleAt(tag, id, actuals)))
+    const tags = this.#places.tagsOf(id)
+    this.#running.end(id, tags)
+    const answers = await Promise.all(tags.map((tag) => this.#settleAt(tag, id, actuals)))
     if (answers.includes('queued')) return 'queued'
     this.#places.forget(id)
     return answers.includes('settled') ? 'settled' : (answers[0] ?? 'unknown')
@@ -135,14 +135,11 @@ class RedisStore implements QuotaStore {
     const states: CounterState[] = new Array(charges.length)
     for (const part of partsOf(charges, this.#link.isCluster)) {
       try {
-        const answer = await this.#run(part.tag, this.#scripts.peek, [], part.charges, (into) =>
-          this.#pack(into, part),
-        )
+        const answer = await this.#runner.run({ ...part, script: this.#scripts.peek, wanted: 'PL' })
         if (answer.kind === 'L') return 'lost'
-        if (answer.kind !== 'P') throw wrong(answer.kind)
         place(states, part, answer)
       } catch (thrown) {
-        return this.#noteFault(thrown)
+        return faultOf(thrown)
       }
     }
     return states
@@ -155,16 +152,17 @@ class RedisStore implements QuotaStore {
   ): Promise<CounterState | StoreFault> {
     const [part] = partsOf([charge], this.#link.isCluster) as [Part]
     try {
-      const mark = this.#names.mark(part.tag, id)
-      const answer = await this.#run(part.tag, this.#scripts.adjust, [mark], part.charges, (into) => {
-        into.push(change === 'reset' ? change : change.back)
-        this.#pack(into, part)
+      const answer = await this.#runner.run({
+        ...part,
+        script: this.#scripts.adjust,
+        wanted: 'PL',
+        keys: [this.#names.mark(part.tag, id)],
+        before: [change === 'reset' ? change : change.back],
       })
       if (answer.kind === 'L') return 'lost'
-      if (answer.kind !== 'P') throw wrong(answer.kind)
-      return statesOf(answer, 1)[0] as CounterState
+      return statesOf(answer)[0] as CounterState
     } catch (thrown) {
-      return this.#noteFault(thrown)
+      return faultOf(thrown)
     }
   }
 
@@ -178,61 +176,53 @@ class RedisStore implements QuotaStore {
    * One step where everything lies on one server. In a cluster one after the other: what was charged before one that
    * refuses, or fails, is cancelled, and until then holds its place.
    */
-  async #charge(options: {
-    readonly id: string
-    readonly charges: readonly Charge[]
-    readonly parts: readonly Part[]
-    readonly script: Script
-    readonly more: readonly Argument[]
-    readonly undo: boolean
-  }): Promise<ReserveAnswer> {
-    const { id, charges, parts, script, more, undo } = options
+  async #charge(call: ChargingCall): Promise<ReserveAnswer> {
+    const { id, charges, ttlMs, step } = call
+    const parts = partsOf(charges, this.#link.isCluster)
+    this.#places.remember(id, parts, ttlMs)
     const states: CounterState[] = new Array(charges.length)
     const done: string[] = []
     for (const part of parts) {
-      const answer = await this.#chargePart({ id, part, script, more, states })
-      if (answer === undefined) {
+      const no = await this.#chargePart(call, part, states)
+      if (no === undefined) {
         done.push(part.tag)
         continue
       }
-      if (undo)
-        await Promise.all(
-          done.map((tag) =>
-            this.#settleAt(
-              tag,
-              id,
-              charges.map(() => 0),
-            ),
-          ),
-        )
-      if (answer.kind === 'failed') return answer
+      if (step === 0) await this.#cancel(done, call)
+      if (no !== 'refused') return no
       return { kind: 'refused', states: await this.#rest(states, parts, charges) }
     }
     return { kind: 'granted', states }
   }
 
-  /** `undefined` where it was charged. */
-  async #chargePart(options: {
-    readonly id: string
-    readonly part: Part
-    readonly script: Script
-    readonly more: readonly Argument[]
-    readonly states: CounterState[]
-  }): Promise<{ readonly kind: 'refused' } | Extract<ReserveAnswer, { kind: 'failed' }> | undefined> {
-    const { id, part, script, more, states } = options
+  /** `undefined` where it was charged; then, and where it was refused, its states are in their places. */
+  async #chargePart(
+    { id, ttlMs, step }: ChargingCall,
+    part: Part,
+    states: CounterState[],
+  ): Promise<'refused' | Extract<ReserveAnswer, { kind: 'failed' }> | undefined> {
     try {
-      const hold = this.#names.hold(part.tag, id)
-      const answer = await this.#run(part.tag, script, [hold], part.charges, (into) => {
-        into.push(id, ...more)
-        this.#pack(into, part)
+      const answer = await this.#runner.run({
+        ...part,
+        script: step === 0 ? this.#scripts.reserve : this.#scripts.topUp,
+        wanted: 'GRL',
+        keys: [this.#names.hold(part.tag, id)],
+        before: step === 0 ? [id, ttlMs] : [id, ttlMs, step],
       })
       if (answer.kind === 'L') return { kind: 'failed', fault: 'lost', index: answer.rest[0] ?? 0 }
-      if (answer.kind !== 'G' && answer.kind !== 'R') throw wrong(answer.kind)
       place(states, part, answer)
-      return answer.kind === 'G' ? undefined : { kind: 'refused' }
+      if (answer.kind === 'R') return 'refused'
+      this.#running.note(id, part, { ttlMs, step })
+      return undefined
     } catch (thrown) {
-      return { kind: 'failed', fault: this.#noteFault(thrown), index: part.indexes[0] ?? 0 }
+      return { kind: 'failed', fault: faultOf(thrown), index: part.indexes[0] ?? 0 }
     }
+  }
+
+  async #cancel(tags: readonly string[], { id, charges }: ChargingCall): Promise<void> {
+    const nothing = charges.map(() => 0)
+    this.#running.end(id, tags)
+    await Promise.all(tags.map((tag) => this.#settleAt(tag, id, nothing)))
   }
 
   /** In a cluster: what those say that were not asked, or cancelled. */
@@ -252,91 +242,67 @@ class RedisStore implements QuotaStore {
 
   async #settleAt(tag: string, id: string, actuals: readonly number[]): Promise<SettleAnswer> {
     try {
-      const hold = this.#names.hold(tag, id)
-      const answer = await this.#run(tag, this.#scripts.settle, [hold], [], (into) =>
-        into.push(id, ...actuals),
-      )
-      switch (answer.kind) {
-        case 'S':
-          return 'settled'
-        case 'A':
-          return 'already'
-        case 'U':
-          return 'unknown'
-        default:
-          throw wrong(answer.kind)
-      }
+      const { kind } = await this.#runner.run({
+        tag,
+        script: this.#scripts.settle,
+        wanted: 'SAU',
+        keys: [this.#names.hold(tag, id)],
+        before: [id, ...actuals],
+      })
+      if (kind === 'S') return 'settled'
+      if (kind === 'A') return 'already'
+      return 'unknown'
     } catch (thrown) {
-      this.#noteFault(thrown)
+      faultOf(thrown)
       return 'queued'
     }
   }
 
   async #beat(tag: string): Promise<number> {
-    const answer = await this.#run(tag, this.#scripts.heartbeat, [], [], () => {})
+    const answer = await this.#runner.run({ tag, script: this.#scripts.heartbeat, wanted: 'H' })
+    if (this.#toRestore.has(tag)) await this.#restore(tag)
     return answer.rest[0] ?? 0
   }
 
-  /** Runs a script, once more with the right spans where it says that it has another time than we thought. */
-  async #run(
-    tag: string,
-    script: Script,
-    keys: readonly string[],
-    charges: readonly Charge[],
-    push: (into: Argument[]) => void,
-  ): Promise<ScriptAnswer> {
-    const answer = await this.#runOnce(tag, script, keys, charges, push)
-    return answer.kind === 'T' ? this.#runOnce(tag, script, keys, charges, push) : answer
-  }
-
-  async #runOnce(
-    tag: string,
-    script: Script,
-    keys: readonly string[],
-    charges: readonly Charge[],
-    push: (into: Argument[]) => void,
-  ): Promise<ScriptAnswer> {
-    const record = this.#names.record(tag)
-    const args: Argument[] = [script.sha, 1 + keys.length + charges.length, record, ...keys]
-    for (const { key, rule } of charges) args.push(this.#names.counter(key, rule.kind))
-    args.push(...this.#records.arguments(tag))
-    push(args)
-    this.#counts.calls++
-    const answer = parseAnswer(await this.#evaluate(record, script, args))
-    this.#records.learn(tag, answer)
-    this.#aheadMs = answer.nowMs - this.#clock.nowMs()
-    this.#wrongAnswer = undefined
-    return answer
-  }
-
-  async #evaluate(key: string, script: Script, args: Argument[]): Promise<unknown> {
+  /** After a loss: what runs here is counted again. What fails is tried again by the next heartbeat. */
+  async #restore(tag: string): Promise<void> {
     try {
-      return await this.#link.call(key, 'EVALSHA', args)
+      for (const { id, charges, indexes, leftMs } of this.#running.holds(tag))
+        await this.#runner.run({
+          tag,
+          script: this.#scripts.restore,
+          wanted: 'SA',
+          keys: [this.#names.hold(tag, id)],
+          before: [id, leftMs],
+          charges,
+          indexes,
+        })
+      this.#toRestore.delete(tag)
     } catch (thrown) {
-      if (!(thrown instanceof RedisFault) || !thrown.message.startsWith('NOSCRIPT')) throw thrown
-      args[0] = script.text
-      return this.#link.call(key, 'EVAL', args)
+      faultOf(thrown)
     }
   }
+}
 
-  #pack(into: Argument[], { charges, indexes }: Part): void {
-    const nowMs = this.#clock.nowMs() + this.#aheadMs
-    for (let place = 0; place < charges.length; place++)
-      packCharge(into, charges[place] as Charge, indexes[place] as number, nowMs)
-  }
+interface ChargingCall {
+  readonly id: string
+  readonly charges: readonly Charge[]
+  readonly ttlMs: number
+  /** 0 for what reserves. */
+  readonly step: number
+}
 
-  #noteFault(thrown: unknown): StoreFault {
-    if (!(thrown instanceof RedisFault)) throw thrown
-    this.#wrongAnswer = thrown.kind === 'reply' ? problemOf(thrown) : undefined
-    return 'unavailable'
-  }
+/** What a store says of trouble with Redis; any other is a bug, and thrown on. */
+function faultOf(thrown: unknown): StoreFault {
+  if (!(thrown instanceof RedisFault)) throw thrown
+  return 'unavailable'
 }
 
 /** Of a counter that nobody could ask after another had refused. */
 const unasked: CounterState = { isOver: false, remaining: 0, retryUs: 0, resetUs: 0 }
 
-function place(states: CounterState[], { charges, indexes }: Part, answer: ScriptAnswer): void {
-  statesOf(answer, charges.length).forEach((state, at) => {
+function place(states: CounterState[], { indexes }: Part, answer: ScriptAnswer): void {
+  statesOf(answer).forEach((state, at) => {
     states[indexes[at] as number] = state
   })
 }

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
-import { createServer as createTlsServer } from 'node:tls'
 import t from 'tap'
 import { createDevCa } from '#identity/dev-ca/dev-ca.ts'
 import { openReplayStore } from '#limits/redis/redis.ts'
 import { freePorts } from '../../harness/ports.ts'
 import { eventually, temporaryFolder } from '../../harness/temp.ts'
+import { startTlsFront } from '../../harness/tls-front.ts'
 import { startValkey } from '../../harness/valkey.ts'
 
 /** Long enough for a busy machine; what must fail does so by a closed connection or a stopped server. */
@@ -109,29 +109,17 @@ t.test('it speaks TLS, to a server that somebody vouches for', async (t) => {
   using folder = temporaryFolder()
   const ca = createDevCa({ trustDomain: 'example.org' })
   const issued = ca.issue({ spiffeId: 'spiffe://example.org/valkey', dnsNames: ['localhost'] })
-  const sockets = new Set<Socket>()
-  const proxy = createTlsServer({ cert: issued.certificatePem, key: issued.privateKeyPem }, (socket) => {
-    const inner = createConnection({ host: '127.0.0.1', port: valkey.port })
-    for (const each of [socket, inner]) {
-      sockets.add(each)
-      each.on('error', () => {})
-    }
-    socket.pipe(inner).pipe(socket)
+  await using front = await startTlsFront(valkey.port, {
+    cert: issued.certificatePem,
+    key: issued.privateKeyPem,
   })
-  proxy.on('tlsClientError', () => {})
-  proxy.listen(0, '127.0.0.1')
-  await once(proxy, 'listening')
-  const url = `rediss://localhost:${(proxy.address() as AddressInfo).port}`
+  const url = `rediss://localhost:${front.port}`
   const caFile = join(folder.path, 'ca.pem')
   writeFileSync(caFile, ca.bundlePem)
-  {
-    await using store = await openReplayStore({ url, caFile, timeoutMs })
-    t.equal(store.problem(), undefined)
-    t.equal(await store.claim('over tls', 60_000), true)
-    await using stranger = await openReplayStore({ url, timeoutMs })
-    t.match(stranger.problem(), /certificate/)
-    await t.rejects(stranger.claim('a', 60_000))
-  }
-  for (const socket of sockets) socket.destroy()
-  await new Promise((done) => proxy.close(done))
+  await using store = await openReplayStore({ url, caFile, timeoutMs })
+  t.equal(store.problem(), undefined)
+  t.equal(await store.claim('over tls', 60_000), true)
+  await using stranger = await openReplayStore({ url, timeoutMs })
+  t.match(stranger.problem(), /certificate/)
+  await t.rejects(stranger.claim('a', 60_000))
 })

@@ -18,11 +18,12 @@ export const countersLua = `
 local forever = -1
 
 local function readGcra(c)
-  local v = call('HMGET', c.key, 'l', 't', 'w', 'g')
-  local s = {level = 0, at = now, generation = v[4] or ''}
+  local v = call('HMGET', c.key, 'l', 't', 'w', 'k', 'd', 'c', 'g')
+  local s = {level = 0, at = now, generation = v[7] or ''}
   if v[1] then
     local level, at, weight = tonumber(v[1]), tonumber(v[2]), tonumber(v[3])
     if weight ~= c.weight then level = min(maxUnits, ceil(level / weight * c.weight)) end
+    s.isSameRate = weight == c.weight and tonumber(v[4]) == c.tick and tonumber(v[5]) == c.drain and tonumber(v[6]) == c.capacity
     local ticks = max(0, floor((now - at) / c.tick))
     s.level = max(0, level - ticks * c.drain)
     s.at = s.level == 0 and max(at, now) or at + ticks * c.tick
@@ -31,8 +32,8 @@ local function readGcra(c)
 end
 
 local function storeGcra(c, s)
-  call('HSET', c.key, 'l', text(s.level), 't', text(s.at), 'w', text(c.weight), 'k', text(c.tick),
-    'd', text(c.drain), 'c', text(c.capacity))
+  if s.isSameRate then call('HSET', c.key, 'l', s.level, 't', s.at)
+  else call('HSET', c.key, 'l', s.level, 't', s.at, 'w', c.weight, 'k', c.tick, 'd', c.drain, 'c', c.capacity) end
   keep(c.key, ceil(s.level / c.drain) * c.tick / 1000)
 end
 
@@ -61,7 +62,7 @@ local function recut(slice, from, to) return floor(((slice + 1) * from - 1) / to
 
 local function unitsIn(c, s, slice)
   if s.slices then return s.slices[slice] or 0 end
-  return tonumber(call('HGET', c.key, text(slice)) or 0)
+  return tonumber(call('HGET', c.key, slice) or 0)
 end
 
 local function recutAll(c, s, length)
@@ -91,7 +92,7 @@ local function readSliding(c)
   while s.oldest < first do
     local units = unitsIn(c, s, s.oldest)
     s.sum = s.sum - units
-    if s.slices then s.slices[s.oldest] = nil elseif units > 0 then s.gone[#s.gone + 1] = text(s.oldest) end
+    if s.slices then s.slices[s.oldest] = nil elseif units > 0 then s.gone[#s.gone + 1] = s.oldest end
     s.oldest = s.oldest + 1
   end
   return s
@@ -106,7 +107,7 @@ local function sweep(c, s)
       keep(c.key, resetMs)
     end
     if not s.isStale then
-      for slice, units in pairs(s.slices) do call('HSET', c.key, text(slice), text(units)) end
+      for slice, units in pairs(s.slices) do call('HSET', c.key, slice, units) end
     end
   elseif s.gone then
     for i = 1, #s.gone, 1000 do call('HDEL', c.key, unpack(s.gone, i, min(#s.gone, i + 999))) end
@@ -115,7 +116,7 @@ local function sweep(c, s)
 end
 
 local function storeSliding(c, s)
-  call('HSET', c.key, 'u', text(s.sum), 'h', text(s.newest), 'o', text(s.oldest), 'z', text(c.length), 'n', text(c.count))
+  call('HSET', c.key, 'u', s.sum, 'h', s.newest, 'o', s.oldest, 'z', c.length, 'n', c.count)
   keep(c.key, (s.newest + c.count + 2) * c.length / 1000 - nowMs)
 end
 
@@ -123,7 +124,7 @@ local function putSliding(c, s, units, cap)
   local put = max(0, min(units, min(cap, maxUnits) - s.sum))
   if put == 0 then return 0 end
   sweep(c, s)
-  call('HINCRBY', c.key, text(s.slice), text(put))
+  call('HINCRBY', c.key, s.slice, put)
   if s.sum == 0 then s.oldest = s.slice end
   s.sum, s.newest = s.sum + put, s.slice
   storeSliding(c, s)
@@ -136,9 +137,9 @@ local function removeSliding(c, s, slice, units)
   local taken = min(units, used)
   if taken == 0 then return 0 end
   s.sum = s.sum - taken
-  if taken < used then call('HINCRBY', c.key, text(slice), '-' .. text(taken))
+  if taken < used then call('HINCRBY', c.key, slice, -taken)
   else
-    call('HDEL', c.key, text(slice))
+    call('HDEL', c.key, slice)
     while s.sum > 0 and s.newest > s.oldest and unitsIn(c, s, s.newest) == 0 do s.newest = s.newest - 1 end
   end
   return taken
@@ -179,7 +180,7 @@ local function readCalendar(c)
 end
 
 local function storeCalendar(c, s)
-  call('HSET', c.key, 'u', text(s.used), 's', text(s.startMs), 'e', text(s.endMs))
+  call('HSET', c.key, 'u', s.used, 's', s.startMs, 'e', s.endMs)
   keep(c.key, s.endMs - nowMs)
 end
 
@@ -216,7 +217,7 @@ local function readConcurrency(c)
   local all = call('HGETALL', c.key)
   if #all == 0 then return s end
   local set = setOf(c.key)
-  local over = call('ZRANGEBYSCORE', set, '-inf', text(now))
+  local over = call('ZRANGEBYSCORE', set, '-inf', now)
   if #over > 0 then
     for _, member in ipairs(over) do endRunning(c.key, set, member) end
     all = call('HGETALL', c.key)
@@ -232,8 +233,8 @@ end
 
 local function run(key, units, holder, id, expires)
   local set = setOf(key)
-  call('HINCRBY', key, holder, text(units))
-  call('ZADD', set, text(expires), text(units) .. ':' .. holder .. ':' .. id)
+  call('HINCRBY', key, holder, units)
+  call('ZADD', set, expires, text(units) .. ':' .. holder .. ':' .. id)
   keep(key, (expires - now) / 1000)
   keep(set, (expires - now) / 1000)
 end

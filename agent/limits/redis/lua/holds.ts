@@ -9,19 +9,40 @@ local tombstoneMs = 120000
 local function holdAt(key)
   local value = call('GET', key)
   if not value or value == 'over' then return value end
-  local hold = cmsgpack.unpack(value)
-  if hold.expires > now then return hold end
+  local packed = cmsgpack.unpack(value)
+  if packed[2] <= now then return end
+  local hold = {
+    replica = packed[1], expires = packed[2], step = packed[3], answer = packed[4], stepAnswer = packed[5], parts = {}
+  }
+  for i = 6, #packed do
+    local v = packed[i]
+    local kind = v[1]
+    hold.parts[i - 5] = {
+      kind = kind, key = v[2], index = v[3], reserved = v[4], left = v[5], at = v[6], scale = v[7], generation = v[8],
+      earlier = v[9], debtCap = v[10], limit = v[11], tick = v[12], length = v[12], from = v[12], weight = v[13], count = v[13],
+      drain = v[14], capacity = v[15]
+    }
+  end
+  return hold
 end
 
+-- A list takes half the room and time of a table with names.
 local function storeHold(key, hold)
-  call('SET', key, cmsgpack.pack(hold), 'PX', text(ceil((hold.expires - now) / 1000) + spareMs))
+  local packed = {hold.replica, hold.expires, hold.step, hold.answer, hold.stepAnswer}
+  for i, p in ipairs(hold.parts) do
+    packed[5 + i] = {
+      p.kind, p.key, p.index, p.reserved, p.left, p.at, p.scale, p.generation, p.earlier or 0,
+      p.debtCap or 0, p.limit or 0, p.tick or p.length or p.from or 0, p.weight or p.count or 0, p.drain or 0, p.capacity or 0
+    }
+  end
+  call('SET', key, cmsgpack.pack(packed), 'PX', ceil((hold.expires - now) / 1000) + spareMs)
 end
 
 local function bury(key) call('SET', key, 'over', 'PX', tombstoneMs) end
 
 local function alive()
   local untilMs = tonumber(call('HGET', record, 'a:' .. replica) or 0)
-  if untilMs < nowMs + lifeMs / 2 then call('HSET', record, 'a:' .. replica, text(nowMs + lifeMs)) end
+  if untilMs < nowMs + lifeMs / 2 then call('HSET', record, 'a:' .. replica, nowMs + lifeMs) end
 end
 
 local function put(c, s)
@@ -34,7 +55,8 @@ end
 
 -- A new part of a hold: the charge itself, with what it took.
 local function take(c, s, hold, id)
-  c.reserved, c.earlier, c.generation = c.cost, {}, s.generation
+  c.reserved, c.generation = c.cost, s.generation
+  if c.kind == 's' then c.earlier = {} end
   c.left, c.at, c.scale = put(c, s)
   if c.kind == 'r' and c.left > 0 then
     run(c.key, c.left, hold.replica, id, hold.expires)
@@ -104,7 +126,7 @@ local function giveBack(part, units)
     if not v[1] or (v[4] or '') ~= part.generation then return end
     if tonumber(v[2]) ~= part.at or nowMs >= tonumber(v[3]) then return end
     local used = tonumber(v[1])
-    call('HSET', part.key, 'u', text(used - min(used, units, part.left)))
+    call('HSET', part.key, 'u', used - min(used, units, part.left))
   end
 end
 

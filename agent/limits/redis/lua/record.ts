@@ -4,8 +4,8 @@
  * KEYS[1] is the record. ARGV: 1 this replica, 2 the epoch that it knows or nothing, 3 how many of its writes it knows to
  * be done, 4 an epoch in case there is none, 5 how long a replica counts as there after its last sign, milliseconds.
  *
- * `timeUs` and `spareMs` stand before it, see `scripts.ts`. Numbers leave as text by `text`: Lua would write large ones with 14
- * digits, and cut fractions off what it returns.
+ * `timeUs` and `spareMs` stand before it, see `scripts.ts`. All numbers are whole and below 2^53:
+ * as such they reach commands and answers whole. Where one becomes part of a text, `text` writes it: Lua would with 14 digits.
  */
 export const recordLua = `
 local call, floor, ceil, min, max = redis.call, math.floor, math.ceil, math.min, math.max
@@ -23,30 +23,36 @@ local epoch, lostMs, writes = own[1], tonumber(own[2] or 0), tonumber(own[4] or 
 if not epoch then
   epoch = ARGV[4]
   if known ~= '' then lostMs = nowMs end
-  call('HSET', record, 'epoch', epoch, 'born', text(nowMs), 'lost', text(lostMs))
-  call('PEXPIRE', record, text(recordMs))
+  call('HSET', record, 'epoch', epoch, 'born', nowMs, 'lost', lostMs)
+  call('PEXPIRE', record, recordMs)
 elseif known ~= '' and known ~= epoch then
   -- Whoever came first after the loss knew of none, and began a new epoch.
   local bornMs = tonumber(own[3] or nowMs)
   if lostMs < bornMs then
     lostMs = bornMs
-    call('HSET', record, 'lost', text(lostMs))
+    call('HSET', record, 'lost', lostMs)
   end
 elseif known == epoch and writes < tonumber(ARGV[3]) then
   lostMs = nowMs
   writes = tonumber(ARGV[3])
-  call('HSET', record, 'lost', text(lostMs), 'w:' .. replica, ARGV[3])
+  call('HSET', record, 'lost', lostMs, 'w:' .. replica, ARGV[3])
 end
 
 -- To be said once by each call that wrote something.
-local function wrote() writes = call('HINCRBY', record, 'w:' .. replica, 1) end
+local function wrote()
+  writes = writes + 1
+  call('HSET', record, 'w:' .. replica, writes)
+end
 
+-- Kind, time, epoch, writes and loss, and behind them the numbers of \`rest\`.
 local function answer(kind, rest)
-  return kind .. ' ' .. text(now) .. ' ' .. epoch .. ' ' .. text(writes) .. ' ' .. text(lostMs) .. (rest or '')
+  local all = {kind, now, epoch, writes, lostMs}
+  for i, number in ipairs(rest or {}) do all[5 + i] = number end
+  return all
 end
 
 -- Keeps a key for at least that long; seldom a write of its own.
 local function keep(key, ms)
-  if call('PTTL', key) < ms then call('PEXPIRE', key, text(ms + ms / 4 + spareMs)) end
+  if call('PTTL', key) < ms then call('PEXPIRE', key, ceil(ms + ms / 4 + spareMs)) end
 end
 `

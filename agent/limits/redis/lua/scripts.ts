@@ -30,6 +30,7 @@ export interface Scripts {
   readonly peek: Script
   readonly adjust: Script
   readonly heartbeat: Script
+  readonly restore: Script
 }
 
 export function createScripts({ timeLua, spareMs }: ScriptTime = serverTime): Scripts {
@@ -45,6 +46,7 @@ export function createScripts({ timeLua, spareMs }: ScriptTime = serverTime): Sc
     peek: script(...counting, peekLua),
     adjust: script(...counting, adjustLua),
     heartbeat: script(recordLua, heartbeatLua),
+    restore: script(...counting, holdsLua, restoreLua),
   }
 }
 
@@ -62,7 +64,7 @@ if isRefused or hold == 'over' then return answer('R', tell(list, states)) end
 hold = {replica = replica, expires = now + ttlMs * 1000, step = 0, parts = list}
 for i, c in ipairs(list) do take(c, states[i], hold, id) end
 hold.answer = tell(list, states)
-hold.stepAnswer = hold.answer
+hold.stepAnswer = 0
 storeHold(KEYS[2], hold)
 wrote()
 return answer('G', hold.answer)
@@ -75,7 +77,7 @@ local hold = holdAt(KEYS[2])
 if hold == 'over' then hold = nil end
 local list = charges(3, 9)
 if hold and #list ~= #hold.parts then hold = nil end
-if hold and step <= hold.step then return answer('G', hold.stepAnswer) end
+if hold and step <= hold.step then return answer('G', hold.step > 0 and hold.stepAnswer or hold.answer) end
 local states, isRefused, none = look(list, hold)
 if none then return none end
 if isRefused or not hold then return answer('R', tell(list, states)) end
@@ -128,7 +130,7 @@ if c.kind ~= 'r' and call('SET', KEYS[2], '1', 'NX', 'PX', 600000) then
   local back = tonumber(ARGV[6])
   if not back then
     call('DEL', c.key)
-    call('HSET', c.key, 'g', text(now))
+    call('HSET', c.key, 'g', now)
     keep(c.key, resetMs)
   elseif c.kind == 'g' then
     if back < 0 then putGcra(c, s, -back, maxUnits)
@@ -157,7 +159,7 @@ return answer('P', tell(list, (look(list))))
  * KEYS: record. Says that this replica is there; forgets those that have not been for a week. Answers how many there are.
  */
 const heartbeatLua = `
-call('HSET', record, 'a:' .. replica, text(nowMs + lifeMs))
+call('HSET', record, 'a:' .. replica, nowMs + lifeMs)
 keep(record, recordMs)
 local all = call('HGETALL', record)
 local there = 0
@@ -169,5 +171,26 @@ for i = 1, #all, 2 do
     elseif untilMs < nowMs - 7 * 86400000 then call('HDEL', record, 'a:' .. name, 'w:' .. name) end
   end
 end
-return answer('H', ' ' .. there)
+return answer('H', {there})
+`
+
+/**
+ * As {@link reserveLua}, for what runs already while the memory of it was lost: counts it again, whatever the limit is, unless it
+ * is known or over.
+ */
+const restoreLua = `
+local id, ttlMs = ARGV[6], tonumber(ARGV[7])
+if holdAt(KEYS[2]) then return answer('A') end
+local list = charges(3, 8)
+local hold = {replica = replica, expires = now + ttlMs * 1000, step = 0, parts = list}
+local states = {}
+for i, c in ipairs(list) do
+  states[i] = readConcurrency(c)
+  states[i].wait = 0
+  take(c, states[i], hold, id)
+end
+hold.answer = tell(list, states)
+hold.stepAnswer = 0
+storeHold(KEYS[2], hold)
+return answer('S')
 `

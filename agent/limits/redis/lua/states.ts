@@ -1,21 +1,32 @@
 /** Reads charges, looks at their counters, and tells what they say. */
 export const statesLua = `
--- KEYS from firstKey, and ten ARGV for each from first on.
+-- KEYS from firstKey, and for each what \`pack.ts\` says, from ARGV first on.
 local function charges(firstKey, first)
-  local list = {}
+  local list, at, args = {}, first, ARGV
   for i = firstKey, #KEYS do
-    local at = first + (i - firstKey) * 10
-    local kind, flags = ARGV[at], tonumber(ARGV[at + 2])
+    local kind, index, cost = args[at], tonumber(args[at + 1]), tonumber(args[at + 2])
+    local flags, a, b = tonumber(args[at + 3]), tonumber(args[at + 4]), tonumber(args[at + 5])
+    local isEnforced, isRefusedAfterLoss = flags % 2 == 1, flags > 1
+    -- All fields at once: a table that grows is copied again and again.
     local c = {
-      kind = kind, key = KEYS[i], cost = tonumber(ARGV[at + 1]), isEnforced = flags % 2 == 1, isRefusedAfterLoss = flags > 1,
-      debtCap = tonumber(ARGV[at + 3]), index = tonumber(ARGV[at + 9])
+      kind = kind, key = KEYS[i], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
+      debtCap = a, reserved = cost, left = 0, at = 0, scale = 1, generation = '', limit = b
     }
-    if c.debtCap == forever then c.debtCap = maxUnits end
-    local a, b, d = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
-    if kind == 'g' then c.tick, c.weight, c.drain, c.capacity = a, b, d, tonumber(ARGV[at + 7])
-    elseif kind == 's' then c.limit, c.length, c.count = a, b, d
-    elseif kind == 'c' then c.limit, c.from = a, {b, d, tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8])}
-    else c.limit = a end
+    if kind == 'g' then
+      c.limit = nil
+      c.tick, c.weight = b, tonumber(args[at + 6])
+      c.drain, c.capacity = tonumber(args[at + 7]), tonumber(args[at + 8])
+      at = at + 9
+    elseif kind == 's' then
+      c.length, c.count = tonumber(args[at + 6]), tonumber(args[at + 7])
+      at = at + 8
+    elseif kind == 'c' then
+      c.from = {tonumber(args[at + 6]), tonumber(args[at + 7]), tonumber(args[at + 8]), tonumber(args[at + 9])}
+      at = at + 10
+    else
+      c.debtCap, c.limit = 0, a
+      at = at + 5
+    end
     list[#list + 1] = c
   end
   return list
@@ -76,7 +87,7 @@ local function look(list, isTopUp)
     if not s then return nil, nil, answer('T') end
     if isTopUp and c.cost == 0 then s.wait = 0
     else
-      if isLost(c, s) then return nil, nil, answer('L', ' ' .. text(c.index)) end
+      if isLost(c, s) then return nil, nil, answer('L', {c.index}) end
       s.wait = wait(c, s)
     end
     if s.wait ~= 0 and c.isEnforced then isRefused = true end
@@ -86,11 +97,11 @@ local function look(list, isTopUp)
 end
 
 local function tell(list, states)
-  local parts = {}
+  local numbers = {}
   for i, c in ipairs(list) do
     local s = states[i]
-    parts[i] = ' ' .. text(remaining(c, s)) .. ' ' .. text(s.wait) .. ' ' .. text(untilReset(c, s))
+    numbers[3 * i - 2], numbers[3 * i - 1], numbers[3 * i] = remaining(c, s), s.wait, untilReset(c, s)
   end
-  return table.concat(parts)
+  return numbers
 end
 `

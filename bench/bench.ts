@@ -22,6 +22,8 @@ export interface BenchOptions {
   readonly connections: number
   /** `authz`: also the whole pipeline. */
   readonly isPipelineWanted: boolean
+  /** `quota-chaos`: what goes wrong, and when. */
+  readonly seed: number
   /** The one contender or case to measure. */
   readonly only?: string | undefined
 }
@@ -34,6 +36,7 @@ const { values, positionals } = parseArgs({
     connections: { type: 'string', default: '32' },
     seq: { type: 'boolean', default: false },
     pipeline: { type: 'boolean', default: false },
+    seed: { type: 'string', default: '1' },
     only: { type: 'string' },
   },
 })
@@ -46,12 +49,14 @@ const options: BenchOptions = {
   seconds: Number(values.seconds),
   connections: values.seq ? 1 : Number(values.connections),
   isPipelineWanted: values.pipeline,
+  seed: Number(values.seed),
   only: values.only,
 }
-const isMeant = options.seconds > 0 && Number.isInteger(options.connections) && options.connections > 0
+const { seconds, connections, seed } = options
+const isMeant = seconds > 0 && Number.isInteger(connections) && connections > 0 && Number.isSafeInteger(seed)
 if (name === undefined || !known.includes(name) || !isMeant) {
   process.stderr.write(
-    'usage: npm run -s bench -- NAME [--json] [--seconds N] [--connections N | --seq] [--pipeline] [--only NAME|CASE]\n' +
+    'usage: npm run -s bench -- NAME [--json] [--seconds N] [--connections N | --seq] [--pipeline] [--seed N] [--only NAME|CASE]\n' +
       `NAME: ${known.join(', ')}\n`,
   )
   process.exit(2)

@@ -33,6 +33,8 @@ export interface DebtsOptions {
   readonly onDrop: () => void
 }
 
+/** Debts on their way at once. */
+const maxUnderway = 64
 /** How long the store keeps the hold of a debt if it is not settled at once. */
 const debtTtlMs = 3_600_000
 
@@ -89,28 +91,36 @@ export class Debts {
     return waiting !== undefined
   }
 
-  /** Tells the store, one after the other, as long as it answers. */
+  /** Tells the store as long as it answers. */
   async deliver(): Promise<void> {
     if (this.#isRunning) return
     this.#isRunning = true
     this.#prepare()
-    for (const [id, waiting] of this.#waiting) {
-      const nowMs = this.#options.clock.nowMs()
-      const isPast = waiting.charges.map((charge) => !isOfThisSpan(charge, waiting.atMs, nowMs))
-      const charges = waiting.charges.map((charge, index) => ({
-        ...charge,
-        cost: isPast[index] ? 0 : (waiting.actuals?.[index] ?? charge.cost),
-      }))
-      if (!(await this.#options.reserve(id, charges, waiting.ttlMs))) break
-      this.#waiting.delete(id)
-      const { actuals } = waiting
-      if (actuals !== undefined)
-        this.#options.settle(
-          id,
-          actuals.map((actual, index) => (isPast[index] ? 0 : actual)),
-        )
+    let isAnswered = true
+    while (isAnswered && this.#waiting.size > 0) {
+      const some = [...this.#waiting].slice(0, maxUnderway)
+      const answers = await Promise.all(some.map(([id, waiting]) => this.#tell(id, waiting)))
+      isAnswered = answers.every((isTold) => isTold)
     }
     this.#isRunning = false
+  }
+
+  async #tell(id: string, waiting: Waiting): Promise<boolean> {
+    const nowMs = this.#options.clock.nowMs()
+    const isPast = waiting.charges.map((charge) => !isOfThisSpan(charge, waiting.atMs, nowMs))
+    const charges = waiting.charges.map((charge, index) => ({
+      ...charge,
+      cost: isPast[index] ? 0 : (waiting.actuals?.[index] ?? charge.cost),
+    }))
+    if (!(await this.#options.reserve(id, charges, waiting.ttlMs))) return false
+    this.#waiting.delete(id)
+    const { actuals } = waiting
+    if (actuals !== undefined)
+      this.#options.settle(
+        id,
+        actuals.map((actual, index) => (isPast[index] ? 0 : actual)),
+      )
+    return true
   }
 
   /** Gives up what is left. */

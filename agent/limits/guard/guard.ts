@@ -36,6 +36,7 @@ export interface GuardOptions {
 
 /** Pause before the store is told again what it was not told. */
 const retryMs = 500
+const flushPauseMs = 50
 const defaults = { maxQueued: 50_000, flushMs: 1000 }
 
 /**
@@ -57,6 +58,7 @@ class GuardedStore implements QuotaStore {
   readonly #own: Record<StoreCount, number>
   #probed: Charge | undefined
   readonly #after: After
+  readonly #keepingAfter: After
   #stopRetry: (() => void) | undefined
   readonly health: StoreHealth
 
@@ -69,6 +71,7 @@ class GuardedStore implements QuotaStore {
     }
     this.#inner = inner
     this.#after = after
+    this.#keepingAfter = options.after ?? keepingAfter
     this.#clock = clock
     this.#own = own
     this.#flushMs = options.flushMs ?? defaults.flushMs
@@ -87,7 +90,7 @@ class GuardedStore implements QuotaStore {
     })
     this.#queue = new SettleQueue({
       after,
-      keepingAfter: options.after ?? keepingAfter,
+      keepingAfter: this.#keepingAfter,
       maxEntries,
       onDrop,
       isReachable: () => !this.#breaker.isOpen,
@@ -218,8 +221,9 @@ class GuardedStore implements QuotaStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#away.catchUp(this.#held.values())
-    await this.#queue.close(this.#flushMs)
+    const endUs = this.#clock.monotonicUs() + this.#flushMs * 1000
+    await this.#flush(endUs)
+    await this.#queue.close(Math.max(0, (endUs - this.#clock.monotonicUs()) / 1000))
     this.#stopRetry?.()
     this.#breaker[Symbol.dispose]()
     await this.#away.close()
@@ -234,6 +238,7 @@ class GuardedStore implements QuotaStore {
     readonly fault: StoreFault
   }): ReserveAnswer | Promise<ReserveAnswer> {
     const { id, charges, ttlMs, fault } = call
+    if (this.#held.hasEnded(id)) return { kind: 'refused', states: charges.map(neverSeen) }
     const parts: Part[] = []
     return after(this.#away.grant({ ...call, indexes: indexesOf(charges), parts }), (answer) => {
       if (answer.kind === 'failed') return { ...answer, fault }
@@ -327,7 +332,7 @@ class GuardedStore implements QuotaStore {
     const whole: Held = { ...held, atMs, endUs: this.#clock.monotonicUs() + held.ttlMs * 1000 }
     this.#away.begin(whole)
     if (!this.#held.hasEnded(id)) this.#held.set(id, whole)
-    // Settled before it was granted: nothing took place.
+    // Settled while the store was asked: nothing took place.
     else if (whole.parts !== undefined) void this.#away.settle(whole, whole.parts, zeros(held.charges))
   }
 
@@ -349,6 +354,15 @@ class GuardedStore implements QuotaStore {
   #probe(): boolean | Promise<boolean> {
     if (this.#probed === undefined) return true
     return after(this.#inner.peek([this.#probed]), (answer) => answer !== 'unavailable')
+  }
+
+  /** Tells the store again and again until it knows everything, or the time is over. */
+  async #flush(endUs: number): Promise<void> {
+    for (;;) {
+      await this.#away.catchUp(this.#held.values())
+      if (this.#away.isLevel || this.#clock.monotonicUs() >= endUs) return
+      await new Promise<void>((resolve) => this.#keepingAfter(flushPauseMs, resolve))
+    }
   }
 
   #catchUp(): void {

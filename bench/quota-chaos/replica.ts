@@ -1,0 +1,123 @@
+// One of several processes that share a store: makes calls, and writes down what became of them. Started by `run.ts`.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openQuotaStore } from '../../agent/limits/open.ts'
+import type { ReserveAnswer } from '../../agent/limits/store/store.ts'
+import { Random } from '../../test/harness/random.ts'
+import { openJournal, sharedUs } from './journal.ts'
+import { chargeOf, leaseMs, ledgerCharge, limits } from './limits.ts'
+
+export interface ReplicaOptions {
+  readonly name: string
+  readonly port: number
+  readonly seed: number
+  readonly journal: string
+  readonly stateDir: string
+  readonly timeoutMs: number
+  readonly callsPerSecond: number
+}
+
+/** What a process says of itself at its end. */
+export interface ReplicaReport {
+  readonly calls: number
+  readonly cpuUs: number
+  readonly rssMb: number
+  /** Of all calls, sorted: every so many-th. */
+  readonly waitsMs: readonly number[]
+  readonly counts: Readonly<Record<string, number>>
+}
+
+const options = JSON.parse(process.argv[2] ?? '{}') as ReplicaOptions
+const random = new Random(options.seed)
+const journal = openJournal(options.journal)
+const store = await openQuotaStore({
+  store: `redis://127.0.0.1:${options.port}`,
+  redis: { timeoutMs: options.timeoutMs, keyPrefix: 'chaos' },
+  replica: options.name,
+  stateDir: options.stateDir,
+  leaseMs,
+})
+const tickMs = 4
+const waitsMs: number[] = []
+let made = 0
+let open = 0
+let era = 0
+let isEnding = false
+const cpu = process.cpuUsage()
+
+process.on('message', (message: { readonly era?: number; readonly end?: true }) => {
+  if (message.era !== undefined) era = message.era
+  if (message.end) isEnding = true
+})
+// Whoever started this is gone.
+process.on('disconnect', () => process.exit(1))
+process.send?.({ ready: true })
+
+let dueUs = sharedUs()
+while (!isEnding) {
+  await sleep(tickMs)
+  const nowUs = sharedUs()
+  // Calm and storm take turns, so that leases are drawn and limits are reached.
+  const swell = 0.25 + 1.5 * (Math.floor(nowUs / 700_000) % 2)
+  const everyUs = 1e6 / (options.callsPerSecond * swell)
+  // What a stopped process did not call it does not make up for.
+  dueUs = Math.max(dueUs, nowUs - 50_000)
+  for (; dueUs < nowUs; dueUs += everyUs) call()
+}
+while (open > 0) await sleep(10)
+// In good order: with a store that has been well for a while, so that what waited has arrived.
+for (let wellMs = 0; wellMs < 1500; wellMs = store.health.problem() === undefined ? wellMs + 50 : 0)
+  await sleep(50)
+const counts = { ...store.health.counts }
+await store[Symbol.asyncDispose]()
+journal.write({ kind: 'ended' })
+const spent = process.cpuUsage(cpu)
+waitsMs.sort((a, b) => a - b)
+const report: ReplicaReport = {
+  calls: made,
+  cpuUs: spent.user + spent.system,
+  rssMb: process.memoryUsage().rss / (1 << 20),
+  waitsMs: Array.from(
+    { length: 1000 },
+    (_, index) => waitsMs[Math.floor((index * waitsMs.length) / 1000)] ?? 0,
+  ),
+  counts: { ...counts, dropped: store.health.counts.dropped },
+}
+process.send?.({ report }, () => process.exit(0))
+
+function call(): void {
+  const id = `${options.name}-${options.seed}-${made++}`
+  // Most calls need not ask the store.
+  const isLeased = random.below(4) > 0
+  const ledger = ledgerCharge(`${options.name}-${options.seed}-era${era}-`, 1 + random.below(4), isLeased)
+  const chosen = limits.filter((limit) =>
+    isLeased ? limit.isLeased && random.below(2) === 0 : random.below(3) === 0,
+  )
+  const charges = chosen.map((limit) => chargeOf(limit, 1 + random.below(4)))
+  const parts = charges.map(() => random.below(5))
+  const runsMs = random.below(40)
+  open++
+  const wallMs = Date.now()
+  const beforeUs = sharedUs()
+  const decided = (answer: ReserveAnswer) => {
+    const afterUs = sharedUs()
+    waitsMs.push((afterUs - beforeUs) / 1000)
+    if (answer.kind !== 'granted') {
+      open--
+      return
+    }
+    const costs = Object.fromEntries(chosen.map(({ name }, index) => [name, charges[index]?.cost ?? 0]))
+    journal.write({ kind: 'admitted', id, beforeUs, afterUs, wallMs, costs, ledger: ledger.key.id })
+    setTimeout(() => {
+      const actuals = charges.map(({ cost }, index) => Math.floor((cost * (parts[index] ?? 0)) / 4))
+      const units = Object.fromEntries(chosen.map(({ name }, index) => [name, actuals[index] ?? 0]))
+      // Of the ledger more may be taken than was reserved: debts arrive too.
+      const took = random.below(7)
+      journal.write({ kind: 'settled', id, units: { ...units, ledger: took } })
+      void store.settle(id, [...actuals, took])
+      open--
+    }, runsMs)
+  }
+  const answer = store.reserve(id, [...charges, ledger], 60_000)
+  if (answer instanceof Promise) void answer.then(decided)
+  else decided(answer)
+}

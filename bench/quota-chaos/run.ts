@@ -1,0 +1,236 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openRedisStore } from '../../agent/limits/redis/store.ts'
+import { freePorts } from '../../test/harness/ports.ts'
+import { Random } from '../../test/harness/random.ts'
+import { startTcpProxy } from '../../test/harness/tcp-proxy.ts'
+import { eventually, temporaryFolder } from '../../test/harness/temp.ts'
+import { startValkey, type Valkey } from '../../test/harness/valkey.ts'
+import { type Excess, excessOf, ledgersOf, takenOf } from './check.ts'
+import { faults, forgetful, type Victims } from './faults.ts'
+import { type Line, readJournal, sharedUs } from './journal.ts'
+import { ledgerCharge, ledgerLimit, limits } from './limits.ts'
+import type { ReplicaOptions, ReplicaReport } from './replica.ts'
+
+export interface ChaosOptions {
+  readonly seed: number
+  /** When it ends: after a time, or after so many faults. */
+  readonly until: { readonly seconds: number } | { readonly faults: number }
+  readonly replicas?: number
+  readonly callsPerSecond?: number
+  /** For one command; a busy machine needs more. */
+  readonly timeoutMs?: number
+  /** Told what is done, and when. */
+  readonly onFault?: (name: string) => void
+}
+
+export interface ChaosResult {
+  readonly admissions: number
+  readonly faults: readonly string[]
+  readonly kills: number
+  /** Broken promises of limits that deny without their store. */
+  readonly excesses: readonly Excess[]
+  /** Of the limit that is shared without its store: the worst span. */
+  readonly shared: Excess | undefined
+  /** What it may be at most. */
+  readonly sharedBound: number
+  /** Units that counters say too much and too little, of what processes settled. */
+  readonly tooMuch: number
+  readonly tooLittle: number
+  /** Counters that were compared. */
+  readonly ledgers: number
+  readonly reports: readonly ReplicaReport[]
+  readonly seconds: number
+}
+
+const program = join(import.meta.dirname, 'replica.ts')
+
+/** Has processes share a real Valkey while things go wrong, and compares what they let through with what was promised. */
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const { seed, until, replicas = 3, callsPerSecond = 250, timeoutMs = 100 } = options
+  const random = new Random(seed)
+  await using stack = new AsyncDisposableStack()
+  const folder = stack.use(temporaryFolder())
+  const servers = new Set<Valkey>()
+  stack.defer(async () => {
+    for (const server of servers) await server[Symbol.asyncDispose]()
+  })
+  const startServer = async (port?: number) => {
+    const server = await startValkey({
+      ...(port !== undefined && { port }),
+      settings: ['--dir', folder.path, '--repl-diskless-sync-delay', '0'],
+    })
+    servers.add(server)
+    return server
+  }
+  let primary = await startServer()
+  const proxies = await Promise.all(
+    Array.from({ length: replicas }, async () => stack.use(await startTcpProxy(primary.port))),
+  )
+  const journals: string[] = []
+  const children: ChildProcess[] = []
+  let era = 0
+  let kills = 0
+  stack.defer(async () => {
+    for (const child of children) await end(child)
+  })
+  const startReplica = async (index: number) => {
+    const journal = join(folder.path, `${journals.length}.jsonl`)
+    const replica: ReplicaOptions = {
+      name: `r${index}`,
+      port: proxies[index]?.port ?? 0,
+      seed: seed * 1000 + journals.length,
+      journal,
+      stateDir: join(folder.path, `state-${index}`),
+      timeoutMs,
+      callsPerSecond,
+    }
+    journals.push(journal)
+    const child = fork(program, [JSON.stringify(replica)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+    children[index] = child
+    await once(child, 'message')
+    child.send({ era })
+  }
+  const signal = (index: number, name: NodeJS.Signals) => void children[index]?.kill(name)
+  const victims: Victims = {
+    proxies,
+    signalReplica: signal,
+    async killReplica(index) {
+      kills++
+      await end(children[index])
+      await startReplica(index)
+    },
+    signalStore: (name) => primary.kill(name),
+    async command(...words) {
+      const [name = '', ...more] = words
+      await primary.client.call(name, ...more)
+    },
+    async restartStore() {
+      const { port } = primary
+      primary.kill('SIGKILL')
+      await primary.ended
+      servers.delete(primary)
+      await primary[Symbol.asyncDispose]()
+      primary = await startServer(port)
+    },
+    async failOver() {
+      const [port] = (await freePorts(1)) as [number]
+      const next = await startServer(port)
+      await next.client.call('REPLICAOF', '127.0.0.1', String(primary.port))
+      await eventually('it follows', async () =>
+        String(await next.client.info('replication')).includes('link_status:up'),
+      )
+      await primary.client.call('FAILOVER', 'TO', '127.0.0.1', String(port))
+      await eventually('it has taken over', async () =>
+        String(await next.client.info('replication')).includes('role:master'),
+      )
+      const before = primary
+      primary = next
+      for (const proxy of proxies) {
+        proxy.target = port
+        proxy.cut()
+      }
+      servers.delete(before)
+      await before[Symbol.asyncDispose]()
+    },
+    forgotten() {
+      era++
+      for (const child of children) child.send({ era })
+    },
+  }
+  for (let index = 0; index < replicas; index++) await startReplica(index)
+
+  const done: string[] = []
+  const startUs = sharedUs()
+  const names = Object.keys(faults)
+  /** From 0 to 1. */
+  const progress = () =>
+    'faults' in until ? done.length / until.faults : (sharedUs() - startUs) / 1e6 / until.seconds
+  await sleep(400)
+  while (progress() < 1) {
+    // Towards the end nothing is forgotten, so that there is something to compare.
+    const possible = progress() < 0.6 ? names : names.filter((name) => !forgetful.includes(name))
+    const name = random.pick(possible)
+    options.onFault?.(name)
+    done.push(name)
+    await faults[name]?.(victims, random)
+    await sleep(100 + random.below(500))
+  }
+  const reports = await Promise.all(children.map(farewell))
+  const lines = journals.map(readJournal)
+  const taken = takenOf(lines)
+  const excesses = limits.flatMap((limit) => {
+    const excess = limit.onStoreFailure === 'deny' ? excessOf(limit, taken.get(limit.name) ?? []) : undefined
+    return excess === undefined ? [] : [excess]
+  })
+  const sharing = limits.filter(({ onStoreFailure }) => onStoreFailure === 'share')
+  const [shared] = sharing.flatMap((limit) => excessOf(limit, taken.get(limit.name) ?? []) ?? [])
+  const { tooMuch, tooLittle, ledgers } = await compareLedgers(primary.port, lines, era)
+  return {
+    admissions: lines.flat().filter(({ kind }) => kind === 'admitted').length,
+    faults: done,
+    kills,
+    excesses,
+    shared,
+    sharedBound: sharedBound(replicas, kills),
+    tooMuch,
+    tooLittle,
+    ledgers,
+    reports,
+    seconds: (sharedUs() - startUs) / 1e6,
+  }
+}
+
+/** Without the store all replicas have at most the limit once more, and each that is killed forgets what it had spent. */
+function sharedBound(replicas: number, kills: number): number {
+  const [promise] = limits
+    .filter(({ onStoreFailure }) => onStoreFailure === 'share')
+    .map((limit) => limit.promise)
+  const limit = promise?.kind === 'span' ? promise.limit : 0
+  return limit + kills * Math.floor(limit / replicas)
+}
+
+async function end(child: ChildProcess | undefined): Promise<void> {
+  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+}
+
+async function farewell(child: ChildProcess): Promise<ReplicaReport> {
+  child.send({ end: true })
+  for (;;) {
+    const [message] = (await Promise.race([
+      once(child, 'message'),
+      once(child, 'exit').then(([code]) => Promise.reject(new Error(`a replica ended with ${code}`))),
+    ])) as [{ readonly report?: ReplicaReport }]
+    if (message.report !== undefined) {
+      if (child.exitCode === null) await once(child, 'exit')
+      return message.report
+    }
+  }
+}
+
+async function compareLedgers(
+  port: number,
+  journals: readonly (readonly Line[])[],
+  era: number,
+): Promise<{ readonly tooMuch: number; readonly tooLittle: number; readonly ledgers: number }> {
+  await using store = await openRedisStore({
+    url: `redis://127.0.0.1:${port}`,
+    keyPrefix: 'chaos',
+    timeoutMs: 5000,
+  })
+  const expected = ledgersOf(journals).filter(({ ledger }) => ledger.includes(`-era${era}-`))
+  let [tooMuch, tooLittle] = [0, 0]
+  for (const { ledger, units } of expected) {
+    const charge = ledgerCharge('', 0, false)
+    const states = await store.peek([{ ...charge, key: { ...charge.key, id: ledger } }])
+    if (typeof states === 'string') throw new Error(`the store is ${states}`)
+    const used = ledgerLimit - (states[0]?.remaining ?? Number.NaN)
+    tooMuch += Math.max(0, used - units)
+    tooLittle += Math.max(0, units - used)
+  }
+  return { tooMuch, tooLittle, ledgers: expected.length }
+}

@@ -13,7 +13,6 @@ import { createIdentityStage, tenantFault } from '#identity/identity.ts'
 import { createInferenceStage, tensorSummaries } from '#inference/inference.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import { openQuotaStore } from '#limits/open.ts'
-import { openRateLimits } from '#limits/rls/rls.ts'
 import { createTenantCeiling, openPolicy } from '#policy/policy.ts'
 import { createResidencyStage } from '#residency/residency.ts'
 import { noResources, openResources } from '#resources/resources.ts'
@@ -27,6 +26,7 @@ import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa
 import { openPolicyLogs } from './policy-logs.ts'
 import { policyOptions, switchesOf, warnWhenStale } from './policy-options.ts'
 import { openAgentPosture } from './posture.ts'
+import { openAgentRateLimits } from './rate-limits.ts'
 import { firstSignal } from './signals.ts'
 import { demandPrivateFolder } from './socket-folder.ts'
 import { openTokens } from './token-rules.ts'
@@ -202,9 +202,16 @@ async function startAgent(
     checks.push({ name: 'policy', problem, warning: () => policy.status().lastError })
   }
 
+  const quotaStore = config.limits && opening.use(await openQuotaStore({ store: config.limits.store }))
+
+  const rateLimitStore =
+    config.rateLimit?.store === 'limits'
+      ? quotaStore
+      : config.rateLimit && opening.use(await openQuotaStore({ store: 'memory' }))
   const rateLimits =
     config.rateLimit &&
-    opening.use(openRateLimits({ files: config.rateLimit.config, onLoad: loaded('rate_limits') }))
+    rateLimitStore &&
+    opening.use(openAgentRateLimits(config.rateLimit, rateLimitStore, loaded))
   if (rateLimits) {
     const problem = () => (rateLimits.isReady() ? undefined : (rateLimits.lastError() ?? 'not loaded'))
     checks.push({ name: 'rate_limits', problem, warning: () => rateLimits.lastError() })
@@ -216,8 +223,6 @@ async function startAgent(
     checks.push({ name: 'sds', problem: secrets.problem, warning: secrets.warning })
     metrics.secrets(secrets.counters)
   }
-
-  const quotaStore = config.limits && opening.use(await openQuotaStore({ store: config.limits.store }))
 
   const recorder = config.audit && opening.use(openAudit({ dir: config.audit.dir }))
 
@@ -240,7 +245,7 @@ async function startAgent(
     config.traffic && createTrafficStage(),
     createTenantCeiling(),
     policy?.stage,
-    quotaStore && createLimitsStage({ store: quotaStore }),
+    quotaStore && resources && createLimitsStage({ store: quotaStore }),
   ].filter((stage) => stage !== undefined)
 
   const pipeline = createPipeline({

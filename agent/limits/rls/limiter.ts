@@ -1,0 +1,149 @@
+import { randomBytes } from 'node:crypto'
+import { type Clock, systemClock } from '#base/clock.ts'
+import type { CounterState, QuotaStore, ReserveAnswer, StoreFault } from '../store/store.ts'
+import { type Plan, planRequest } from './plan.ts'
+import { responseOf } from './response.ts'
+import type { Rules } from './rules.ts'
+import type { RateLimitSettings } from './settings.ts'
+import type { Compat, RateLimitFault, RateLimitRequest, RateLimitResponse } from './types.ts'
+
+export type RateLimitAnswer = RateLimitResponse | RateLimitFault
+
+export interface RateLimiter {
+  /** At once where the counters are here. */
+  shouldRateLimit(request: RateLimitRequest): RateLimitAnswer | Promise<RateLimitAnswer>
+}
+
+/** Bounds of one request; what is beyond is no request of Envoy. */
+const maxDescriptors = 64
+const maxEntries = 32
+/** How long it can still be taken back that a request was counted. */
+const holdMs = 1000
+
+const faultTexts: Readonly<Record<StoreFault, string>> = {
+  unavailable: 'the counters cannot be reached',
+  lost: 'the counters were lost',
+}
+
+type States = readonly CounterState[]
+/** `id` is there where something was written that can be taken back. */
+type Counts = { readonly states: States; readonly id?: string } | RateLimitFault
+
+/**
+ * Counts requests against the windows of their limits.
+ *
+ * `fixed` charges all limits of a request or none, in one step. `strict` charges all of them whatever comes of it, as
+ * envoyproxy/ratelimit does.
+ */
+export function createRateLimiter(options: {
+  rules(): Rules | undefined
+  readonly store: QuotaStore
+  readonly settings: RateLimitSettings
+  readonly clock?: Clock
+}): RateLimiter {
+  const { store, settings, clock = systemClock } = options
+  const idPrefix = randomBytes(12).toString('base64url')
+  let ids = 0
+  const newId = () => `${idPrefix}${(ids++).toString(36)}`
+
+  const finish = (request: RateLimitRequest, plan: Plan, counts: Counts, compat: Compat): RateLimitAnswer => {
+    if ('fault' in counts) return counts
+    const { states, id } = counts
+    const outcome = { request, planned: plan.planned, states, nowMs: clock.nowMs() }
+    const response = responseOf(outcome, settings, compat)
+    // All quotas are over: what they were charged comes back.
+    if (response.isOverLimit && compat === 'fixed' && id !== undefined)
+      store.settle(
+        id,
+        states.map(() => 0),
+      )
+    return response
+  }
+
+  return {
+    shouldRateLimit: (request) => {
+      const rules = options.rules()
+      if (rules === undefined) return { fault: 'not_loaded', why: 'no rate limits are loaded' }
+      const { compat } = rules
+      const fault = requestFault(request, compat)
+      if (fault !== undefined) return { fault: 'invalid', why: fault }
+      const plan = planRequest(rules, request, settings)
+      const counts = count(store, plan, newId)
+      return counts instanceof Promise
+        ? counts.then((settled) => finish(request, plan, settled, compat))
+        : finish(request, plan, counts, compat)
+    },
+  }
+}
+
+function count(store: QuotaStore, plan: Plan, newId: () => string): Counts | Promise<Counts> {
+  const { charges } = plan
+  if (charges.length === 0) return { states: [] }
+  if (plan.isSerial) return countInTurn(store, plan, newId)
+  if (plan.back !== undefined) return countWithBack(store, plan, plan.back, newId)
+  if (plan.isLook) {
+    const states = store.peek(charges)
+    return states instanceof Promise ? states.then(lookedAt) : { states }
+  }
+  const id = newId()
+  const answer = store.reserve(id, charges, holdMs)
+  return answer instanceof Promise ? answer.then((later) => reserved(later, id)) : reserved(answer, id)
+}
+
+function lookedAt(states: States | StoreFault): Counts {
+  return typeof states === 'string' ? faultOf(states) : { states }
+}
+
+function reserved(answer: ReserveAnswer, id: string): Counts {
+  if (answer.kind === 'failed') return faultOf(answer.fault)
+  return answer.kind === 'granted' ? { states: answer.states, id } : { states: answer.states }
+}
+
+function faultOf(fault: StoreFault): RateLimitFault {
+  return { fault, why: faultTexts[fault] }
+}
+
+/** One charge after the other: two of them have the same counter, and each is told what it found. */
+async function countInTurn(store: QuotaStore, { charges }: Plan, newId: () => string): Promise<Counts> {
+  const states: CounterState[] = []
+  for (const charge of charges) {
+    const answer = await store.reserve(newId(), [charge], holdMs)
+    if (answer.kind === 'failed') return faultOf(answer.fault)
+    states.push(answer.states[0] as CounterState)
+  }
+  return { states }
+}
+
+/** What is taken first, all or nothing; then what is given back. */
+async function countWithBack(
+  store: QuotaStore,
+  { charges, isLook }: Plan,
+  back: readonly number[],
+  newId: () => string,
+): Promise<Counts> {
+  const id = newId()
+  const counts = isLook
+    ? lookedAt(await store.peek(charges))
+    : reserved(await store.reserve(id, charges, holdMs), id)
+  if ('fault' in counts || (!isLook && counts.id === undefined)) return counts
+  const states = [...counts.states]
+  for (const [index, units] of back.entries()) {
+    const charge = charges[index]
+    if (units === undefined || charge === undefined) continue
+    const state = await store.adjust(newId(), charge, { back: units })
+    if (typeof state === 'string') return faultOf(state)
+    states[index] = state
+  }
+  return { states }
+}
+
+function requestFault({ domain, descriptors }: RateLimitRequest, compat: Compat): string | undefined {
+  if (domain === '') return 'the domain is empty'
+  if (descriptors.length === 0) return 'no descriptors'
+  if (descriptors.length > maxDescriptors) return `more than ${maxDescriptors} descriptors`
+  for (const { entries } of descriptors) {
+    if (entries.length === 0 && compat === 'fixed') return 'a descriptor without entries'
+    if (entries.length > maxEntries) return `a descriptor of more than ${maxEntries} entries`
+  }
+  return undefined
+}

@@ -1,7 +1,7 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
 import type { Counted, Planned } from './plan.ts'
 import type { Outcome } from './response.ts'
-import type { Compat, Descriptor, DescriptorStatus } from './types.ts'
+import type { Compat, Descriptor, DescriptorStatus, LimitOverride } from './types.ts'
 
 /**
  * What Envoy is told for its other filters: what was asked, and what those limits say of themselves that are kept. For
@@ -32,12 +32,17 @@ export function metadataOf(
 }
 
 function descriptorOf({ entries, limit, hitsAddend }: Descriptor): JsonObject {
-  const text = limit && `requests_per_unit:${limit.requestsPerUnit} unit:${limit.unit.toUpperCase()}`
   return {
     entries: entries.map(({ key, value }) => `${key}=${value}`),
-    ...(text !== undefined && { limit: text }),
+    ...(limit !== undefined && { limit: limitText(limit) }),
     ...(hitsAddend !== undefined && { hitsAddend }),
   }
+}
+
+/** As Go prints the message: nothing of what is 0, and a week as the number that its version has no name for. */
+function limitText({ requestsPerUnit, unit }: LimitOverride): string {
+  const unitText = `unit:${unit === 'week' ? '7' : unit.toUpperCase()}`
+  return requestsPerUnit === 0 ? unitText : `requests_per_unit:${requestsPerUnit} ${unitText}`
 }
 
 function keptMetadata(planned: readonly Planned[], statuses: readonly DescriptorStatus[]): JsonObject {

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type Bucket, charge, type Rate, rateOf, refund, waitUs } from '#base/gcra.ts'
+import { type Bucket, charge, type Rate, refund, smallRateOf, waitUs } from '#base/gcra.ts'
 
-const newBucket = (): Bucket => ({ level: 0, tick: 0 })
+const newBucket = (): Bucket => ({ level: 0, atUs: 0 })
 
 /** Asks, and charges what conforms. */
 function admit(bucket: Bucket, rate: Rate, nowUs: number): boolean {
@@ -45,7 +45,7 @@ const startsUs = fc.constantFrom(0, 1, 1e9, 1e14 + 1)
 t.test('in no span of time do more than burst plus rate conform', async () => {
   fc.assert(
     fc.property(rates, gaps, startsUs, (options, steps, startUs) => {
-      const rate = rateOf(options)
+      const rate = smallRateOf(options)
       const bucket = newBucket()
       const admitted: number[] = []
       let nowUs = startUs
@@ -67,7 +67,7 @@ t.test('what is given back lets nobody through who would not have come through a
   })
   fc.assert(
     fc.property(rates, steps, fc.integer({ min: 0, max: 400_000 }), (options, asked, delayUs) => {
-      const rate = rateOf(options)
+      const rate = smallRateOf(options)
       const bucket = newBucket()
       const admitted: number[] = []
       const toRefund: number[] = []
@@ -90,7 +90,7 @@ t.test('what is given back lets nobody through who would not have come through a
 t.test('who waits as long as told conforms, and not a tick sooner', async () => {
   fc.assert(
     fc.property(rates, gaps, (options, steps) => {
-      const rate = rateOf(options)
+      const rate = smallRateOf(options)
       const bucket = newBucket()
       let nowUs = 0
       return steps.every((step) => {
@@ -107,7 +107,7 @@ t.test('who waits as long as told conforms, and not a tick sooner', async () => 
 })
 
 t.test('what is given back at once leaves no trace', async (t) => {
-  const rate = rateOf({ rate: 3, windowMs: 1000, burst: 2 })
+  const rate = smallRateOf({ rate: 3, windowMs: 1000, burst: 2 })
   const bucket = newBucket()
   charge(bucket, rate, 5)
   const before = { ...bucket }
@@ -119,7 +119,7 @@ t.test('what is given back at once leaves no trace', async (t) => {
 t.test('the largest limits stay whole numbers', async (t) => {
   for (const windowMs of [1, 60_000, 60_001, 86_400_000]) {
     for (const rate of [1, 99_999_989, 1e8]) {
-      const { capacity, weight, drain } = rateOf({ rate, windowMs, burst: 1e8 })
+      const { capacity, weight, drain } = smallRateOf({ rate, windowMs, burst: 1e8 })
       for (const figure of [capacity + weight, weight, drain])
         t.ok(Number.isSafeInteger(figure), `${rate}/${windowMs}`)
     }

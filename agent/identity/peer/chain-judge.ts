@@ -1,5 +1,5 @@
 import type { Clock } from '#base/clock.ts'
-import { charge, rateOf, waitUs } from '#base/gcra.ts'
+import { charge, smallRateOf, waitUs } from '#base/gcra.ts'
 import type { ReasonCode } from '#decision/reasons.ts'
 import type { TrustBundle } from '../bundle/trust-bundle.ts'
 import type { IdentityState } from '../source/source.ts'
@@ -45,12 +45,12 @@ export function createChainJudge(options: {
   readonly clock: Clock
 }): ChainJudge {
   const { state, isEnvoyBelieved, clock } = options
-  const rate = rateOf({
+  const rate = smallRateOf({
     rate: options.maxChecksPerSecond,
     windowMs: 1000,
     burst: options.maxChecksPerSecond,
   })
-  const checks = { level: 0, tick: 0 }
+  const checks = { level: 0, atUs: 0 }
   const issuers = createIssuerMemory()
 
   const judged = (

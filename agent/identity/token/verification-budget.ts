@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { type Bucket, charge, type Rate, rateOf, refund, waitUs } from '#base/gcra.ts'
+import { type Bucket, charge, type Rate, refund, smallRateOf, waitUs } from '#base/gcra.ts'
 
 export interface BudgetOptions {
   /** Signatures that prove wrong and are paid for each second, for one peer. */
@@ -19,7 +19,7 @@ export class VerificationBudget {
   readonly #buckets = new LRUCache<string, Bucket>({ max: maxPeers })
 
   constructor({ perSecond, burst }: BudgetOptions) {
-    this.#rate = rateOf({ rate: perSecond, windowMs: 1000, burst })
+    this.#rate = smallRateOf({ rate: perSecond, windowMs: 1000, burst })
   }
 
   isSpent(peer: string, nowUs: number): boolean {
@@ -30,7 +30,7 @@ export class VerificationBudget {
   charge(peer: string, signatures: number, nowUs: number): void {
     let bucket = this.#buckets.get(peer)
     if (bucket === undefined) {
-      bucket = { level: 0, tick: 0 }
+      bucket = { level: 0, atUs: 0 }
       this.#buckets.set(peer, bucket)
     }
     for (let each = 0; each < signatures; each++) charge(bucket, this.#rate, nowUs)

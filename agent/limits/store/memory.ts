@@ -1,8 +1,238 @@
 import { type Clock, systemClock } from '#base/clock.ts'
-import type { QuotaStore } from './store.ts'
+import type { Counter, Instant, Part } from './counter.ts'
+import { Counters } from './counters.ts'
+import { Expiry } from './expiry.ts'
+import type { Hold } from './hold.ts'
+import type {
+  Charge,
+  CounterState,
+  QuotaStore,
+  ReserveAnswer,
+  SettleAnswer,
+  StoreCount,
+  StoreHealth,
+} from './store.ts'
+import { Tombstones } from './tombstones.ts'
 
-/** Counters in the memory of this process. */
-export function createMemoryStore(options: { readonly clock?: Clock } = {}): QuotaStore {
-  const { clock = systemClock } = options
-  throw new Error(`not written yet ${clock.nowMs()}`)
+export interface MemoryStoreOptions {
+  readonly clock?: Clock
+  /** Counters that are kept one by one; keys beyond share one a limit. */
+  readonly maxCounters?: number
+}
+
+/** Counters in the memory of this process. Always answers at once. */
+export interface MemoryStore extends QuotaStore {
+  reserve(id: string, charges: readonly Charge[], ttlMs: number): ReserveAnswer
+  topUp(id: string, step: number, charges: readonly Charge[], ttlMs: number): ReserveAnswer
+  settle(id: string, actuals: readonly number[]): SettleAnswer
+  peek(charges: readonly Charge[]): readonly CounterState[]
+  adjust(id: string, charge: Charge, change: { readonly back: number } | 'reset'): CounterState
+  /** How many counters are kept. */
+  readonly size: number
+}
+
+/** Ids that are remembered after their end. */
+const maxTombstones = 32_768
+const maxCounters = 200_000
+
+export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
+  return new Memory(options)
+}
+
+class Memory implements MemoryStore {
+  readonly #clock: Clock
+  readonly #counters: Counters
+  readonly #holds = new Map<string, Hold>()
+  readonly #expiry = new Expiry<Hold>()
+  readonly #over = new Tombstones(maxTombstones)
+  readonly #adjusted = new Tombstones(maxTombstones)
+  readonly health = memoryHealth()
+  /** One object for all operations: none outlives its operation. */
+  readonly #now = { monotonicUs: 0, wallMs: 0 }
+
+  constructor(options: MemoryStoreOptions) {
+    this.#clock = options.clock ?? systemClock
+    this.#counters = new Counters(options.maxCounters ?? maxCounters)
+  }
+
+  get size(): number {
+    return this.#counters.size
+  }
+
+  reserve(id: string, charges: readonly Charge[], ttlMs: number): ReserveAnswer {
+    const now = this.#begin()
+    const known = this.#holds.get(id)
+    if (known !== undefined) return known.answer
+    if (this.#over.has(id)) return { kind: 'refused', states: this.#look(charges, now) }
+    const counters = charges.map((charge) => this.#counters.find(charge, now))
+    const waits = counters.map((counter, index) => waitOf(counter, charges[index] as Charge, now))
+    if (charges.some(({ isEnforced }, index) => isEnforced && waits[index] !== 0))
+      return { kind: 'refused', states: statesOf(counters, charges, waits, now) }
+    const parts = counters.map((counter, index) =>
+      this.#take(counter, charges[index] as Charge, now, undefined),
+    )
+    const answer: ReserveAnswer = { kind: 'granted', states: statesOf(counters, charges, waits, now) }
+    const expiresUs = now.monotonicUs + ttlMs * 1000
+    const hold = { id, charges, parts, answer, expiresUs, step: 0, stepAnswer: answer, place: 0 }
+    this.#holds.set(id, hold)
+    this.#expiry.add(hold)
+    return answer
+  }
+
+  topUp(id: string, step: number, charges: readonly Charge[], ttlMs: number): ReserveAnswer {
+    const now = this.#begin()
+    const hold = this.#holds.get(id)
+    if (hold === undefined || charges.length !== hold.charges.length)
+      return { kind: 'refused', states: this.#look(charges, now) }
+    if (step <= hold.step) return hold.stepAnswer
+    const counters = charges.map((charge, index) => this.#current(hold.parts[index] as Part, charge, now))
+    const waits = counters.map((counter, index) => {
+      const charge = charges[index] as Charge
+      return charge.cost === 0 ? 0 : waitOf(counter, charge, now)
+    })
+    if (charges.some(({ isEnforced }, index) => isEnforced && waits[index] !== 0))
+      return { kind: 'refused', states: statesOf(counters, charges, waits, now) }
+    counters.forEach((counter, index) => {
+      const charge = charges[index] as Charge
+      if (charge.cost > 0) this.#addTo(hold, index, counter, charge, now)
+    })
+    hold.step = step
+    hold.stepAnswer = { kind: 'granted', states: statesOf(counters, charges, waits, now) }
+    hold.expiresUs = now.monotonicUs + ttlMs * 1000
+    this.#expiry.moved(hold)
+    return hold.stepAnswer
+  }
+
+  settle(id: string, actuals: readonly number[]): SettleAnswer {
+    const now = this.#begin()
+    if (this.#over.has(id)) return 'already'
+    const hold = this.#holds.get(id)
+    if (hold === undefined) {
+      if (actuals.every((actual) => actual === 0)) this.#over.add(id)
+      return 'unknown'
+    }
+    this.#end(hold)
+    this.#expiry.remove(hold)
+    this.#over.add(id)
+    hold.parts.forEach((part, index) => {
+      const more = (actuals[index] ?? part.reserved) - part.reserved
+      if (more < 0) part.counter.giveBack(-more, part, now)
+      else if (more > 0) this.#owe(hold.charges[index] as Charge, more, now)
+    })
+    return 'settled'
+  }
+
+  peek(charges: readonly Charge[]): readonly CounterState[] {
+    return this.#look(charges, this.#begin())
+  }
+
+  adjust(id: string, charge: Charge, change: { readonly back: number } | 'reset'): CounterState {
+    const now = this.#begin()
+    const counter = this.#counters.find(charge, now)
+    if (!this.#adjusted.has(id) && charge.rule.kind !== 'concurrency') {
+      this.#adjusted.add(id)
+      if (change === 'reset') this.#counters.reset(counter, charge)
+      else {
+        counter.adjust(charge.rule, change.back, now)
+        this.#counters.keep(counter, charge.key, now)
+      }
+    }
+    return this.#look([charge], now)[0] as CounterState
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  /** Reads the clock, and ends the holds whose life is over. */
+  #begin(): Instant {
+    this.#now.monotonicUs = Math.max(this.#now.monotonicUs, Math.floor(this.#clock.monotonicUs()))
+    this.#now.wallMs = this.#clock.nowMs()
+    for (;;) {
+      const hold = this.#expiry.popUntil(this.#now.monotonicUs)
+      if (hold === undefined) return this.#now
+      this.#end(hold)
+    }
+  }
+
+  #end(hold: Hold): void {
+    this.#holds.delete(hold.id)
+    for (const part of hold.parts) part.counter.end(part)
+  }
+
+  #look(charges: readonly Charge[], now: Instant): readonly CounterState[] {
+    const counters = charges.map((charge) => this.#counters.find(charge, now))
+    const waits = counters.map((counter, index) => waitOf(counter, charges[index] as Charge, now))
+    return statesOf(counters, charges, waits, now)
+  }
+
+  #take(counter: Counter, { key, rule, cost }: Charge, now: Instant, part: Part | undefined): Part {
+    const taken = counter.take(rule, cost, now, part)
+    this.#counters.keep(counter, key, now)
+    return taken
+  }
+
+  /** The counter of a part; where that was forgotten since, the one in its place. */
+  #current({ counter }: Part, charge: Charge, now: Instant): Counter {
+    const isThere = counter.place >= 0 && counter.kind === charge.rule.kind
+    return isThere ? counter : this.#counters.find(charge, now)
+  }
+
+  #addTo(hold: Hold, index: number, counter: Counter, charge: Charge, now: Instant): void {
+    const part = hold.parts[index] as Part
+    if (part.counter === counter) {
+      this.#take(counter, charge, now, part)
+      return
+    }
+    const fresh = this.#take(counter, charge, now, undefined)
+    fresh.reserved += part.reserved
+    hold.parts[index] = fresh
+  }
+
+  #owe(charge: Charge, units: number, now: Instant): void {
+    const counter = this.#counters.find(charge, now)
+    counter.owe(charge.rule, units, charge.debtCap, now)
+    this.#counters.keep(counter, charge.key, now)
+  }
+}
+
+function waitOf(counter: Counter, { rule, cost }: Charge, now: Instant): number {
+  return counter.waitUs(rule, cost, now)
+}
+
+function statesOf(
+  counters: readonly Counter[],
+  charges: readonly Charge[],
+  waits: readonly number[],
+  now: Instant,
+): readonly CounterState[] {
+  return counters.map((counter, index) => {
+    const { rule } = charges[index] as Charge
+    const retryUs = waits[index] as number
+    return {
+      isOver: retryUs > 0,
+      remaining: counter.remaining(rule, now),
+      retryUs,
+      resetUs: counter.resetUs(rule, now),
+    }
+  })
+}
+
+function memoryHealth(): StoreHealth {
+  const counts: Record<StoreCount, number> = {
+    calls: 0,
+    timeouts: 0,
+    breaker_opened: 0,
+    queued: 0,
+    dropped: 0,
+    memory_lost: 0,
+    leased: 0,
+    shared: 0,
+    unchecked: 0,
+  }
+  return {
+    kind: 'memory',
+    counts,
+    problem: () => undefined,
+    lostAtMs: () => undefined,
+    replicas: () => 1,
+  }
 }

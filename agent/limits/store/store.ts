@@ -9,6 +9,11 @@ export interface CounterKey {
   readonly partition: string
   /** Unique within the partition. Parts of it that clients write are length-prefixed: no two lists of parts make one text. */
   readonly id: string
+  /**
+   * The limit, without what clients write. A store whose memory is full lets new keys of one family and partition share a
+   * counter. Where it is absent, those of a partition that count alike are one family.
+   */
+  readonly family?: string
 }
 
 /** The spans of a calendar limit. Whole milliseconds since the epoch. */
@@ -20,10 +25,15 @@ export interface Calendar {
 /**
  * How a counter counts. All arithmetic is on whole numbers that a double holds, the same in every store.
  *
- * - `gcra`: {@link Rate}; in any time w at most `burst + w * rate / window` are granted.
+ * - `gcra`: {@link Rate}; in any time w at most `burst + w * rate / window` are granted. Kept as the level, the time up to
+ *   which it is drained, and the weight of a unit. It drains by whole ticks from that time, which moves on by whole ticks;
+ *   of an empty one it becomes now. Where the weight is another than before, the level becomes
+ *   `ceil(level / old * new)`, at most 2^52.
  * - `sliding`: in any `windowUs` at most `limit`. Time is cut into slices of `sliceUs`; the slice that is only partly in the
- *   window counts whole: those from `now - sliceCount` to `now`, which are `sliceCount + 1`.
- * - `calendar`: in each span at most `limit`.
+ *   window counts whole: those from `now - sliceCount` to `now`, which are `sliceCount + 1`. Where `sliceUs` is another
+ *   than before, each slice becomes the one that its last microsecond lies in.
+ * - `calendar`: in each span at most `limit`. The span that a counter is in is kept until its end, also when the clock goes
+ *   back before it; where the calendar is another than before, what was used in it is kept for the span that now is in.
  * - `concurrency`: at most `limit` at once; what is held ends with its hold, whatever was settled.
  */
 export type CounterRule =
@@ -57,13 +67,16 @@ export interface Charge {
 
 /** What one counter says. */
 export interface CounterState {
-  /** Whether the limit is not kept by this charge: it is what refuses, where the charge is enforced. */
+  /** Whether the limit was not kept by this charge, before it was written: it is what refuses, where it is enforced. */
   readonly isOver: boolean
   /** What is left, after the charge where it was written; never negative. */
   readonly remaining: number
-  /** When the same charge would pass if nothing else came; 0 where it passes now; Infinity where it never can: it asks for more than the limit is. */
+  /**
+   * When the same charge would pass if nothing else came; 0 where it passes; Infinity where it never can: it asks for more
+   * than the limit is. Nobody knows when a call ends: for `concurrency` it is a second.
+   */
   readonly retryUs: number
-  /** When the counter will say the same as a new one if nothing else came; for `concurrency` 0. */
+  /** When the counter will say the same as a new one if nothing else came, after the charge where it was written; for `concurrency` 0. */
   readonly resetUs: number
 }
 
@@ -97,7 +110,11 @@ export interface QuotaStore extends AsyncDisposable {
    * - `sliding`: granted iff `sum + cost <= limit` over the slices that count; over for good if `cost > limit`.
    * - `calendar`: granted iff `used + cost <= limit` in the present span; over for good if `cost > limit`.
    * - `concurrency`: granted iff `running + cost <= limit`.
-   * A cost of 0 needs what a cost of 1 needs, and takes nothing.
+   * A cost of 0 needs what a cost of 1 needs, and takes nothing. No limit is beyond {@link maxUnits}, and nothing is written
+   * beyond it. No two charges of one call have the same key.
+   *
+   * While the hold lives, the same id is answered as before; what was refused left nothing and is asked anew. The id of a
+   * hold that was settled, or cancelled before it came, is refused.
    *
    * @param id of the hold: unique over all processes, at most 64 characters
    * @param ttlMs how long the hold lives unless it is settled: then it ends, its charge is what was reserved, and what
@@ -106,8 +123,9 @@ export interface QuotaStore extends AsyncDisposable {
   reserve(id: string, charges: readonly Charge[], ttlMs: number): ReserveAnswer | Promise<ReserveAnswer>
 
   /**
-   * Charges more under a hold that lives, on the same counters in the same order, as {@link reserve} would; extends its life
-   * to `ttlMs` from now. Refused for a hold that does not live, and where nothing can be charged.
+   * Charges more under a hold that lives, on the same counters in the same order, as {@link reserve} would, but for a cost
+   * of 0, which asks nothing here and always passes: the call has its place already. Extends the hold's life to `ttlMs` from
+   * now. Refused for a hold that does not live, and where nothing can be charged; then neither the life nor the step changes.
    *
    * @param step 1 for the first, then one more each: what repeats a step changes nothing
    */
@@ -121,9 +139,15 @@ export interface QuotaStore extends AsyncDisposable {
   /**
    * Ends a hold at what it really took. Never refuses: what is above the charge is charged as a debt, up to `debtCap`; what
    * is below comes back where it was taken, and only there:
-   * - `gcra`: at most what cannot have drained since: `min(back * weight, max(0, reserved * weight - elapsed * drain))`
-   * - `sliding`: in the slice of the charge while it counts; `calendar`: in the span of the charge while it lasts
-   * - a debt is charged to the present slice or span
+   * - `gcra`: at most what cannot have drained since: `min(back * weight, max(0, reserved * weight - elapsed * drain))`, where
+   *   a tick that has begun counts as elapsed. What was topped up is added to what is left then, and drains with it.
+   * - `sliding`: in the slice of the charge while it counts; `calendar`: in the span of the charge while it lasts. What was
+   *   topped up later comes back first; what does not fit there comes back from what was charged before.
+   * - a debt is charged to the present slice or span; `used` becomes at most `limit + debtCap` by it, or stays as it was
+   * - nothing comes back on a counter that was reset since
+   *
+   * `settled` once, then `already`; `unknown` for an id that was never seen or whose life is over. All 0 for such an id leaves
+   * a tombstone: what reserves under it later is refused.
    *
    * @param actuals in the order of the charges of {@link reserve}; all 0 for a request that did not take place
    */
@@ -134,7 +158,10 @@ export interface QuotaStore extends AsyncDisposable {
 
   /**
    * Takes `units` from what a counter has used (or adds, where negative), not below zero and without regard to the limit.
+   * Of a sliding window the newest goes first. `concurrency` is left alone: what runs, runs.
    * For people: `sluice quota grant`. `reset` forgets all of it.
+   *
+   * @returns what the counter says of the charge afterwards
    */
   adjust(
     id: string,

@@ -1,0 +1,129 @@
+import { CalendarCounter } from './calendar-counter.ts'
+import { ConcurrencyCounter } from './concurrency-counter.ts'
+import type { Counter, Instant } from './counter.ts'
+import { GcraCounter } from './gcra-counter.ts'
+import { SlidingCounter } from './sliding-counter.ts'
+import type { Charge, CounterKey, CounterRule } from './store.ts'
+
+/** How many counters are looked at for each that is new, so that idle ones go as fast as others come. */
+const sweptPerNew = 4
+
+/**
+ * All counters, in bounded memory: keys hold what clients write. A counter is forgotten only when it says the same as a new
+ * one. When none can be, keys that are new share one counter a limit.
+ */
+export class Counters {
+  readonly #partitions = new Map<string, Map<string, Counter>>()
+  readonly #kept: Counter[] = []
+  readonly #shared = new Map<string, Counter>()
+  readonly #max: number
+  #hand = 0
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  /** How many are kept. */
+  get size(): number {
+    return this.#kept.length + this.#shared.size
+  }
+
+  /** The counter of a charge; one that is not kept, and says what a new one says, where there is none. */
+  find({ key, rule }: Charge, now: Instant): Counter {
+    const known = this.#partitions.get(key.partition)?.get(key.id)
+    // Of another kind: the limit was edited to something that what was used says nothing about.
+    if (known !== undefined && known.kind === rule.kind) return known
+    if (this.#shared.size > 0) {
+      // While anything is on the shared one, a counter of its own would let a key start afresh.
+      const shared = this.#shared.get(familyOf(key, rule))
+      if (shared !== undefined && !shared.isIdle(now)) return shared
+    }
+    if (known === undefined && this.#kept.length >= this.#max) {
+      this.#sweep(now)
+      if (this.#kept.length >= this.#max) return this.#sharedFor(key, rule)
+    }
+    return newCounter(rule)
+  }
+
+  /** Keeps a counter that {@link find} made. */
+  keep(counter: Counter, key: CounterKey, now: Instant): void {
+    if (counter.place >= 0) return
+    let partition = this.#partitions.get(key.partition)
+    if (partition === undefined) {
+      partition = new Map()
+      this.#partitions.set(key.partition, partition)
+    }
+    const before = partition.get(key.id)
+    if (before !== undefined) this.#forget(before)
+    partition.set(key.id, counter)
+    counter.key = key
+    counter.place = this.#kept.length
+    this.#kept.push(counter)
+    this.#sweep(now)
+  }
+
+  /** Forgets a counter, whatever is on it. */
+  reset(counter: Counter, charge: Charge): void {
+    if (counter.place < 0) return
+    if (counter.key !== undefined) this.#drop(counter)
+    else this.#shared.delete(familyOf(charge.key, charge.rule))
+    counter.place = -1
+  }
+
+  #sharedFor(key: CounterKey, rule: CounterRule): Counter {
+    const family = familyOf(key, rule)
+    const known = this.#shared.get(family)
+    if (known !== undefined) return known
+    const counter = newCounter(rule)
+    counter.place = 0
+    this.#shared.set(family, counter)
+    return counter
+  }
+
+  /** Goes on from where it stopped, so that each is looked at in turn and no call takes long. */
+  #sweep(now: Instant): void {
+    for (let looked = 0; looked < sweptPerNew && this.#kept.length > 0; looked++) {
+      this.#hand = this.#hand < this.#kept.length ? this.#hand : 0
+      const counter = this.#kept[this.#hand] as Counter
+      if (counter.isIdle(now)) this.#drop(counter)
+      else this.#hand++
+    }
+  }
+
+  #drop(counter: Counter): void {
+    const { partition, id } = counter.key as CounterKey
+    const counters = this.#partitions.get(partition) as Map<string, Counter>
+    counters.delete(id)
+    if (counters.size === 0) this.#partitions.delete(partition)
+    this.#forget(counter)
+  }
+
+  #forget(counter: Counter): void {
+    const last = this.#kept.pop() as Counter
+    if (last !== counter) {
+      this.#kept[counter.place] = last
+      last.place = counter.place
+    }
+    counter.place = -1
+  }
+}
+
+function newCounter(rule: CounterRule): Counter {
+  switch (rule.kind) {
+    case 'gcra':
+      return new GcraCounter()
+    case 'sliding':
+      return new SlidingCounter()
+    case 'calendar':
+      return new CalendarCounter()
+    case 'concurrency':
+      return new ConcurrencyCounter()
+    default:
+      return rule satisfies never
+  }
+}
+
+/** What shares a counter when there is no room. */
+function familyOf({ partition, family }: CounterKey, { kind }: CounterRule): string {
+  return `${partition.length}:${partition}${kind}:${family ?? ''}`
+}

@@ -12,6 +12,8 @@ export interface Limit {
   /** How long a window is, as a part of counters' names: they count on when the limit is edited, not when its unit is. */
   readonly windowText: string
   readonly lengthMs: number
+  /** What new counters of the limit share where memory is full. */
+  readonly family: string
   readonly isUnlimited: boolean
   /** Counted, but never a reason to refuse. */
   readonly isShadow: boolean
@@ -36,18 +38,21 @@ const none: readonly string[] = []
 export function compileLimit(options: LimitOptions): Limit {
   const { requestsPerUnit, unit, multiplier, name } = options
   const calendar = fixedWindows(unit, multiplier)
+  const windowText = multiplier === 1 ? `${unit};` : `${multiplier}${unit};`
+  const statName = options.statName ?? ''
   return {
     applied: { requestsPerUnit, unit, multiplier, name },
     rule: { kind: 'calendar', limit: requestsPerUnit, calendar },
     beyond: { kind: 'calendar', limit: requestsPerUnit + 1, calendar },
-    windowText: multiplier === 1 ? `${unit};` : `${multiplier}${unit};`,
+    windowText,
     lengthMs: calendar.lengthMs,
+    family: windowText + statName,
     isUnlimited: options.isUnlimited ?? false,
     isShadow: options.isShadow ?? false,
     isQuota: options.isQuota ?? false,
     replaces: options.replaces ?? none,
     metadata: options.metadata,
-    statName: options.statName ?? '',
+    statName,
     isDetailed: options.isDetailed ?? false,
   }
 }

@@ -81,7 +81,7 @@ export function planRequest(rules: Rules, request: RateLimitRequest, settings: R
       if (at !== -1) isSerial = true
       at = charges.length
       charges.push({
-        key: { partition, id: counterId },
+        key: { partition, id: counterId, family: limit.family },
         rule: cost === 0 && !isFixed ? limit.beyond : limit.rule,
         cost,
         isEnforced,

@@ -10,7 +10,7 @@ import { resetsOf, toldOf } from './told.ts'
 import { type Answers, startTrio, type Trio } from './trio.ts'
 
 /** Cases for each of the variants; thousands where somebody wants to be sure. */
-const runs = Number(process.env['RATELIMIT_RUNS'] ?? 120)
+const runs = Number(process.env['RATELIMIT_RUNS'] ?? 60)
 const seed = Number(process.env['RATELIMIT_SEED'] ?? 7)
 
 /** How the peer and we are set. */

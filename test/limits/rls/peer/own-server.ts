@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from '#base/clock.ts'
 import { rateLimitMethod } from '#envoy/rate-limit.ts'
 import { startGrpcServer } from '#grpc/grpc.ts'
 import { createRateLimiter } from '../../../../agent/limits/rls/limiter.ts'
@@ -14,12 +15,14 @@ export async function startOwnServer(options: {
   readonly paths: readonly string[]
   readonly rules: RuleOptions
   readonly settings?: OwnSettings
+  readonly clock?: Clock
 }): Promise<AsyncDisposable> {
+  const { clock = systemClock } = options
   const rules = readRules(options.paths, options.rules)
   await using opening = new AsyncDisposableStack()
-  const store = opening.use(createMemoryStore())
+  const store = opening.use(createMemoryStore({ clock }))
   const settings = { ...defaultSettings, ...options.settings }
-  const limiter = createRateLimiter({ rules: () => rules, store, settings })
+  const limiter = createRateLimiter({ rules: () => rules, store, settings, clock })
   const faults: unknown[] = []
   opening.use(
     await startGrpcServer({

@@ -1,0 +1,196 @@
+import { createHash } from 'node:crypto'
+import { countersLua } from './counters.ts'
+import { holdsLua } from './holds.ts'
+import { recordLua } from './record.ts'
+import { statesLua } from './states.ts'
+
+/** One operation of the store, done by the server in one step. */
+export interface Script {
+  readonly text: string
+  readonly sha: string
+}
+
+/** What the scripts know of time. */
+export interface ScriptTime {
+  /** The body of a function that gives microseconds since the epoch. Only tests have another than the server's own. */
+  readonly timeLua: string
+  /** How much longer keys are kept than they could matter. */
+  readonly spareMs: number
+}
+
+export const serverTime: ScriptTime = {
+  timeLua: `local time = redis.call('TIME') return time[1] * 1000000 + time[2]`,
+  spareMs: 1000,
+}
+
+export interface Scripts {
+  readonly reserve: Script
+  readonly topUp: Script
+  readonly settle: Script
+  readonly peek: Script
+  readonly adjust: Script
+  readonly heartbeat: Script
+  readonly restore: Script
+}
+
+export function createScripts({ timeLua, spareMs }: ScriptTime = serverTime): Scripts {
+  const before = `local function timeUs() ${timeLua} end\nlocal spareMs = ${spareMs}\n`
+  const script = (...parts: readonly string[]): Script => {
+    const text = before + parts.join('')
+    return { text, sha: createHash('sha1').update(text).digest('hex') }
+  }
+  return {
+    reserve: script(...counting, holdsLua, reserveLua),
+    topUp: script(...counting, holdsLua, topUpLua),
+    settle: script(...counting, holdsLua, settleLua),
+    peek: script(...counting, peekLua),
+    adjust: script(...counting, adjustLua),
+    heartbeat: script(recordLua, heartbeatLua),
+    restore: script(...counting, holdsLua, restoreLua),
+  }
+}
+
+const counting = [recordLua, countersLua, statesLua] as const
+
+/** KEYS: record, hold, counters. ARGV after those of the record: 6 id, 7 life of the hold (ms), charges. */
+const reserveLua = `
+local id, ttlMs = ARGV[6], tonumber(ARGV[7])
+local hold = holdAt(KEYS[2])
+if hold and hold ~= 'over' then return answer('G', hold.answer) end
+local list = charges(3, 8)
+local states, isRefused, none = look(list)
+if none then return none end
+if isRefused or hold == 'over' then return answer('R', tell(list, states)) end
+hold = {replica = replica, expires = now + ttlMs * 1000, step = 0, parts = list}
+for i, c in ipairs(list) do take(c, states[i], hold, id) end
+hold.answer = tell(list, states)
+hold.stepAnswer = hold.answer
+storeHold(KEYS[2], hold)
+wrote()
+return answer('G', hold.answer)
+`
+
+/** As {@link reserveLua}, with the step as ARGV 8. */
+const topUpLua = `
+local id, ttlMs, step = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
+local hold = holdAt(KEYS[2])
+if hold == 'over' then hold = nil end
+local list = charges(3, 9)
+if hold and #list ~= #hold.parts then hold = nil end
+if hold and step <= hold.step then return answer('G', hold.stepAnswer) end
+local states, isRefused, none = look(list, hold)
+if none then return none end
+if isRefused or not hold then return answer('R', tell(list, states)) end
+hold.expires = now + ttlMs * 1000
+for i, c in ipairs(list) do hold.parts[i] = takeMore(hold.parts[i], c, states[i], hold, id) end
+hold.step = step
+hold.stepAnswer = tell(list, states)
+storeHold(KEYS[2], hold)
+wrote()
+return answer('G', hold.stepAnswer)
+`
+
+/**
+ * KEYS: record, hold; the counters stand in the hold, and have its hash tag. ARGV after those of the record: 6 id, then what
+ * was really taken, by the numbers of the charges.
+ */
+const settleLua = `
+local id = ARGV[6]
+local hold = holdAt(KEYS[2])
+if hold == 'over' then return answer('A') end
+if not hold then
+  for i = 7, #ARGV do
+    if ARGV[i] ~= '0' then return answer('U') end
+  end
+  bury(KEYS[2])
+  return answer('U')
+end
+for _, part in ipairs(hold.parts) do settlePart(part, tonumber(ARGV[7 + part.index]) or part.reserved, hold, id) end
+bury(KEYS[2])
+wrote()
+return answer('S')
+`
+
+/** KEYS: record, counters. ARGV after those of the record: charges. */
+const peekLua = `
+local list = charges(2, 6)
+local states, _, none = look(list)
+if none then return none end
+return answer('P', tell(list, states))
+`
+
+/** KEYS: record, mark that it was done, counter. ARGV after those of the record: 6 units to take back, or reset; the charge. */
+const adjustLua = `
+local list = charges(3, 7)
+local c = list[1]
+c.isRefusedAfterLoss = false
+local s = readers[c.kind](c)
+if not s then return answer('T') end
+if c.kind ~= 'r' and call('SET', KEYS[2], '1', 'NX', 'PX', 600000) then
+  local back = tonumber(ARGV[6])
+  if not back then
+    call('DEL', c.key)
+    call('HSET', c.key, 'g', text(now))
+    keep(c.key, resetMs)
+  elseif c.kind == 'g' then
+    if back < 0 then putGcra(c, s, -back, maxUnits)
+    else
+      s.level = max(0, s.level - back * c.weight)
+      storeGcra(c, s)
+    end
+  elseif c.kind == 'c' then
+    if back < 0 then putCalendar(c, s, -back, maxUnits)
+    else
+      s.used = max(0, s.used - back)
+      storeCalendar(c, s)
+    end
+  elseif back < 0 then putSliding(c, s, -back, maxUnits)
+  elseif s.sum > 0 then
+    sweep(c, s)
+    while back > 0 and s.sum > 0 do back = back - removeSliding(c, s, s.newest, back) end
+    storeSliding(c, s)
+  end
+  wrote()
+end
+return answer('P', tell(list, (look(list))))
+`
+
+/**
+ * KEYS: record. Says that this replica is there; forgets those that have not been for a week. Answers how many there are.
+ */
+const heartbeatLua = `
+call('HSET', record, 'a:' .. replica, text(nowMs + lifeMs))
+keep(record, recordMs)
+local all = call('HGETALL', record)
+local there = 0
+for i = 1, #all, 2 do
+  local name = string.match(all[i], '^a:(.+)$')
+  if name then
+    local untilMs = tonumber(all[i + 1])
+    if untilMs > nowMs then there = there + 1
+    elseif untilMs < nowMs - 7 * 86400000 then call('HDEL', record, 'a:' .. name, 'w:' .. name) end
+  end
+end
+return answer('H', ' ' .. there)
+`
+
+/**
+ * As {@link reserveLua}, for what runs already while the memory of it was lost: counts it again, whatever the limit is, unless it
+ * is known or over.
+ */
+const restoreLua = `
+local id, ttlMs = ARGV[6], tonumber(ARGV[7])
+if holdAt(KEYS[2]) then return answer('A') end
+local list = charges(3, 8)
+local hold = {replica = replica, expires = now + ttlMs * 1000, step = 0, parts = list}
+local states = {}
+for i, c in ipairs(list) do
+  states[i] = readConcurrency(c)
+  states[i].wait = 0
+  take(c, states[i], hold, id)
+end
+hold.answer = tell(list, states)
+hold.stepAnswer = hold.answer
+storeHold(KEYS[2], hold)
+return answer('S')
+`

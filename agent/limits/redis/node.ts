@@ -1,0 +1,215 @@
+import type { Redis, RedisOptions } from 'ioredis'
+import { messageOf } from '#base/errors.ts'
+import { Deadlines, type Waiting } from './deadlines.ts'
+import { problemOf, RedisFault, wantsOtherServer } from './fault.ts'
+import { checkServer } from './server-check.ts'
+
+export type Argument = string | number
+
+/** One server that is connected to again for as long as this is open. */
+export interface RedisNode extends AsyncDisposable {
+  /**
+   * Rejects with a {@link RedisFault}: at once where there is no connection or too much waits already, when the deadline is
+   * over, when the connection ends, and with what the server says where it is no answer. Nothing is sent twice.
+   */
+  call(command: string, args: readonly Argument[]): Promise<unknown>
+  /** Why it cannot be asked now. */
+  problem(): string | undefined
+}
+
+export interface NodeOptions {
+  /** Made anew for each connection: passwords and certificates change. */
+  readonly connection: () => RedisOptions
+  /** For one command. */
+  readonly timeoutMs: number
+  /** From the first packet of a connection until it may be used. */
+  readonly connectTimeoutMs: number
+  readonly maxInFlight: number
+  /** Whether a server that may throw away what it keeps is refused. */
+  readonly keepsAll: boolean
+  readonly onTimeout?: (() => void) | undefined
+  readonly warn?: ((text: string) => void) | undefined
+  /** After each connection that may be used. */
+  readonly onReady?: (() => void) | undefined
+}
+
+const minPauseMs = 20
+const maxPauseMs = 2000
+
+/** Resolves when there is a connection, or when the first try has failed: what is not there yet keeps nobody from starting. */
+export async function openNode(options: NodeOptions): Promise<RedisNode> {
+  // Only who uses Redis pays for it.
+  const { Redis } = await import('ioredis')
+  const node = new Node(options, (settings) => new Redis(settings))
+  await node.connect()
+  return node
+}
+
+class Node implements RedisNode {
+  readonly #options: NodeOptions
+  readonly #make: (settings: RedisOptions) => Redis
+  readonly #deadlines: Deadlines
+  #client: Redis | undefined
+  #isUsable = false
+  #isClosed = false
+  #problem: string | undefined = 'not connected yet'
+  #inFlight = 0
+  #failures = 0
+  #timer: NodeJS.Timeout | undefined
+  #isCorked = false
+  /** Why the connection is being ended: what waits on it is told so. */
+  #ending: RedisFault | undefined
+
+  constructor(options: NodeOptions, make: (settings: RedisOptions) => Redis) {
+    this.#options = options
+    this.#make = make
+    this.#deadlines = new Deadlines({ timeoutMs: options.timeoutMs, onLate: () => this.#tooLate() })
+  }
+
+  async call(command: string, args: readonly Argument[]): Promise<unknown> {
+    const client = this.#client
+    if (!this.#isUsable || client === undefined)
+      throw new RedisFault('disconnected', this.#problem ?? 'no connection')
+    if (this.#inFlight >= this.#options.maxInFlight)
+      throw new RedisFault('busy', `${this.#options.maxInFlight} commands wait for Redis`)
+    const waiting: Waiting = { isDone: false }
+    this.#inFlight++
+    this.#cork(client)
+    this.#deadlines.add(waiting)
+    try {
+      const answer = await client.call(command, args as Argument[])
+      this.#problem = undefined
+      return answer
+    } catch (cause) {
+      throw this.#faultOf(cause)
+    } finally {
+      waiting.isDone = true
+      this.#inFlight--
+    }
+  }
+
+  problem(): string | undefined {
+    return this.#problem ?? (this.#isUsable ? undefined : 'no connection')
+  }
+
+  /** One try. Never rejects. */
+  async connect(): Promise<void> {
+    if (this.#isClosed) return
+    const { connectTimeoutMs, keepsAll, warn, onReady } = this.#options
+    const client = this.#make(this.#options.connection())
+    this.#client = client
+    this.#ending = undefined
+    let said: unknown
+    client.on('error', (cause: Error) => {
+      said = cause
+    })
+    client.once('end', () => this.#onEnd(client, said))
+    const timer = setTimeout(() => {
+      said ??= new Error(`no connection within ${connectTimeoutMs} ms`)
+      destroy(client)
+    }, connectTimeoutMs)
+    try {
+      await client.connect()
+      const { problem, warning } = await checkServer(
+        (command, args) =>
+          client.call(command, args as string[]).catch((cause) => Promise.reject(faultOf(cause))),
+        { keepsAll },
+      )
+      if (warning !== undefined) warn?.(warning)
+      if (this.#client !== client) return
+      if (problem === undefined) {
+        this.#isUsable = true
+        this.#problem = undefined
+        this.#failures = 0
+        onReady?.()
+      } else {
+        said = new Error(problem)
+        destroy(client)
+      }
+    } catch (cause) {
+      // An error of the socket says more than that the connection is closed.
+      said ??= cause
+      destroy(client)
+    } finally {
+      clearTimeout(timer)
+    }
+    if (!this.#isUsable && said !== undefined) this.#problem = problemOf(said)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
+    this.#isUsable = false
+    clearTimeout(this.#timer)
+    const client = this.#client
+    this.#deadlines.clear()
+    if (client === undefined || client.status === 'end') return
+    const ended = new Promise<void>((resolve) => client.once('end', () => resolve()))
+    const { stream } = client
+    const closed =
+      stream === undefined || stream.closed
+        ? undefined
+        : new Promise((resolve) => stream.once('close', resolve))
+    client.disconnect()
+    destroy(client)
+    await closed
+    if (stream !== undefined) await ended
+  }
+
+  #onEnd(client: Redis, said: unknown): void {
+    if (this.#client !== client) return
+    this.#client = undefined
+    this.#isUsable = false
+    this.#deadlines.clear()
+    this.#problem =
+      this.#ending?.message ?? (said === undefined ? 'the connection was closed' : problemOf(said))
+    if (this.#isClosed) return
+    const pauseMs = Math.min(maxPauseMs, minPauseMs * 2 ** Math.min(this.#failures++, 10))
+    // Replicas that lost the same server do not come back in one moment.
+    this.#timer = setTimeout(() => void this.connect(), pauseMs * (0.5 + Math.random() / 2)).unref()
+  }
+
+  #tooLate(): void {
+    this.#options.onTimeout?.()
+    // What the server answers now would come after all that was asked later; and what it has not read it shall not do.
+    this.#end(new RedisFault('timeout', `no answer within ${this.#options.timeoutMs} ms`))
+  }
+
+  #end(fault: RedisFault): void {
+    this.#ending = fault
+    this.#isUsable = false
+    if (this.#client !== undefined) destroy(this.#client)
+  }
+
+  #faultOf(cause: unknown): RedisFault {
+    const fault = this.#ending ?? faultOf(cause)
+    if (fault.kind !== 'reply') return fault
+    if (fault.message.startsWith('NOSCRIPT')) return fault
+    this.#problem = problemOf(fault)
+    if (wantsOtherServer(fault.message)) this.#end(new RedisFault('disconnected', this.#problem))
+    return fault
+  }
+
+  /** What one turn of the event loop asks leaves in one packet. */
+  #cork({ stream }: Redis): void {
+    if (this.#isCorked) return
+    this.#isCorked = true
+    stream.cork()
+    process.nextTick(() => {
+      this.#isCorked = false
+      stream.uncork()
+    })
+  }
+}
+
+/** What the server said, or that it said nothing. */
+function faultOf(cause: unknown): RedisFault {
+  if (cause instanceof RedisFault) return cause
+  const isReply = cause instanceof Error && cause.name === 'ReplyError'
+  return new RedisFault(isReply ? 'reply' : 'disconnected', messageOf(cause))
+}
+
+function destroy(client: Redis): void {
+  // Before there is a socket, and while sentinels are asked, `disconnect` ends the try; it is without effect afterwards.
+  client.disconnect()
+  client.stream?.destroy()
+}

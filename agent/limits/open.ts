@@ -1,11 +1,62 @@
-import type { Clock } from '#base/clock.ts'
+import { type Clock, systemClock } from '#base/clock.ts'
+import { createGuardedStore } from './guard/guard.ts'
+import { createLeasedStore } from './lease/lease.ts'
+import { openRedisStore } from './redis/store.ts'
 import { createMemoryStore } from './store/memory.ts'
 import type { QuotaStore } from './store/store.ts'
 
-/** Opens the store that the configuration names, with everything around it: leases, the breaker, the local share. */
-export async function openQuotaStore(options: {
+/** As `limits` in the configuration file. */
+export interface QuotaStoreSettings {
+  /** `memory`, or the URL of a Redis or Valkey. */
   readonly store: string
+  readonly redis?: {
+    readonly passwordFile?: string | undefined
+    readonly sentinelPasswordFile?: string | undefined
+    readonly caFile?: string | undefined
+    readonly certificate?: string | undefined
+    readonly privateKey?: string | undefined
+    readonly timeoutMs?: number
+    readonly maxInFlight?: number
+    readonly keyPrefix?: string
+  }
+  readonly replica?: string | undefined
+  readonly stateDir?: string | undefined
+  readonly leaseMs?: number
+}
+
+export interface QuotaStoreOptions {
   readonly clock?: Clock
-}): Promise<QuotaStore> {
-  return createMemoryStore(options)
+  /** Told what a person should know that is no failure. */
+  readonly warn?: (text: string) => void
+  /** Told why the store is given up for the time being, and `undefined` when it answers again. */
+  readonly onChange?: (problem: string | undefined) => void
+}
+
+const defaultLeaseMs = 500
+
+/**
+ * Opens the store that the configuration names. One that is shared gets leases around a guard around itself: the guard sees
+ * what the store really answers, leases are settled through its queue, and what was drawn is still good while the store is
+ * away. At the end leases are given back, then what waits is delivered, then the connection is closed.
+ *
+ * @throws SluiceError where the URL is none, and Error where a file cannot be read
+ */
+export async function openQuotaStore(
+  settings: QuotaStoreSettings,
+  options: QuotaStoreOptions = {},
+): Promise<QuotaStore> {
+  const { clock = systemClock, warn, onChange } = options
+  if (settings.store === 'memory') return createMemoryStore({ clock })
+  const { redis = {}, replica, stateDir, leaseMs = defaultLeaseMs } = settings
+  const store = await openRedisStore({
+    ...redis,
+    url: settings.store,
+    replica,
+    stateDir,
+    clock,
+    ...(warn && { warn }),
+  })
+  const local = createMemoryStore({ clock })
+  const guarded = createGuardedStore(store, { clock, local, ...(onChange && { onChange }) })
+  return createLeasedStore(guarded, { clock, leaseMs })
 }

@@ -202,7 +202,8 @@ async function startAgent(
     checks.push({ name: 'policy', problem, warning: () => policy.status().lastError })
   }
 
-  const quotaStore = config.limits && opening.use(await openQuotaStore({ store: config.limits.store }))
+  const quotaStore =
+    config.limits && opening.use(await openQuotaStore(config.limits, { warn: (text) => log.warn(text) }))
 
   const rateLimitStore =
     config.rateLimit?.store === 'limits'

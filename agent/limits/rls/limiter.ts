@@ -17,7 +17,7 @@ export interface RateLimiter {
 /** Bounds of one request; what is beyond is no request of Envoy. */
 const maxDescriptors = 64
 const maxEntries = 32
-/** How long it can still be taken back that a request was counted. */
+/** How long it can still be taken back that a request was counted, where that may have to be. */
 const holdMs = 1000
 
 const faultTexts: Readonly<Record<StoreFault, string>> = {
@@ -86,8 +86,13 @@ function count(store: QuotaStore, plan: Plan, newId: () => string): Counts | Pro
     return states instanceof Promise ? states.then(lookedAt) : { states }
   }
   const id = newId()
-  const answer = store.reserve(id, charges, holdMs)
+  const answer = store.reserve(id, charges, lifeMs(plan))
   return answer instanceof Promise ? answer.then((later) => reserved(later, id)) : reserved(answer, id)
+}
+
+/** Only what all quotas refuse comes back; nothing else needs to be remembered by the store. */
+function lifeMs({ hasQuota }: Plan): number {
+  return hasQuota ? holdMs : 0
 }
 
 function lookedAt(states: States | StoreFault): Counts {
@@ -107,7 +112,7 @@ function faultOf(fault: StoreFault): RateLimitFault {
 async function countInTurn(store: QuotaStore, { charges }: Plan, newId: () => string): Promise<Counts> {
   const states: CounterState[] = []
   for (const charge of charges) {
-    const answer = await store.reserve(newId(), [charge], holdMs)
+    const answer = await store.reserve(newId(), [charge], 0)
     if (answer.kind === 'failed') return faultOf(answer.fault)
     states.push(answer.states[0] as CounterState)
   }
@@ -117,14 +122,15 @@ async function countInTurn(store: QuotaStore, { charges }: Plan, newId: () => st
 /** What is taken first, all or nothing; then what is given back. */
 async function countWithBack(
   store: QuotaStore,
-  { charges, isLook }: Plan,
+  plan: Plan,
   back: readonly number[],
   newId: () => string,
 ): Promise<Counts> {
+  const { charges, isLook } = plan
   const id = newId()
   const counts = isLook
     ? lookedAt(await store.peek(charges))
-    : reserved(await store.reserve(id, charges, holdMs), id)
+    : reserved(await store.reserve(id, charges, lifeMs(plan)), id)
   if ('fault' in counts || (!isLook && counts.id === undefined)) return counts
   const states = [...counts.states]
   for (const [index, units] of back.entries()) {

@@ -28,6 +28,8 @@ export interface Plan {
   readonly back: readonly number[] | undefined
   /** Whether nothing is taken. */
   readonly isLook: boolean
+  /** Whether all quotas together may refuse what was charged. */
+  readonly hasQuota: boolean
   /** Whether two descriptors have one counter and must be counted one after the other. */
   readonly isSerial: boolean
 }
@@ -53,6 +55,7 @@ export function planRequest(rules: Rules, request: RateLimitRequest, settings: R
   let back: number[] | undefined
   let isLook = true
   let isSerial = false
+  let hasQuota = false
   for (let i = 0; i < descriptors.length; i++) {
     const each = found[i]
     if (each === undefined) {
@@ -74,6 +77,7 @@ export function planRequest(rules: Rules, request: RateLimitRequest, settings: R
     const isBack = isFixed && isNegativeHits && addend > 0
     const cost = isBack ? 0 : addend
     const isQuota = settings.isQuota || limit.isQuota
+    if (isQuota) hasQuota = true
     const isEnforced = isFixed && !limit.isShadow && !isQuota && !settings.isShadow
     let at = indexOf(charges, counterId)
     if (at !== -1 && isFixed) charges[at] = together(charges[at] as Charge, { cost, isEnforced, limit })
@@ -97,7 +101,7 @@ export function planRequest(rules: Rules, request: RateLimitRequest, settings: R
     if (cost > 0) isLook = false
     planned.push({ kind: 'counted', limit, hits: isBack ? -addend : addend, at, isQuota })
   }
-  return { planned, charges, back, isLook, isSerial }
+  return { planned, charges, back, isLook, hasQuota: hasQuota && isFixed, isSerial }
 }
 
 function indexOf(charges: readonly Charge[], id: string): number {

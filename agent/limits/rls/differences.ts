@@ -1,5 +1,3 @@
-import type { Compat } from './types.ts'
-
 /** What envoyproxy/ratelimit does that nobody can want, and what we do in its place. */
 export interface Difference {
   /** Stable; tests recognise a difference by it. */
@@ -182,9 +180,3 @@ export const differences: readonly Difference[] = [
     where: 'configuration',
   },
 ]
-
-/** What a row says of one way to count. */
-export function behaviour({ theirs, fixed, strict }: Difference, compat: Compat): string {
-  if (compat === 'fixed' || strict === 'fixed') return fixed
-  return strict === 'theirs' ? theirs : strict
-}

@@ -86,7 +86,11 @@ t.test('in a cluster', async (t) => {
     const charges = one().map((each) => ({ ...each, key: { ...each.key, id: 'lost' } }))
     t.match(await store.reserve('before the loss', charges, ttlMs), { kind: 'granted' })
     await (world.nodes[1] as (typeof world.nodes)[0]).client.flushall()
-    t.match(await store.reserve('after the loss', charges, ttlMs), { kind: 'failed', fault: 'lost', index: 1 })
+    t.match(await store.reserve('after the loss', charges, ttlMs), {
+      kind: 'failed',
+      fault: 'lost',
+      index: 1,
+    })
     t.equal(await remainingOf(store, charges[0] as Charge), 9, 'what the first had charged came back')
     t.match(await store.reserve('elsewhere', [charges[2] as Charge], ttlMs), { kind: 'granted' })
   })

@@ -27,7 +27,11 @@ t.test('after a failover the promoted server is used, and writes that it never g
 
   const problem = () => store.health.problem() ?? other.health.problem()
   await eventually('failed over', () => problem() === undefined, 60_000)
-  t.equal(await remainingOf(other, charge('c')), 8, 'who lost nothing counts on what is there, until it is told')
+  t.equal(
+    await remainingOf(other, charge('c')),
+    8,
+    'who lost nothing counts on what is there, until it is told',
+  )
   t.match(await store.reserve('after', [charge('c')], ttlMs), { kind: 'failed', fault: 'lost' })
   t.match(await other.reserve('after too', [charge('c')], ttlMs), { kind: 'failed', fault: 'lost' })
   t.equal(await store.settle('kept', [0]), 'settled')

@@ -216,6 +216,7 @@ async function startAgent(
   if (rateLimits) {
     const problem = () => (rateLimits.isReady() ? undefined : (rateLimits.lastError() ?? 'not loaded'))
     checks.push({ name: 'rate_limits', problem, warning: () => rateLimits.lastError() })
+    metrics.rateLimits(rateLimits.limiter.counts)
   }
 
   const secrets = identities && opening.use(openSecretDiscovery({ source: identities, log }))

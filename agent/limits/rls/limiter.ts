@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, systemClock } from '#base/clock.ts'
 import type { CounterState, QuotaStore, ReserveAnswer, StoreFault } from '../store/store.ts'
+import { type LimitCount, LimitCounts } from './limit-counts.ts'
 import { type Plan, planRequest } from './plan.ts'
 import { responseOf } from './response.ts'
 import type { Rules } from './rules.ts'
@@ -12,6 +13,8 @@ export type RateLimitAnswer = RateLimitResponse | RateLimitFault
 export interface RateLimiter {
   /** At once where the counters are here. */
   shouldRateLimit(request: RateLimitRequest): RateLimitAnswer | Promise<RateLimitAnswer>
+  /** What came to each limit so far, for metrics. */
+  counts(): Iterable<LimitCount>
 }
 
 /** Bounds of one request; what is beyond is no request of Envoy. */
@@ -43,12 +46,14 @@ export function createRateLimiter(options: {
 }): RateLimiter {
   const { store, settings, clock = systemClock } = options
   const idPrefix = randomBytes(12).toString('base64url')
+  const limitCounts = new LimitCounts()
   let ids = 0
   const newId = () => `${idPrefix}${(ids++).toString(36)}`
 
   const finish = (request: RateLimitRequest, plan: Plan, counts: Counts, compat: Compat): RateLimitAnswer => {
     if ('fault' in counts) return counts
     const { states, id } = counts
+    limitCounts.record(request, plan, states)
     const outcome = { request, planned: plan.planned, states, nowMs: clock.nowMs() }
     const response = responseOf(outcome, settings, compat)
     if (id !== undefined) {
@@ -61,6 +66,7 @@ export function createRateLimiter(options: {
   }
 
   return {
+    counts: () => limitCounts.read(),
     shouldRateLimit: (request) => {
       const rules = options.rules()
       if (rules === undefined) return { fault: 'not_loaded', why: 'no rate limits are loaded' }

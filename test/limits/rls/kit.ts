@@ -25,13 +25,13 @@ export function limiter(text: string, options: Partial<RuleOptions & RateLimitSe
   const { compat = 'fixed', mergeDomains = false, ...settings } = options
   const rules = readRules([file(text)], { compat, mergeDomains })
   const clock = { ms: 1_800_000_000_000, nowMs: () => clock.ms, monotonicUs: () => clock.ms * 1000 }
-  const { shouldRateLimit } = createRateLimiter({
+  const { shouldRateLimit, counts } = createRateLimiter({
     rules: () => rules,
     store: createMemoryStore({ clock }),
     settings: { ...defaultSettings, ...settings },
     clock,
   })
-  return { clock, rules, ask: async (request: RateLimitRequest) => await shouldRateLimit(request) }
+  return { clock, rules, counts, ask: async (request: RateLimitRequest) => await shouldRateLimit(request) }
 }
 
 /** `key=value,key=value` */

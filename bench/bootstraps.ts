@@ -72,6 +72,38 @@ export function generatedEnvoy(
   }
 }
 
+/** The rate limit filter in front of one more listener of the same Envoy: it asks only about what is forwarded. */
+export function rateLimitedEnvoy(
+  { port, upstreamPort }: Ports,
+  options: { readonly decider: string; readonly domain: string },
+): JsonObject {
+  const filter = {
+    name: 'envoy.filters.http.ratelimit',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit',
+      domain: options.domain,
+      failure_mode_deny: true,
+      timeout: `${messageTimeoutMs / 1000}s`,
+      rate_limit_service: {
+        transport_api_version: 'V3',
+        grpc_service: { envoy_grpc: { cluster_name: 'decider' }, timeout: `${messageTimeoutMs / 1000}s` },
+      },
+    },
+  }
+  const header = (name: string) => ({ request_headers: { header_name: `x-${name}`, descriptor_key: name } })
+  const rateLimits = [{ actions: [header('tenant')] }, { actions: [header('tenant'), header('model')] }]
+  const routes = [{ match: { prefix: '/' }, route: { cluster: 'upstream', rate_limits: rateLimits } }]
+  return {
+    static_resources: {
+      listeners: [listenerOf('bench', port, routes, [filter]), answering('upstream', upstreamPort, [])],
+      clusters: [
+        cluster({ name: 'decider', address: options.decider, isHttp2: true }),
+        cluster({ name: 'upstream', address: `127.0.0.1:${upstreamPort}`, isHttp2: false }),
+      ],
+    },
+  }
+}
+
 interface Listener extends JsonObject {
   readonly filter_chains: readonly JsonObject[]
 }
@@ -94,27 +126,29 @@ function answering(name: string, port: number, filters: readonly JsonObject[]): 
       max_request_bytes: maxBodyBytes,
     },
   }
+  const routes = [
+    {
+      match: { prefix: '/', grpc: {} },
+      direct_response: { status: 200 },
+      response_headers_to_add: [grpcOk],
+    },
+    { match: { prefix: '/' }, direct_response: { status: 200, body: { inline_string: 'ok' } } },
+  ]
+  return listenerOf(name, port, routes, [...filters, buffer])
+}
+
+function listenerOf(
+  name: string,
+  port: number,
+  routes: readonly JsonObject[],
+  filters: readonly JsonObject[],
+): JsonObject {
   const manager = {
     '@type': typeUrls.httpConnectionManager,
     stat_prefix: name,
     codec_type: 'AUTO',
-    route_config: {
-      virtual_hosts: [
-        {
-          name: 'all',
-          domains: ['*'],
-          routes: [
-            {
-              match: { prefix: '/', grpc: {} },
-              direct_response: { status: 200 },
-              response_headers_to_add: [grpcOk],
-            },
-            { match: { prefix: '/' }, direct_response: { status: 200, body: { inline_string: 'ok' } } },
-          ],
-        },
-      ],
-    },
-    http_filters: [...filters, buffer, typed('envoy.filters.http.router', 'router', {})],
+    route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes }] },
+    http_filters: [...filters, typed('envoy.filters.http.router', 'router', {})],
   }
   return {
     name,

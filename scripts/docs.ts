@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { configSchema } from '#config/schema.ts'
 import { reasons } from '#decision/reasons.ts'
 import { auditAreas } from '#envoy/audit/audit.ts'
+import { differences } from '#limits/rls/rls.ts'
 import { accessPolicySpec, modelRouteSpec, quotaPolicySpec, tenantSpec } from '#resources/schema.ts'
 
 const { values } = parseArgs({ options: { out: { type: 'string' } } })
@@ -91,6 +92,25 @@ const ruleTables = auditAreas.map(({ title, rules }) => {
   )
 })
 
+const likeAnother: Readonly<Record<string, string>> = { theirs: 'as there', fixed: 'as `fixed`' }
+const differenceTables = (
+  [
+    ['answer', 'Answers'],
+    ['configuration', 'Configurations'],
+  ] as const
+).map(([where, title]) => {
+  const cells = differences
+    .filter((each) => each.where === where)
+    .map(({ theirs, fixed, strict }) => `| ${theirs} | ${fixed} | ${likeAnother[strict] ?? strict} |`)
+  return [
+    `### ${title}`,
+    '',
+    '| envoyproxy/ratelimit | `fixed` | `strict` |',
+    '|---|---|---|',
+    ...cells,
+  ].join('\n')
+})
+
 /** A page that is written by hand but for what stands between two marks. */
 function withGenerated(name: string, text: string): string {
   const [begin, end] = ['<!-- generated -->', '<!-- /generated -->']
@@ -103,6 +123,7 @@ function withGenerated(name: string, text: string): string {
 
 const pages: Readonly<Record<string, string>> = {
   'posture.md': withGenerated('posture.md', ruleTables.join('\n\n')),
+  'rate-limit.md': withGenerated('rate-limit.md', differenceTables.join('\n\n')),
   'config.md': `# sluice.yaml
 
 ${made}

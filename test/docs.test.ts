@@ -38,6 +38,7 @@ t.test('every metric is in the documentation', async (t) => {
     'decision-metrics',
     'secret-metrics',
     'posture-metrics',
+    'rate-limit-metrics',
   ]
     .map((name) => readFileSync(join(root, `agent/telemetry/${name}.ts`), 'utf8'))
     .join('')

@@ -13,28 +13,45 @@ export interface SourceDocument {
 
 const maxBytes = 1 << 20
 
+/** How files are read that were written for another program. */
+export interface Dialect {
+  /** YAML 1.1, with aliases and merge keys: what older parsers take. */
+  readonly isYaml11: true
+  /** Keys whose values are text, however much they look like a number. */
+  readonly textKeys: ReadonlySet<string>
+}
+
+/** What aliases may make of a file of at most a mebibyte. */
+const maxAliasCount = 1000
+
 /**
  * Reads a YAML (or JSON) file of one or more documents. What readers could understand differently is refused: aliases (a
  * few lines of them can also stand for gigabytes), keys that are repeated or no plain text, tags that nobody resolves.
  *
  * @throws SluiceError naming every mistake with file, line and column.
  */
-export function readDocuments(path: string): SourceDocument[] {
-  return parseText(readText(path), path)
+export function readDocuments(path: string, dialect?: Dialect): SourceDocument[] {
+  return parseText(readText(path), path, dialect)
 }
 
 /** The same of a text that was read already; `path` is named in errors. @throws SluiceError */
-export function parseText(text: string, path: string): SourceDocument[] {
+export function parseText(text: string, path: string, dialect?: Dialect): SourceDocument[] {
   const lines = new LineCounter()
   const place = (offset: number) => {
     const { line, col } = lines.linePos(offset)
     return `${path}:${line}:${col}`
   }
   const documents = [
-    ...parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, merge: false }),
+    ...parseAllDocuments(text, {
+      lineCounter: lines,
+      prettyErrors: false,
+      uniqueKeys: true,
+      merge: dialect !== undefined,
+      ...(dialect && { version: '1.1' }),
+    }),
   ]
   const faults = documents.flatMap((document) =>
-    mistakes(document).map(
+    mistakes(document, dialect !== undefined).map(
       ({ offset, found, cause }): Fault => ({
         code: 'yaml_malformed',
         place: place(offset),
@@ -45,11 +62,37 @@ export function parseText(text: string, path: string): SourceDocument[] {
     ),
   )
   throwFaults(faults)
+  if (dialect) for (const document of documents) keepTexts(document, dialect.textKeys)
   return documents.map((document) => ({
-    value: document.toJS({ maxAliasCount: 0 }),
+    value: plainValue(document, path, dialect === undefined ? 0 : maxAliasCount),
     placeOf: (target) => place(offsetOf(document, target)),
     placeOfKey: (target) => place(keyOffset(document, target) ?? offsetOf(document, target)),
   }))
+}
+
+/** The values of these keys become what stands in the file. */
+function keepTexts(document: Document.Parsed, keys: ReadonlySet<string>): void {
+  visit(document, {
+    Pair: (_, { key, value }) => {
+      if (!isScalar(key) || !keys.has(String(key.value)) || !isScalar(value)) return
+      if (value.value !== null && value.source !== undefined) value.value = value.source
+    },
+  })
+}
+
+/** @throws SluiceError where aliases make more of it than a person wrote. */
+function plainValue(document: Document.Parsed, path: string, maxAliasCount: number): unknown {
+  try {
+    return document.toJS({ maxAliasCount })
+  } catch (cause) {
+    throw new SluiceError({
+      code: 'yaml_malformed',
+      place: path,
+      found: messageOf(cause),
+      expected: 'aliases of what stands there, not many of many',
+      cause,
+    })
+  }
 }
 
 /** A file of at most a mebibyte. @throws SluiceError */
@@ -80,7 +123,7 @@ interface Mistake {
   readonly cause?: unknown
 }
 
-function mistakes(document: Document.Parsed): Mistake[] {
+function mistakes(document: Document.Parsed, mayAlias: boolean): Mistake[] {
   const found: Mistake[] = [...document.errors, ...document.warnings].map((cause) => ({
     offset: cause.pos[0],
     found: cause.message,
@@ -88,7 +131,7 @@ function mistakes(document: Document.Parsed): Mistake[] {
   }))
   visit(document, {
     Alias: (_, node) => {
-      found.push({ offset: node.range?.[0] ?? 0, found: `the alias *${node.source}` })
+      if (!mayAlias) found.push({ offset: node.range?.[0] ?? 0, found: `the alias *${node.source}` })
     },
     Map: (_, node) => {
       const seen = new Set<string>()

@@ -12,7 +12,7 @@ import { startEnvoyServer } from '#envoy/envoy.ts'
 import { openSecretDiscovery } from '#envoy/sds/sds.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
 import { createInferenceStage, tensorSummaries } from '#inference/inference.ts'
-import { openRateLimits } from '#limits/rls/rls.ts'
+import { openQuotaStore } from '#limits/open.ts'
 import { createTenantCeiling, openPolicy } from '#policy/policy.ts'
 import { createResidencyStage } from '#residency/residency.ts'
 import { noResources, openResources } from '#resources/resources.ts'
@@ -28,6 +28,7 @@ import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa
 import { openPolicyLogs } from './policy-logs.ts'
 import { policyOptions, switchesOf, warnWhenStale } from './policy-options.ts'
 import { openAgentPosture } from './posture.ts'
+import { openAgentRateLimits } from './rate-limits.ts'
 import { firstSignal } from './signals.ts'
 import { demandPrivateFolder } from './socket-folder.ts'
 import { openTokens } from './token-rules.ts'
@@ -210,21 +211,6 @@ async function startAgent(
     checks.push({ name: 'policy', problem, warning: () => policy.status().lastError })
   }
 
-  const rateLimits =
-    config.rateLimit &&
-    opening.use(openRateLimits({ files: config.rateLimit.config, onLoad: loaded('rate_limits') }))
-  if (rateLimits) {
-    const problem = () => (rateLimits.isReady() ? undefined : (rateLimits.lastError() ?? 'not loaded'))
-    checks.push({ name: 'rate_limits', problem, warning: () => rateLimits.lastError() })
-  }
-
-  const secrets = identities && opening.use(openSecretDiscovery({ source: identities, log }))
-  if (secrets) {
-    demandPrivateFolder(config.listen.agent)
-    checks.push({ name: 'sds', problem: secrets.problem, warning: secrets.warning })
-    metrics.secrets(secrets.counters)
-  }
-
   const quotas = await openAgentQuotas({
     config,
     log,
@@ -234,6 +220,27 @@ async function startAgent(
   if (quotas) {
     opening.use(quotas.store)
     checks.push(quotas.check)
+  }
+
+  const rateLimitStore =
+    config.rateLimit?.store === 'limits'
+      ? quotas?.store
+      : config.rateLimit && opening.use(await openQuotaStore({ store: 'memory' }))
+  const rateLimits =
+    config.rateLimit &&
+    rateLimitStore &&
+    opening.use(openAgentRateLimits(config.rateLimit, rateLimitStore, loaded))
+  if (rateLimits) {
+    const problem = () => (rateLimits.isReady() ? undefined : (rateLimits.lastError() ?? 'not loaded'))
+    checks.push({ name: 'rate_limits', problem, warning: () => rateLimits.lastError() })
+    metrics.rateLimits(rateLimits.limiter.counts)
+  }
+
+  const secrets = identities && opening.use(openSecretDiscovery({ source: identities, log }))
+  if (secrets) {
+    demandPrivateFolder(config.listen.agent)
+    checks.push({ name: 'sds', problem: secrets.problem, warning: secrets.warning })
+    metrics.secrets(secrets.counters)
   }
 
   const overload = openAgentOverload({ config, log, metrics })
@@ -260,7 +267,7 @@ async function startAgent(
     config.traffic && createTrafficStage(),
     createTenantCeiling(),
     policy?.stage,
-    quotas?.stage,
+    resources && quotas?.stage,
     overload?.stage,
   ].filter((stage) => stage !== undefined)
 

@@ -59,7 +59,7 @@ export function missingFiles(config: Config): Fault[] {
     if (ca !== undefined) named.push([`issuers.${index}.ca`, ca, 'file'])
   }
   if (resources) named.push(['resources.dir', resources.dir, 'directory'])
-  for (const file of rateLimit?.config ?? []) named.push(['rateLimit.config', file, 'file'])
+  for (const file of rateLimit?.config ?? []) named.push(['rateLimit.config', file, kindOf(file)])
   if (envoy?.tls) {
     named.push(['envoy.tls.certificate', envoy.tls.certificate, 'file'])
     named.push(['envoy.tls.privateKey', envoy.tls.privateKey, 'file'])
@@ -76,7 +76,7 @@ export function missingFiles(config: Config): Fault[] {
   })
 }
 
-/** A bundle may be either. */
+/** A bundle may be either, and what limits are read from. */
 function kindOf(path: string): 'file' | 'directory' {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? 'directory' : 'file'
 }

@@ -4,6 +4,7 @@ import { issuersSchema } from './issuer-schema.ts'
 import { limitsSchema } from './limits-schema.ts'
 import { policySchema } from './policy-schema.ts'
 import { maxConnectionSeconds, postureNeed, postureSchema } from './posture-schema.ts'
+import { rateLimitSchema } from './rate-limit-schema.ts'
 import { tokensSchema } from './token-schema.ts'
 
 /** An address whose last part is a port there can be. */
@@ -35,24 +36,7 @@ const shape = z.strictObject({
   issuers: issuersSchema.optional().describe('Whose tokens are accepted. Without it none is looked at.'),
   policy: policySchema.optional().describe('Rego, compiled to wasm.'),
   limits: limitsSchema.optional().describe('Quotas and rates. Needs resources.'),
-  rateLimit: z
-    .strictObject({
-      config: z
-        .array(path)
-        .min(1)
-        .describe('Files in the form of envoyproxy/ratelimit, one domain a document, watched.'),
-      compat: z
-        .enum(['fixed', 'strict'])
-        .default('fixed')
-        .describe('`strict` repeats what envoyproxy/ratelimit does wrong, see the rate limit page.'),
-      store: z
-        .enum(['memory', 'limits'])
-        .default('memory')
-        .describe('Where counters are: in this process, or where `limits.store` says.'),
-      mode: z.enum(['strict', 'leased']).default('strict').describe('As of a limit in a QuotaPolicy.'),
-    })
-    .optional()
-    .describe("Answer Envoy's rate limit filter on the same socket."),
+  rateLimit: rateLimitSchema.optional().describe("Answer Envoy's rate limit filter on the same socket."),
   residency: z
     .strictObject({
       zone: zone.describe('The zone this agent stands in.'),
@@ -165,7 +149,7 @@ const needs: readonly {
   readonly message: string
   readonly isMet: (config: z.infer<typeof shape>) => boolean
 }[] = [
-  ...(['limits', 'residency', 'traffic'] as const).map((part) => ({
+  ...(['residency', 'traffic'] as const).map((part) => ({
     path: [part],
     message: 'resources beside it, which say what is allowed',
     isMet: (config: z.infer<typeof shape>) => config[part] === undefined || config.resources !== undefined,
@@ -177,6 +161,22 @@ const needs: readonly {
     isMet: ({ limits, decision: { firstMessageTimeoutMs, deadlineMs } }) =>
       limits?.overload?.models.every(({ queue }) => queue.waitMs + deadlineMs <= firstMessageTimeoutMs) !==
       false,
+  },
+  {
+    path: ['limits'],
+    message: 'resources beside it, which say what is allowed, or rateLimit.store: limits',
+    isMet: ({ limits, resources, rateLimit }) =>
+      limits === undefined || resources !== undefined || rateLimit?.store === 'limits',
+  },
+  {
+    path: ['rateLimit', 'store'],
+    message: 'limits beside it, which say where counters are, or memory',
+    isMet: ({ rateLimit, limits }) => rateLimit?.store !== 'limits' || limits !== undefined,
+  },
+  {
+    path: ['rateLimit', 'mode'],
+    message: 'store: limits beside leased; in memory there is nothing to draw from',
+    isMet: ({ rateLimit }) => rateLimit?.mode !== 'leased' || rateLimit.store === 'limits',
   },
   {
     path: ['residency', 'requireTag'],

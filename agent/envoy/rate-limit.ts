@@ -1,6 +1,6 @@
 import { messageOf } from '#base/errors.ts'
 import type { Method, Status } from '#grpc/service.ts'
-import type { RateLimiter, RateLimitFault } from '#limits/rls/rls.ts'
+import type { RateLimitAnswer, RateLimiter, RateLimitFault } from '#limits/rls/rls.ts'
 import type { Logger } from '#telemetry/telemetry.ts'
 import { decodeRateLimit, encodeRateLimit } from './wire/rate-limit.ts'
 
@@ -10,7 +10,8 @@ export const rateLimitService = 'envoy.service.ratelimit.v3.RateLimitService'
 const faultCodes: Readonly<Record<RateLimitFault['fault'], number>> = {
   invalid: 3,
   not_loaded: 14,
-  too_many_keys: 8,
+  unavailable: 14,
+  lost: 14,
 }
 const malformed: Status = { code: 3, message: 'malformed RateLimitRequest' }
 
@@ -22,6 +23,14 @@ export function rateLimitMethod(options: {
   observe(code: 'ok' | 'over_limit' | RateLimitFault['fault']): void
 }): Method {
   const { limiter, log, observe } = options
+  const encoded = (answer: RateLimitAnswer): Uint8Array | Status => {
+    if ('fault' in answer) {
+      observe(answer.fault)
+      return { code: faultCodes[answer.fault], message: answer.why }
+    }
+    observe(answer.isOverLimit ? 'over_limit' : 'ok')
+    return encodeRateLimit(answer)
+  }
   return {
     kind: 'unary',
     path: `/${rateLimitService}/ShouldRateLimit`,
@@ -34,13 +43,8 @@ export function rateLimitMethod(options: {
         observe('invalid')
         return malformed
       }
-      const response = limiter.shouldRateLimit(request)
-      if ('fault' in response) {
-        observe(response.fault)
-        return { code: faultCodes[response.fault], message: response.why }
-      }
-      observe(response.isOverLimit ? 'over_limit' : 'ok')
-      return encodeRateLimit(response)
+      const answer = limiter.shouldRateLimit(request)
+      return answer instanceof Promise ? answer.then(encoded) : encoded(answer)
     },
   }
 }

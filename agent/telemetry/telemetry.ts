@@ -7,6 +7,7 @@ import { type OpaReadings, registerOpaMetrics } from './opa-metrics.ts'
 import { type OverloadReading, registerOverloadMetrics } from './overload-metrics.ts'
 import { type PostureReading, registerPostureMetrics } from './posture-metrics.ts'
 import { type QuotaMetrics, registerQuotaMetrics } from './quota-metrics.ts'
+import { type RateLimitCount, registerRateLimitMetrics } from './rate-limit-metrics.ts'
 import { registerSecretMetrics, type SecretCounters } from './secret-metrics.ts'
 import { registerTransportMetrics, type TransportCounters } from './transport-metrics.ts'
 
@@ -36,6 +37,8 @@ export interface Metrics {
   reloaded(what: string, isGood: boolean): void
   /** Counts an answer of the rate limit service. */
   rateLimited(code: string): void
+  /** Shows what came to each limit of the rate limit service. */
+  rateLimits(read: () => Iterable<RateLimitCount>): void
   /** Counts what an AccessPolicy in shadow mode would have done. */
   shadowed(policy: string, verdict: string): void
   /** Counts what came of asking a candidate policy. */
@@ -98,6 +101,7 @@ export function createMetrics(): Metrics {
       lastGood.set({ what }, isGood ? 1 : 0)
     },
     rateLimited: (code) => rateLimits.inc({ code }),
+    rateLimits: (read) => registerRateLimitMetrics(registry, read),
     shadowed: (policy, verdict) => shadows.inc({ policy, verdict }),
     candidateCompared: (outcome) => candidates.inc({ outcome }),
     transport: (counters) => registerTransportMetrics(registry, counters),

@@ -154,6 +154,23 @@ t.test('parts that need one another stand together', async (t) => {
   const rows: [name: string, more: string, message: RegExp | undefined][] = [
     ['limits alone', 'limits: {}\n', /limits: .*expected resources beside it/],
     ['traffic alone', 'traffic: {}\n', /traffic: .*expected resources beside it/],
+    ['limits for rates', 'limits: {}\nrateLimit: {config: [l], store: limits}\n', undefined],
+    [
+      'rates in a store that is not there',
+      'rateLimit: {config: [l], store: limits}\n',
+      /rateLimit\.store: .*expected limits/,
+    ],
+    [
+      'rates drawn from memory',
+      'rateLimit: {config: [l], mode: leased}\n',
+      /rateLimit\.mode: .*expected store: limits/,
+    ],
+    [
+      'headers that are none',
+      'rateLimit: {config: [l], headers: {limit: "a b"}}\n',
+      /headers\.limit: .*name of a header/,
+    ],
+    ['headers by their names', 'rateLimit: {config: [l], headers: {}}\n', undefined],
     ['limits with resources', `limits: {}\n${resources}`, undefined],
     ['a tag of nobody', `residency: {zone: AE}\n${resources}`, /residency\.requireTag: .*expected identity/],
     ['no tag of nobody', `residency: {zone: AE, requireTag: false}\n${resources}`, undefined],

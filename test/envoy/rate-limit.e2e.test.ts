@@ -104,6 +104,7 @@ t.test(
     t.equal((await http({ port, path: '/' })).status, 200, 'without the descriptor nothing is asked')
     const { body } = await agent.probe('/metrics')
     t.match(body, /sluice_rate_limit_decisions_total\{code="over_limit"\} 1/)
+    t.match(body, /sluice_rate_limit_hits_total\{limit="models.tenant",outcome="over"\} 1/)
     t.match(body, /sluice_grpc_streams_total \d/)
     agent.kill('SIGKILL')
     t.equal((await ask('new'))[0], 500)

@@ -17,6 +17,7 @@ const packages = {
   hpack: '.',
   h2spec: 'github.com/summerwind/h2spec/cmd/h2spec',
   ghz: 'github.com/bojand/ghz/cmd/ghz',
+  ratelimit: 'github.com/envoyproxy/ratelimit/src/service_cmd',
   regal: 'github.com/open-policy-agent/regal',
   'spire-agent': 'github.com/spiffe/spire/cmd/spire-agent',
   'spire-server': 'github.com/spiffe/spire/cmd/spire-server',
@@ -48,6 +49,13 @@ export async function goTool(name: GoTool): Promise<string> {
     })
   })
   return join(folder, name)
+}
+
+/** Where the source of a Go module lies that one of the peers is built from, in the version that it is built of. */
+export async function goModuleFolder(name: GoTool, module: string): Promise<string> {
+  const cwd = join(peers, modules[name] ?? name)
+  const { Dir } = JSON.parse((await run('go', ['mod', 'download', '-json', module], { cwd })).toString())
+  return Dir
 }
 
 function digest(module: string): string {

@@ -125,32 +125,47 @@ function readWrapped(reader: Reader, bits: 32 | 64, before: number): number {
 
 const writer = new Writer()
 
-export function encodeRateLimit({ isOverLimit, statuses }: RateLimitResponse): Uint8Array {
+/** @see envoy/service/ratelimit/v3/rls.proto */
+export function encodeRateLimit({ isOverLimit, statuses, headers, metadata }: RateLimitResponse): Uint8Array {
   writer.begin()
-  for (let i = statuses.length - 1; i >= 0; i--) {
-    const {
-      limit,
-      remaining,
-      resetSeconds,
-      isOverLimit: isOver,
-    } = statuses[i] as RateLimitResponse['statuses'][number]
-    const status = writer.length
-    if (limit !== undefined) {
-      const duration = writer.length
-      writer.varint(0x08, resetSeconds)
-      writer.message(0x22, duration)
+  if (metadata !== undefined) writer.struct(0x32, metadata)
+  if (headers !== undefined) {
+    for (let i = headers.length - 1; i >= 0; i--) {
+      const [name, value] = headers[i] as readonly [string, string]
+      const header = writer.length
+      writer.string(0x12, value)
+      writer.string(0x0a, name)
+      writer.message(0x1a, header)
     }
-    if (remaining > 0) writer.varint(0x18, remaining)
-    if (limit !== undefined) {
-      const current = writer.length
-      if (limit.name !== '') writer.string(0x1a, limit.name)
-      writer.varint(0x10, unitNumbers[limit.unit])
-      writer.varint(0x08, limit.requestsPerUnit)
-      writer.message(0x12, current)
-    }
-    writer.varint(0x08, isOver ? code.overLimit : code.ok)
-    writer.message(0x12, status)
   }
+  for (let i = statuses.length - 1; i >= 0; i--) writeStatus(statuses[i] as Status)
   writer.varint(0x08, isOverLimit ? code.overLimit : code.ok)
   return writer.finish()
+}
+
+type Status = RateLimitResponse['statuses'][number]
+
+function writeStatus({ limit, remaining, resetSeconds, isOverLimit }: Status): void {
+  const status = writer.length
+  if (limit !== undefined && resetSeconds !== undefined) {
+    const duration = writer.length
+    writer.varint(0x08, resetSeconds)
+    writer.message(0x22, duration)
+  }
+  // As much as the field holds.
+  if (remaining > 0) writer.varint(0x18, Math.min(remaining, 0xffff_ffff))
+  if (limit !== undefined) {
+    const current = writer.length
+    if (limit.multiplier !== 1) {
+      const multiplier = writer.length
+      writer.varint(0x08, limit.multiplier)
+      writer.message(0x22, multiplier)
+    }
+    if (limit.name !== '') writer.string(0x1a, limit.name)
+    writer.varint(0x10, unitNumbers[limit.unit])
+    writer.varint(0x08, limit.requestsPerUnit)
+    writer.message(0x12, current)
+  }
+  writer.varint(0x08, isOverLimit ? code.overLimit : code.ok)
+  writer.message(0x12, status)
 }

@@ -1,167 +1,187 @@
-import { z } from 'zod'
-import { type Fault, SluiceError, throwFaults } from '#base/errors.ts'
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Fault, messageOf, SluiceError, throwFaults } from '#base/errors.ts'
 import { parseDocument } from '#base/schema-faults.ts'
-import { readDocuments } from '#base/yaml-document.ts'
-import { type Descriptor, type Unit, unitSeconds } from './types.ts'
+import { readDocuments, type SourceDocument } from '#base/yaml-document.ts'
+import {
+  type DescriptorConfig,
+  domainConfig,
+  parseUnit,
+  type RateLimitConfig,
+  textKeys,
+} from './file-schema.ts'
+import { createLevel, type Level } from './level.ts'
+import { compileLimit, type Limit } from './limit.ts'
+import { type Spelling, spellings } from './spelling.ts'
+import type { Compat } from './types.ts'
 
-/** What a node of the configuration says of the descriptors that end there. */
-export interface Rule {
-  readonly unit: Unit
-  readonly requestsPerUnit: number
-  readonly isUnlimited: boolean
-  /** Counted, but never a reason to refuse. */
-  readonly isShadow: boolean
-  readonly name: string
-  /** Names of limits that do not count where this one applies. */
-  readonly replaces: readonly string[]
+/** What the configuration says of the descriptors that come this far. */
+export interface Node {
+  readonly limit: Limit | undefined
+  /** Whether all values that fit its pattern share a counter. */
+  readonly isShared: boolean
+  readonly level: Level<Node>
 }
 
-interface Node {
-  readonly rule: Rule | undefined
-  readonly byValue: ReadonlyMap<string, Node>
-  /** By key alone. */
-  readonly byKey: ReadonlyMap<string, Node>
-  /** Values that end in `*`: longest prefix first. */
-  readonly byPrefix: readonly { readonly key: string; readonly prefix: string; readonly node: Node }[]
+export interface Rules {
+  readonly compat: Compat
+  readonly spelling: Spelling
+  readonly domains: ReadonlyMap<string, Node>
 }
 
-/** Rules by domain. */
-export type Rules = ReadonlyMap<string, Node>
-
-const unit = z
-  .string()
-  .transform((text) => text.toLowerCase())
-  .refine(
-    (text): text is Unit => Object.hasOwn(unitSeconds, text),
-    `one of ${Object.keys(unitSeconds).join(', ')}`,
-  )
-
-const rateLimit = z
-  .strictObject({
-    unit: unit.optional(),
-    requests_per_unit: z.number().int().min(0).max(0xffff_ffff).optional(),
-    unlimited: z.boolean().default(false),
-    name: z.string().default(''),
-    replaces: z.array(z.strictObject({ name: z.string().min(1) })).default([]),
-  })
-  .refine(
-    ({ unit, requests_per_unit, unlimited }) =>
-      unlimited ? unit === undefined : unit !== undefined && requests_per_unit !== undefined,
-    'unit and requests_per_unit, or unlimited alone',
-  )
-
-interface DescriptorConfig {
-  readonly key: string
-  readonly value?: string | undefined
-  readonly rate_limit?: z.infer<typeof rateLimit> | undefined
-  readonly shadow_mode: boolean
-  readonly descriptors: readonly DescriptorConfig[]
+export interface RuleOptions {
+  readonly compat: Compat
+  /** Whether files may say more of a domain that another has begun. */
+  readonly mergeDomains: boolean
 }
-
-const descriptor: z.ZodType<DescriptorConfig> = z.lazy(() =>
-  z.strictObject({
-    key: z.string().min(1),
-    value: z.coerce.string().optional(),
-    rate_limit: rateLimit.optional(),
-    shadow_mode: z.boolean().default(false),
-    /** About the names of metrics, which are others here. */
-    detailed_metric: z.boolean().optional(),
-    value_to_metric: z.boolean().optional(),
-    descriptors: z.array(descriptor).default([]),
-  }),
-)
-
-const domainConfig = z.strictObject({
-  domain: z.string().min(1),
-  descriptors: z.array(descriptor).default([]),
-})
 
 /**
- * Reads configuration files of envoyproxy/ratelimit, one domain a document.
+ * Reads configuration files of envoyproxy/ratelimit, or folders of them, one domain a document.
  *
  * @throws SluiceError naming every mistake with file and line, a domain or a descriptor that stands there twice too.
  */
-export function readRules(files: readonly string[]): Rules {
-  const rules = new Map<string, Node>()
+export function readRules(paths: readonly string[], options: RuleOptions): Rules {
+  const { compat, mergeDomains } = options
+  const domains = new Map<string, Node>()
   const faults: Fault[] = []
-  for (const document of files.flatMap((file) => readDocuments(file))) {
+  for (const document of paths.flatMap(filesOf).flatMap((file) => documentsOf(file, compat))) {
     const parsed = parseDocument(document, domainConfig)
     if (!parsed.ok) {
       faults.push(...parsed.faults)
       continue
     }
     const { domain, descriptors } = parsed.value
-    const refuse = (path: readonly PropertyKey[], found: string) =>
-      faults.push(
-        new SluiceError({
-          code: 'rate_limit_duplicated',
-          place: `${document.placeOf(path)}: ${path.join('.')}`,
-          found,
-          expected: 'each domain and each descriptor once',
-        }),
-      )
-    if (rules.has(domain)) refuse(['domain'], `the domain ${domain} a second time`)
-    else rules.set(domain, nodeOf(descriptors, ['descriptors'], undefined, refuse))
+    const known = domains.get(domain)
+    const node = known ?? createNode(undefined, false, compat)
+    const builder = new Builder(document, compat, faults)
+    if (known !== undefined && !mergeDomains)
+      builder.refuse(['domain'], `the domain ${domain} a second time`, 'each domain once, or mergeDomains')
+    domains.set(domain, node)
+    builder.fill(node, { descriptors: descriptors ?? [], path: ['descriptors'], statName: domain })
   }
   throwFaults(faults)
-  return rules
+  return { compat, spelling: spellings[compat], domains }
 }
 
-type Refuse = (path: readonly PropertyKey[], found: string) => void
-
-function nodeOf(
-  descriptors: readonly DescriptorConfig[],
-  path: readonly PropertyKey[],
-  rule: Rule | undefined,
-  refuse: Refuse,
-): Node {
-  const byValue = new Map<string, Node>()
-  const byKey = new Map<string, Node>()
-  const byPrefix: { key: string; prefix: string; node: Node }[] = []
-  for (const [index, config] of descriptors.entries()) {
-    const { key, value = '' } = config
-    const own = [...path, index]
-    const node = nodeOf(config.descriptors, [...own, 'descriptors'], ruleOf(config), refuse)
-    const isKnown =
-      value === ''
-        ? byKey.has(key)
-        : byValue.has(entryKey(key, value)) ||
-          byPrefix.some((each) => each.key === key && `${each.prefix}*` === value)
-    if (isKnown) refuse([...own, 'key'], `the descriptor ${key} ${value} a second time`)
-    if (value === '') byKey.set(key, node)
-    else if (value.endsWith('*')) byPrefix.push({ key, prefix: value.slice(0, -1), node })
-    else byValue.set(entryKey(key, value), node)
-  }
-  byPrefix.sort((a, b) => b.prefix.length - a.prefix.length)
-  return { rule, byValue, byKey, byPrefix }
-}
-
-function ruleOf({ rate_limit: limit, shadow_mode: isShadow }: DescriptorConfig): Rule | undefined {
-  if (limit === undefined) return undefined
-  return {
-    unit: limit.unit ?? 'second',
-    requestsPerUnit: limit.requests_per_unit ?? 0,
-    isUnlimited: limit.unlimited,
-    isShadow,
-    name: limit.name,
-    replaces: limit.replaces.map(({ name }) => name),
+/** The files of a folder that are not hidden, by name. */
+function filesOf(path: string): readonly string[] {
+  try {
+    if (!statSync(path).isDirectory()) return [path]
+    return readdirSync(path)
+      .filter((name) => !name.startsWith('.'))
+      .sort()
+      .map((name) => join(path, name))
+      .filter((file) => statSync(file).isFile())
+  } catch (cause) {
+    const expected = 'a readable file, or a folder of them'
+    throw new SluiceError({ code: 'file_unreadable', place: path, found: messageOf(cause), expected, cause })
   }
 }
 
-/** The rule for a descriptor: at each of its entries the exact value, then the longest prefix, then the key alone. */
-export function findRule(rules: Rules, domain: string, { entries }: Descriptor): Rule | undefined {
-  let node = rules.get(domain)
-  for (const { key, value } of entries) {
-    if (node === undefined) return undefined
-    node =
-      node.byValue.get(entryKey(key, value)) ??
-      node.byPrefix.find((each) => each.key === key && value.startsWith(each.prefix))?.node ??
-      node.byKey.get(key)
-  }
-  return node?.rule
+function documentsOf(file: string, compat: Compat): readonly SourceDocument[] {
+  const documents = readDocuments(file, { isYaml11: true, textKeys })
+  // What follows the first is never looked at there.
+  return compat === 'strict' ? documents.slice(0, 1) : documents
 }
 
-/** Two texts as one that no other two make. */
-function entryKey(key: string, value: string): string {
-  return `${key.length}:${key}${value}`
+function createNode(limit: Limit | undefined, isShared: boolean, compat: Compat): Node {
+  return { limit, isShared, level: createLevel<Node>(compat) }
+}
+
+interface Filling {
+  readonly descriptors: readonly DescriptorConfig[]
+  readonly path: readonly PropertyKey[]
+  readonly statName: string
+}
+
+/** Makes nodes of what one document says, and notes what is wrong with it. */
+class Builder {
+  readonly #document: SourceDocument
+  readonly #compat: Compat
+  readonly #faults: Fault[]
+
+  constructor(document: SourceDocument, compat: Compat, faults: Fault[]) {
+    this.#document = document
+    this.#compat = compat
+    this.#faults = faults
+  }
+
+  fill(node: Node, { descriptors, path, statName }: Filling): void {
+    for (const [index, config] of descriptors.entries()) {
+      const own = [...path, index]
+      const value = config.value ?? ''
+      const ownName = `${statName}.${value === '' ? config.key : `${config.key}_${value}`}`
+      this.#checkPattern(config, own)
+      if (node.level.has(config.key, value)) {
+        const found = `the descriptor ${config.key} ${value} a second time`
+        this.refuse([...own, 'key'], found, 'each descriptor once')
+        continue
+      }
+      const next = createNode(this.#limitOf(config, own, ownName), config.share_threshold, this.#compat)
+      node.level.add(config.key, value, next)
+      const below = {
+        descriptors: config.descriptors ?? [],
+        path: [...own, 'descriptors'],
+        statName: ownName,
+      }
+      this.fill(next, below)
+    }
+  }
+
+  refuse(path: readonly PropertyKey[], found: string, expected: string): void {
+    const place = `${this.#document.placeOf(path)}: ${path.join('.')}`
+    this.#faults.push(new SluiceError({ code: 'rate_limit_invalid', place, found, expected }))
+  }
+
+  #checkPattern(config: DescriptorConfig, path: readonly PropertyKey[]): void {
+    const { key, value, share_threshold: isShared } = config
+    const text = value ?? ''
+    if (this.#compat === 'fixed') {
+      if (key.includes('*') && text === '')
+        this.refuse([...path, 'key'], `the key ${key}`, 'the star in the value: keys are compared whole')
+      if (isShared && !text.includes('*'))
+        this.refuse(
+          [...path, 'share_threshold'],
+          'a value without a star',
+          'a value with one, which others can fit',
+        )
+    } else if (isShared && !(text === '' ? key : text).endsWith('*'))
+      this.refuse([...path, 'share_threshold'], 'a value without a star', 'a value that ends in a star')
+  }
+
+  #limitOf(config: DescriptorConfig, path: readonly PropertyKey[], statName: string): Limit | undefined {
+    const { rate_limit: limit } = config
+    if (limit === undefined || limit === null) return undefined
+    const own = [...path, 'rate_limit']
+    const unit = parseUnit(limit.unit ?? '')
+    this.#checkLimit(limit, own)
+    if (unit === undefined && !limit.unlimited)
+      this.refuse([...own, 'unit'], limit.unit ?? 'nothing', 'second, minute, hour, day, week, month or year')
+    return compileLimit({
+      requestsPerUnit: limit.requests_per_unit ?? 0,
+      unit: unit ?? 'second',
+      multiplier: 1,
+      name: limit.name ?? '',
+      isUnlimited: limit.unlimited,
+      isShadow: config.shadow_mode,
+      isQuota: config.quota_mode,
+      replaces: (limit.replaces ?? []).map(({ name }) => name),
+      metadata: config.metadata ?? undefined,
+      statName,
+      isDetailed: config.detailed_metric || config.value_to_metric,
+    })
+  }
+
+  #checkLimit(limit: RateLimitConfig, path: readonly PropertyKey[]): void {
+    const { unlimited, unit, requests_per_unit: requestsPerUnit, name, replaces } = limit
+    const hasUnit = parseUnit(unit ?? '') !== undefined
+    if (unlimited && (hasUnit || (this.#compat === 'fixed' && unit !== undefined && unit !== null)))
+      this.refuse([...path, 'unit'], `the unit ${unit} of no limit`, 'unlimited alone')
+    // A limit that forgets its number is one of 0 there.
+    if (!unlimited && this.#compat === 'fixed' && (requestsPerUnit === undefined || requestsPerUnit === null))
+      this.refuse([...path, 'requests_per_unit'], 'nothing', 'how many, or unlimited: true')
+    for (const [index, other] of (replaces ?? []).entries())
+      if (other.name === name)
+        this.refuse([...path, 'replaces', index, 'name'], `its own name ${name}`, 'names of other limits')
+  }
 }

@@ -1,3 +1,5 @@
+import type { JsonObject } from '#base/json.ts'
+
 /** Units of a window, by their names in YAML. */
 export const unitSeconds = {
   second: 1,
@@ -12,6 +14,9 @@ export const unitSeconds = {
 
 export type Unit = keyof typeof unitSeconds
 
+/** `strict` repeats what envoyproxy/ratelimit does wrong; {@link differences} says what that is. */
+export type Compat = 'fixed' | 'strict'
+
 /** A limit that Envoy sends with a descriptor, in place of a configured one. */
 export interface LimitOverride {
   readonly requestsPerUnit: number
@@ -20,8 +25,13 @@ export interface LimitOverride {
   readonly multiplier: number
 }
 
+export interface Entry {
+  readonly key: string
+  readonly value: string
+}
+
 export interface Descriptor {
-  readonly entries: readonly { readonly key: string; readonly value: string }[]
+  readonly entries: readonly Entry[]
   readonly limit?: LimitOverride | undefined
   /** In place of the request's; 0 only looks. */
   readonly hitsAddend?: number | undefined
@@ -40,6 +50,8 @@ export interface RateLimitRequest {
 export interface AppliedLimit {
   readonly requestsPerUnit: number
   readonly unit: Unit
+  /** How many units a window lasts. */
+  readonly multiplier: number
   /** Empty when it has none. */
   readonly name: string
 }
@@ -49,11 +61,22 @@ export interface DescriptorStatus {
   readonly isOverLimit: boolean
   readonly limit?: AppliedLimit | undefined
   readonly remaining: number
-  readonly resetSeconds: number
+  /** Absent where it is not told. */
+  readonly resetSeconds?: number | undefined
 }
 
 /** envoy.service.ratelimit.v3.RateLimitResponse */
 export interface RateLimitResponse {
   readonly isOverLimit: boolean
   readonly statuses: readonly DescriptorStatus[]
+  /** For the answer to the client. */
+  readonly headers?: readonly (readonly [string, string])[] | undefined
+  /** For Envoy's other filters and its log. */
+  readonly metadata?: JsonObject | undefined
+}
+
+/** Why a request has no answer: `invalid` is the caller's fault, the others ours. */
+export interface RateLimitFault {
+  readonly fault: 'invalid' | 'not_loaded' | 'unavailable' | 'lost'
+  readonly why: string
 }

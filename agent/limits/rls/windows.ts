@@ -1,49 +1,28 @@
-interface Window {
-  readonly endsAtSeconds: number
-  used: number
+import type { Calendar } from '../store/store.ts'
+import { type Unit, unitSeconds } from './types.ts'
+
+/** Windows of one length, one after the other since the epoch. */
+export interface FixedWindows extends Calendar {
+  readonly lengthMs: number
 }
 
-/** How many counters are kept at once. Descriptors hold what clients send: without a bound they would be the memory's. */
-const maxWindows = 200_000
+/** A window that would be longer than doubles count milliseconds is the longest that they do. */
+const longestMs = 2 ** 52
 
-/** Counters that begin anew when their window has passed. */
-export class Windows {
-  readonly #windows = new Map<string, Window>()
-  readonly #max: number
+const single = new Map<Unit, FixedWindows>()
 
-  constructor(max = maxWindows) {
-    this.#max = max
+/** The windows of `multiplier` units; a unit alone always gives the same object. */
+export function fixedWindows(unit: Unit, multiplier: number): FixedWindows {
+  const known = multiplier === 1 ? single.get(unit) : undefined
+  if (known !== undefined) return known
+  const lengthMs = Math.min(unitSeconds[unit] * multiplier * 1000, longestMs)
+  const windows: FixedWindows = {
+    lengthMs,
+    spanAt: (atMs) => {
+      const startMs = Math.floor(atMs / lengthMs) * lengthMs
+      return { startMs, endMs: startMs + lengthMs }
+    },
   }
-
-  /** What is counted under `key` in the window of `nowSeconds`. */
-  used(key: string, nowSeconds: number): number {
-    const window = this.#windows.get(key)
-    return window === undefined || window.endsAtSeconds <= nowSeconds ? 0 : window.used
-  }
-
-  /** Counts `hits` more, or fewer where negative but never below zero. False where there is no room for one more key. */
-  add(options: {
-    readonly key: string
-    readonly hits: number
-    readonly endsAtSeconds: number
-    readonly nowSeconds: number
-  }): boolean {
-    const { key, hits, endsAtSeconds, nowSeconds } = options
-    const window = this.#windows.get(key)
-    if (window !== undefined && window.endsAtSeconds > nowSeconds) {
-      window.used = Math.max(0, window.used + hits)
-      return true
-    }
-    if (hits <= 0) return true
-    if (window === undefined && this.#windows.size >= this.#max) this.#sweep(nowSeconds)
-    if (window === undefined && this.#windows.size >= this.#max) return false
-    this.#windows.set(key, { endsAtSeconds, used: hits })
-    return true
-  }
-
-  #sweep(nowSeconds: number): void {
-    for (const [key, { endsAtSeconds }] of this.#windows) {
-      if (endsAtSeconds <= nowSeconds) this.#windows.delete(key)
-    }
-  }
+  if (multiplier === 1) single.set(unit, windows)
+  return windows
 }

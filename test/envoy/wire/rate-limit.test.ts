@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from 'node:util'
 import { fromBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import t from 'tap'
+import type { JsonObject } from '#base/json.ts'
 import { decodeRateLimit, encodeRateLimit } from '#envoy/wire/rate-limit.ts'
 import { RateLimitRequestSchema, RateLimitResponseSchema } from '#gen/envoy/service/ratelimit/v3/rls_pb.js'
 import type { Unit } from '#limits/rls/rls.ts'
@@ -78,21 +80,34 @@ t.test('bytes that were changed are read as protobuf-es reads them, or refused',
 
 t.test('an answer is what protobuf-es reads of it', async () => {
   const unit = fc.constantFrom<Unit>('second', 'minute', 'hour', 'day', 'month', 'year', 'week')
-  const limit = fc.record({ requestsPerUnit: fc.nat(0xffff_ffff), unit, name: fc.string() })
+  const multiplier = fc.oneof(fc.constant(1), fc.integer({ min: 2, max: 0xffff_ffff }))
+  const limit = fc.record({ requestsPerUnit: fc.nat(0xffff_ffff), unit, multiplier, name: fc.string() })
   const status = fc.record({
     isOverLimit: fc.boolean(),
     limit: fc.option(limit, { nil: undefined }),
     remaining: fc.nat(0xffff_ffff),
-    resetSeconds: fc.nat(40_000_000),
+    resetSeconds: fc.option(fc.nat(40_000_000), { nil: undefined }),
   })
+  const header = fc.tuple(fc.string(), fc.string())
+  const metadata = fc.dictionary(fc.string(), fc.jsonValue()) as fc.Arbitrary<JsonObject>
   fc.assert(
     fc.property(
-      fc.record({ isOverLimit: fc.boolean(), statuses: fc.array(status, { maxLength: 5 }) }),
+      fc.record({
+        isOverLimit: fc.boolean(),
+        statuses: fc.array(status, { maxLength: 5 }),
+        headers: fc.option(fc.array(header, { maxLength: 3 }), { nil: undefined }),
+        metadata: fc.option(metadata, { nil: undefined }),
+      }),
       (answer) => {
         const read = fromBinary(RateLimitResponseSchema, encodeRateLimit(answer))
         return (
           read.overallCode === (answer.isOverLimit ? 2 : 1) &&
           read.statuses.length === answer.statuses.length &&
+          isDeepStrictEqual(
+            read.responseHeadersToAdd.map(({ key, value }) => [key, value]),
+            (answer.headers ?? []).map((pair) => pair.map((text) => text.toWellFormed())),
+          ) &&
+          (read.dynamicMetadata === undefined) === (answer.metadata === undefined) &&
           read.statuses.every((each, index) => {
             const said = answer.statuses[index] as (typeof answer.statuses)[number]
             return (
@@ -101,8 +116,11 @@ t.test('an answer is what protobuf-es reads of it', async () => {
               each.currentLimit?.requestsPerUnit === said.limit?.requestsPerUnit &&
               units[each.currentLimit?.unit ?? 0] === (said.limit?.unit ?? '') &&
               each.currentLimit?.name === said.limit?.name?.toWellFormed() &&
-              (each.durationUntilReset === undefined) === (said.limit === undefined) &&
-              Number(each.durationUntilReset?.seconds ?? said.resetSeconds) === said.resetSeconds
+              (each.currentLimit?.unitMultiplier ?? 1) === (said.limit?.multiplier ?? 1) &&
+              (each.durationUntilReset === undefined) ===
+                (said.limit === undefined || said.resetSeconds === undefined) &&
+              Number(each.durationUntilReset?.seconds ?? 0) ===
+                ((said.limit && (said.resetSeconds ?? 0)) || 0)
             )
           })
         )

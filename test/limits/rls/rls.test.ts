@@ -1,20 +1,13 @@
 import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { createRateLimiter, type Descriptor, openRateLimits, type RateLimitRequest } from '#limits/rls/rls.ts'
-import { readRules } from '../../../agent/limits/rls/rules.ts'
-import { Windows } from '../../../agent/limits/rls/windows.ts'
-import { temporaryFolder } from '../../harness/temp.ts'
-
-const folder = temporaryFolder()
-t.teardown(() => folder[Symbol.dispose]())
-let files = 0
-function file(text: string): string {
-  const path = join(folder.path, `${files++}.yaml`)
-  writeFileSync(path, text)
-  return path
-}
+import { openRateLimits } from '#limits/rls/rls.ts'
+import { createRateLimiter } from '../../../agent/limits/rls/limiter.ts'
+import { defaultSettings } from '../../../agent/limits/rls/settings.ts'
+import type { Descriptor } from '../../../agent/limits/rls/types.ts'
+import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
+import { eventually } from '../../harness/temp.ts'
+import { asFixed, codes, descriptor, file, limiter, request, told } from './kit.ts'
 
 const config = `domain: models
 descriptors:
@@ -27,11 +20,11 @@ descriptors:
       - key: model
         rate_limit: {unit: hour, requests_per_unit: 2}
   - key: tenant
-    value: trial-*
-    rate_limit: {unit: second, requests_per_unit: 1}
-  - key: tenant
     value: trial-big-*
     rate_limit: {unit: second, requests_per_unit: 2}
+  - key: tenant
+    value: trial-*
+    rate_limit: {unit: second, requests_per_unit: 1}
   - key: tenant
     value: free
     rate_limit: {unlimited: true}
@@ -42,36 +35,10 @@ descriptors:
     rate_limit: {unit: minute, requests_per_unit: 100, replaces: [{name: gold}]}
 `
 
-/** A limiter on a clock that stands until it is moved. */
-function limiter(text = config) {
-  const rules = readRules([file(text)])
-  const clock = { ms: 1_800_000_000_000, nowMs: () => clock.ms, monotonicUs: () => 0 }
-  const { shouldRateLimit } = createRateLimiter({ rules: () => rules, clock })
-  return { clock, ask: shouldRateLimit }
-}
-
-function descriptor(path: string, more: Partial<Descriptor> = {}): Descriptor {
-  const entries = path.split(',').map((entry) => {
-    const [key = '', value = ''] = entry.split('=')
-    return { key, value }
-  })
-  return { entries, isNegativeHits: false, ...more }
-}
-
-function request(...descriptors: readonly Descriptor[]): RateLimitRequest {
-  return { domain: 'models', descriptors, hitsAddend: 0 }
-}
-
-/** The request's code and the first status: what remains and of what. */
-function told(answer: ReturnType<ReturnType<typeof limiter>['ask']>) {
-  if ('fault' in answer) return answer.fault
-  const [status] = answer.statuses
-  return [answer.isOverLimit ? 'over' : 'ok', status?.remaining, status?.limit?.requestsPerUnit]
-}
-
 t.test('hits are counted down to the limit and refused beyond it, until the window has passed', async (t) => {
-  const { ask, clock } = limiter()
-  const seen = Array.from({ length: 5 }, () => told(ask(request(descriptor('tenant=acme')))))
+  const { ask, clock } = limiter(config)
+  const seen = []
+  for (let i = 0; i < 5; i++) seen.push(told(await ask(request('tenant=acme'))))
   t.strictSame(seen, [
     ['ok', 2, 3],
     ['ok', 1, 3],
@@ -79,20 +46,24 @@ t.test('hits are counted down to the limit and refused beyond it, until the wind
     ['over', 0, 3],
     ['over', 0, 3],
   ])
-  t.strictSame(told(ask(request(descriptor('tenant=other')))), ['ok', 2, 3], 'each value has a counter')
+  t.strictSame(told(await ask(request('tenant=other'))), ['ok', 2, 3], 'each value has a counter')
   clock.ms += 60_000
-  t.strictSame(told(ask(request(descriptor('tenant=acme')))), ['ok', 2, 3])
+  t.strictSame(told(await ask(request('tenant=acme'))), ['ok', 2, 3])
 })
 
 t.test('the window is aligned to the clock and its end is told', async (t) => {
-  const { ask, clock } = limiter()
+  const { ask, clock } = limiter(config)
   clock.ms = 1_800_000_015_250
-  const answer = ask(request(descriptor('tenant=acme')))
-  t.match(answer, { statuses: [{ resetSeconds: 45 }] })
+  t.match(await ask(request('tenant=acme')), { statuses: [{ resetSeconds: 45 }] })
+  t.match(
+    await ask(request(descriptor('tenant=new', { hitsAddend: 0 }))),
+    { statuses: [{ resetSeconds: 45 }] },
+    'of a counter that nobody used too',
+  )
 })
 
 t.test(
-  'the most specific rule counts: the exact value, the longest prefix, the key; and the depth must fit',
+  'the most specific rule counts: the exact value, the first pattern, the key; and the depth must fit',
   async (t) => {
     for (const [path, limit] of [
       ['tenant=gold', 5],
@@ -104,149 +75,181 @@ t.test(
       ['tenant=gold,model=fraud,more=1', undefined],
       ['nobody=1', undefined],
     ] as const)
-      t.equal((told(limiter().ask(request(descriptor(path)))) as unknown[])[2], limit, path)
+      t.equal(told(await limiter(config).ask(request(path)))[2], limit, path)
   },
 )
 
-t.test('a domain that is not configured is not limited', async (t) => {
-  t.strictSame(told(limiter().ask({ ...request(descriptor('tenant=acme')), domain: 'other' })), [
-    'ok',
-    0,
-    undefined,
-  ])
+t.test('a domain that is not configured is not limited, whatever comes with the request', async (t) => {
+  const limit = { requestsPerUnit: 0, unit: 'day', multiplier: 1 } as const
+  const asked = { ...request(descriptor('tenant=acme', { limit })), domain: 'other' }
+  t.strictSame(told(await limiter(config).ask(asked)), ['ok', 0, undefined])
 })
 
 t.test('no limit, a shadow and a replaced limit refuse nothing', async (t) => {
-  const { ask } = limiter()
-  t.strictSame(told(ask(request(descriptor('tenant=free')))), ['ok', 0xffff_ffff, undefined])
-  for (let i = 0; i < 3; i++) t.equal((told(ask(request(descriptor('dark=1')))) as unknown[])[0], 'ok')
-  for (let i = 0; i < 7; i++) {
-    const both = request(descriptor('tenant=gold'), descriptor('special=1'))
-    t.strictSame(told(ask(both)), ['ok', 0, undefined], 'special replaces gold')
-  }
+  const { ask } = limiter(config)
+  t.strictSame(told(await ask(request('tenant=free'))), ['ok', 0xffff_ffff, undefined])
+  for (let i = 0; i < 3; i++) t.equal(told(await ask(request('dark=1')))[0], 'ok')
+  for (let i = 0; i < 7; i++)
+    t.strictSame(told(await ask(request('tenant=gold', 'special=1'))), ['ok', 0, undefined], 'replaced')
 })
 
-t.test('every descriptor of a request is counted, and one over its limit is enough', async (t) => {
-  const { ask } = limiter()
-  const both = request(descriptor('tenant=acme'), descriptor('tenant=gold'))
-  for (let i = 0; i < 3; i++) ask(both)
-  t.match(ask(both), {
-    isOverLimit: true,
-    statuses: [
-      { isOverLimit: true, remaining: 0 },
-      { isOverLimit: false, remaining: 1 },
-    ],
-  })
+t.test('a request that is refused is charged nothing, on none of its limits', async (t) => {
+  const { ask } = limiter(config)
+  for (let i = 0; i < 3; i++) await ask(request('tenant=acme', 'tenant=gold'))
+  t.strictSame(codes(await ask(request('tenant=acme', 'tenant=gold'))), ['over', 'over 0', 'ok 2'])
+  t.strictSame(codes(await ask(request('tenant=acme', 'tenant=gold'))), ['over', 'over 0', 'ok 2'])
+  t.strictSame(codes(await ask(request('tenant=gold'))), ['ok', 'ok 1'])
+})
+
+t.test('strict charges every limit of a request, whatever comes of it', async (t) => {
+  const { ask } = limiter(config, { compat: 'strict' })
+  for (let i = 0; i < 3; i++) await ask(request('tenant=acme', 'tenant=gold'))
+  t.strictSame(codes(await ask(request('tenant=acme', 'tenant=gold'))), ['over', 'over 0', 'ok 1'])
+  t.strictSame(codes(await ask(request('tenant=gold'))), ['ok', 'ok 0'])
 })
 
 t.test('addends: of the request, of a descriptor, none, to look, and to give back', async (t) => {
-  const { ask } = limiter()
-  const hits = (hitsAddend: number, more: Partial<Descriptor> = {}) =>
-    told(ask(request(descriptor('tenant=gold', { hitsAddend, ...more }))))
-  t.strictSame(told(ask({ ...request(descriptor('tenant=gold')), hitsAddend: 2 })), ['ok', 3, 5])
-  t.strictSame(hits(3), ['ok', 0, 5])
-  t.strictSame(hits(0), ['over', 0, 5], 'a look at what is used up')
-  t.strictSame(hits(2, { isNegativeHits: true }), ['ok', 2, 5])
-  t.strictSame(hits(0), ['ok', 2, 5])
-  t.strictSame(hits(100, { isNegativeHits: true }), ['ok', 5, 5], 'never below zero')
-  t.strictSame(hits(6), ['over', 0, 5])
-  t.strictSame(hits(Number(2n ** 63n)), ['over', 0, 5])
+  const { ask } = limiter(config)
+  const hits = async (hitsAddend: number, more: Partial<Descriptor> = {}) =>
+    told(await ask(request(descriptor('tenant=gold', { hitsAddend, ...more }))))
+  t.strictSame(told(await ask({ ...request('tenant=gold'), hitsAddend: 2 })), ['ok', 3, 5])
+  t.strictSame(await hits(4), ['over', 3, 5], 'what is left is told')
+  t.strictSame(await hits(3), ['ok', 0, 5])
+  t.strictSame(await hits(0), ['over', 0, 5], 'a look at what is used up')
+  t.strictSame(await hits(2, { isNegativeHits: true }), ['ok', 2, 5])
+  t.strictSame(await hits(0), ['ok', 2, 5])
+  t.strictSame(await hits(100, { isNegativeHits: true }), ['ok', 5, 5], 'never below zero')
+  t.strictSame(await hits(6), ['over', 5, 5])
+  t.strictSame(await hits(Number(2n ** 63n)), ['over', 5, 5])
+})
+
+t.test('what is given back is given only where what is taken passes', async (t) => {
+  const { ask } = limiter(config)
+  const back = descriptor('tenant=gold', { hitsAddend: 2, isNegativeHits: true })
+  await ask(
+    request(descriptor('tenant=gold', { hitsAddend: 4 }), descriptor('tenant=acme', { hitsAddend: 3 })),
+  )
+  t.strictSame(codes(await ask(request(back, 'tenant=acme'))), ['over', 'ok 1', 'over 0'])
+  t.strictSame(codes(await ask(request(back, 'tenant=other'))), ['ok', 'ok 3', 'ok 2'])
+})
+
+t.test('a descriptor that stands twice is charged the sum, and both are told the same', async (t) => {
+  const { ask } = limiter(config)
+  t.strictSame(codes(await ask(request('tenant=gold', 'tenant=gold'))), ['ok', 'ok 3', 'ok 3'])
+  const four = descriptor('tenant=gold', { hitsAddend: 2 })
+  t.strictSame(codes(await ask(request(four, four))), ['over', 'over 3', 'over 3'])
+  const strict = limiter(config, { compat: 'strict' })
+  t.strictSame(codes(await strict.ask(request('tenant=gold', 'tenant=gold'))), ['ok', 'ok 4', 'ok 3'])
 })
 
 t.test('a limit that comes with the descriptor takes the place of the configured one', async (t) => {
-  const { ask, clock } = limiter()
+  const { ask, clock } = limiter(config)
   const limit = { requestsPerUnit: 1, unit: 'second', multiplier: 10 } as const
-  const own = () => told(ask(request(descriptor('tenant=gold', { limit }))))
-  t.strictSame(
-    [own(), own()],
-    [
-      ['ok', 0, 1],
-      ['over', 0, 1],
-    ],
-  )
+  const own = async () => told(await ask(request(descriptor('tenant=gold', { limit }))))
+  t.strictSame(await own(), ['ok', 0, 1])
+  t.strictSame(await own(), ['over', 0, 1])
   clock.ms += 5000
-  t.strictSame(own(), ['over', 0, 1])
+  t.strictSame(await own(), ['over', 0, 1])
   clock.ms += 5000
-  t.strictSame(own(), ['ok', 0, 1])
+  t.strictSame(await own(), ['ok', 0, 1])
+})
+
+t.test('a limit that comes with a request replaces none and is replaced by none', async (t) => {
+  const { ask } = limiter(config)
+  const limit = { requestsPerUnit: 9, unit: 'second', multiplier: 1 } as const
+  const both = request(descriptor('tenant=gold', { limit }), descriptor('special=1', { limit }))
+  t.strictSame(codes(await ask(both)), ['ok', 'ok 8', 'ok 8'])
+  const special = request('tenant=gold', descriptor('special=1', { limit }))
+  t.strictSame(codes(await ask(special)), ['ok', 'ok 4', 'ok 7'], 'gold counts where special is not itself')
+})
+
+t.test('a counter keeps what was used when its limit is edited, not when its window is', async (t) => {
+  const { ask, clock } = limiter(config)
+  await ask(request('tenant=gold'))
+  const with_ = async (limit: NonNullable<Descriptor['limit']>) =>
+    told(await ask(request(descriptor('tenant=gold', { limit, hitsAddend: 0 }))))
+  t.strictSame(await with_({ requestsPerUnit: 50, unit: 'minute', multiplier: 1 }), ['ok', 49, 50])
+  t.strictSame(await with_({ requestsPerUnit: 50, unit: 'hour', multiplier: 1 }), ['ok', 50, 50])
+  t.ok(clock.ms > 0)
 })
 
 t.test('what cannot be counted is refused', async (t) => {
-  const { ask } = limiter()
-  t.equal(told(ask({ ...request(descriptor('tenant=acme')), domain: '' })), 'invalid')
-  t.equal(told(ask(request())), 'invalid')
-  t.equal(told(ask(request({ entries: [], isNegativeHits: false }))), 'invalid')
-  t.equal(told(createRateLimiter({ rules: () => undefined }).shouldRateLimit(request())), 'not_loaded')
+  const { ask } = limiter(config)
+  const many = Array.from({ length: 65 }, () => 'tenant=acme')
+  t.strictSame(told(await ask({ ...request('tenant=acme'), domain: '' })), ['invalid'])
+  t.strictSame(told(await ask(request())), ['invalid'])
+  t.strictSame(told(await ask(request({ entries: [], isNegativeHits: false }))), ['invalid'])
+  t.strictSame(told(await ask(request(...many))), ['invalid'])
+  t.strictSame(told(await ask(request(many.slice(0, 33).join(',')))), ['invalid'])
+  await using store = createMemoryStore()
+  const empty = createRateLimiter({ rules: () => undefined, store, settings: defaultSettings })
+  t.strictSame(told(await empty.shouldRateLimit(request())), ['not_loaded'])
 })
 
 t.test('no two descriptors share a counter', async () => {
-  const text = fc.string({ maxLength: 6, unit: fc.constantFrom('a', '_', '"', ',', '\\') })
+  const text = fc.string({ maxLength: 6, unit: fc.constantFrom('a', '_', '"', ',', '1', ':', '*') })
   const any = fc.array(fc.record({ key: text, value: text }), { minLength: 1, maxLength: 3 })
   const limit = { requestsPerUnit: 1, unit: 'year', multiplier: 1 } as const
-  fc.assert(
-    fc.property(any, any, (one, other) => {
-      const { ask } = limiter()
-      const codeOf = (entries: Descriptor['entries']) =>
-        told(ask(request({ entries, limit, isNegativeHits: false })))
-      codeOf(one)
+  await fc.assert(
+    fc.asyncProperty(any, any, async (one, other) => {
+      const { ask } = limiter('domain: models\n')
+      const codeOf = async (entries: Descriptor['entries']) =>
+        told(await ask(request({ entries, limit, isNegativeHits: false })))[0]
+      await codeOf(one)
       const isSame = JSON.stringify(one) === JSON.stringify(other)
-      return (codeOf(other) as unknown[])[0] === (isSame ? 'over' : 'ok')
+      return (await codeOf(other)) === (isSame ? 'over' : 'ok')
     }),
   )
 })
 
-t.test(
-  'counters are bounded: where there is no room, a new one is refused and the others go on',
-  async (t) => {
-    const windows = new Windows(2)
-    const add = (key: string, nowSeconds = 0) =>
-      windows.add({ key, hits: 1, endsAtSeconds: nowSeconds + 10, nowSeconds })
-    t.strictSame([add('a'), add('b'), add('c'), add('a')], [true, true, false, true])
-    t.equal(add('c', 20), true, 'windows that have passed make room')
-  },
-)
-
-const wrong: readonly [string, RegExp][] = [
-  ['descriptors: []', /domain/],
-  ['domain: a\nlimits: []', /limits/],
-  [
-    'domain: a\ndescriptors: [{key: k, rate_limit: {unit: fortnight, requests_per_unit: 1}}]',
-    /one of second/,
-  ],
-  ['domain: a\ndescriptors: [{key: k, rate_limit: {unit: day}}]', /requests_per_unit/],
-  ['domain: a\ndescriptors: [{key: k, rate_limit: {unlimited: true, unit: day}}]', /unlimited alone/],
-  ['domain: a\ndescriptors: [{key: k}, {key: k}]', /a second time/],
-  ['domain: a\ndescriptors: [{key: k, value: v}, {key: k, value: v}]', /a second time/],
-  ['domain: a\n---\ndomain: a', /the domain a a second time/],
-  ['domain: a\ndescriptors: [{key: k, quota_mode: true}]', /quota_mode/],
-]
-for (const [text, problem] of wrong) {
-  t.test(`refused, with its place: ${text.replaceAll('\n', ' ')}`, async (t) => {
-    const path = file(text)
-    t.throws(() => readRules([path]), { message: problem })
-    t.throws(() => readRules([path]), { message: new RegExp(`${path}:\\d`) })
-  })
-}
+t.test('values that fit a pattern share a counter where the rule says so', async (t) => {
+  const { ask } = limiter(`domain: models
+descriptors:
+  - key: file
+    value: a/*
+    share_threshold: true
+    rate_limit: {unit: hour, requests_per_unit: 3}
+  - key: file
+    value: b/*/c
+    share_threshold: true
+    descriptors:
+      - key: verb
+        rate_limit: {unit: hour, requests_per_unit: 3}
+  - key: file
+    value: c*
+    rate_limit: {unit: hour, requests_per_unit: 3}
+`)
+  t.strictSame(told(await ask(request('file=a/1'))), ['ok', 2, 3])
+  t.strictSame(told(await ask(request('file=a/2'))), ['ok', 1, 3])
+  t.strictSame(
+    told(await ask(request('file=a/*'))),
+    ['ok', 0, 3],
+    'the pattern itself is a value like others',
+  )
+  t.strictSame(told(await ask(request('file=b/1/c,verb=get'))), ['ok', 2, 3])
+  t.strictSame(told(await ask(request('file=b/2/c,verb=get'))), ['ok', 1, 3])
+  t.strictSame(told(await ask(request('file=b/2/c,verb=put'))), ['ok', 2, 3], 'values below have their own')
+  t.strictSame(told(await ask(request('file=c1'))), ['ok', 2, 3])
+  t.strictSame(told(await ask(request('file=c2'))), ['ok', 2, 3])
+})
 
 t.test('a bad file takes no effect: the last good state stays, with its counters', async (t) => {
   const path = file(config)
   const loads: { domains?: number; problem?: string }[] = []
+  await using store = createMemoryStore()
   using limits = openRateLimits({
+    ...asFixed,
     files: [path],
+    store,
+    settings: defaultSettings,
     watchIntervalMs: 5,
     onLoad: (load) => void loads.push(load),
   })
   t.ok(limits.isReady())
-  limits.limiter.shouldRateLimit(request(descriptor('tenant=acme')))
+  const day = request(descriptor('x=1', { limit: { requestsPerUnit: 3, unit: 'year', multiplier: 1 } }))
+  await limits.limiter.shouldRateLimit(day)
   writeFileSync(path, 'domain: [')
-  await new Promise<void>((resolve) => {
-    const look = setInterval(() => {
-      if (limits.lastError() === undefined) return
-      clearInterval(look)
-      resolve()
-    }, 5)
-  })
-  t.match(limits.limiter.shouldRateLimit(request(descriptor('tenant=acme'))), {
-    statuses: [{ remaining: 1 }],
-  })
+  await eventually('the bad file is seen', () => limits.lastError())
+  t.match(await limits.limiter.shouldRateLimit(day), { statuses: [{ remaining: 1 }] })
   t.match(loads, [{ domains: 1 }, { problem: /yaml|malformed|:1:/i }])
 })

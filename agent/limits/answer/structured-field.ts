@@ -22,8 +22,9 @@ export function writeMember({ name, parameters }: Member): string {
   return text
 }
 
+/** What is no number is 0: a field that cannot be read would have others of its kind passed over. */
 export function writeInteger(value: number): string {
-  return String(Math.min(maxInteger, Math.max(0, Math.floor(value))))
+  return String(Math.min(maxInteger, Math.max(0, Math.floor(value) || 0)))
 }
 
 export function writeString(text: string): string {

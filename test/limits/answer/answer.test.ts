@@ -26,6 +26,7 @@ t.test('a limit is one member of each header', async (t) => {
       '"q/t";r=99;t=1',
     ],
     [{ name: 'q/u', unit: 'units' }, '"q/u";q=100;w=60;sluice-unit="units"', '"q/u";r=99;t=1'],
+    [{ remaining: Number.NaN }, '"q/requests-1m";q=100;w=60', '"q/requests-1m";r=0;t=1'],
     [{ windowSeconds: 0 }, '"q/requests-1m";q=100;w=1', '"q/requests-1m";r=99;t=1'],
     [
       { quota: 2 ** 63, remaining: 2 ** 60, resetSeconds: Number.POSITIVE_INFINITY },

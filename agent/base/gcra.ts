@@ -39,7 +39,7 @@ const precision = 1_000_000
  * A rate that counts what was asked for, never more. It is exact where `burst` times the weight of a unit is at most 2^52
  * for ticks of a microsecond; elsewhere it is the next lower fraction of small enough numbers, less by at most one
  * millionth. Ticks may be coarser then, up to a millionth of the window: grants come late by at most a tick, never early.
- * Every rate with `burst <= 100 * rate <= 100 * 2^52` and a window from 1 ms to 400 days can be counted.
+ * Every rate with a burst of at most 50 times the rate and 2^52, and a window from 1 ms to 400 days can be counted.
  *
  * @returns `undefined` where no such numbers exist: the burst takes too many windows to drain
  */

@@ -8,6 +8,7 @@ export class CalendarCounter implements Counter {
   readonly kind = 'calendar'
   key: CounterKey | undefined
   place = -1
+  isReset = false
   #used = 0
   #startMs = Number.NEGATIVE_INFINITY
   #endMs = Number.NEGATIVE_INFINITY

@@ -11,6 +11,7 @@ export class ConcurrencyCounter implements Counter {
   readonly kind = 'concurrency'
   key: CounterKey | undefined
   place = -1
+  isReset = false
   #running = 0
 
   waitUs({ limit }: ConcurrencyRule, cost: number): number {

@@ -10,7 +10,7 @@ export interface Instant {
 
 /** What one hold has taken from one counter. */
 export interface Part {
-  readonly counter: Counter
+  counter: Counter
   /** Units that were asked for, all told. */
   reserved: number
   /** What may come back: weight for `gcra`, units else. */
@@ -26,9 +26,10 @@ export interface Part {
 /** One counter. Its kind is that of the rules it is asked by. */
 export interface Counter {
   readonly kind: CounterRule['kind']
-  /** Where it is kept: set by the table of counters. */
+  /** Where it is kept, a place below 0 if it is not, and whether people forgot what was on it: set by the table of counters. */
   key: CounterKey | undefined
   place: number
+  isReset: boolean
 
   /** How long until a cost passes, 0 where it passes, Infinity where it never will. A cost of 0 needs what 1 needs. */
   waitUs(rule: CounterRule, cost: number, now: Instant): number

@@ -2,15 +2,18 @@ import { CalendarCounter } from './calendar-counter.ts'
 import { ConcurrencyCounter } from './concurrency-counter.ts'
 import type { Counter, Instant } from './counter.ts'
 import { GcraCounter } from './gcra-counter.ts'
+import { NoRoom } from './no-room.ts'
 import { SlidingCounter } from './sliding-counter.ts'
 import type { Charge, CounterKey, CounterRule } from './store.ts'
 
 /** How many counters are looked at for each that is new, so that idle ones go as fast as others come. */
 const sweptPerNew = 4
+/** Up to this part of the room idle counters stay: most come back soon. */
+const unsweptShare = 0.05
 
 /**
  * All counters, in bounded memory: keys hold what clients write. A counter is forgotten only when it says the same as a new
- * one. When none can be, keys that are new share one counter a limit.
+ * one. When none can be, keys that are new share one counter a limit, or are refused where the limit is not told.
  */
 export class Counters {
   readonly #partitions = new Map<string, Map<string, Counter>>()
@@ -33,14 +36,15 @@ export class Counters {
     const known = this.#partitions.get(key.partition)?.get(key.id)
     // Of another kind: the limit was edited to something that what was used says nothing about.
     if (known !== undefined && known.kind === rule.kind) return known
-    if (this.#shared.size > 0) {
+    if (this.#shared.size > 0 && key.family !== undefined) {
       // While anything is on the shared one, a counter of its own would let a key start afresh.
-      const shared = this.#shared.get(familyOf(key, rule))
+      const shared = this.#shared.get(familyOf(key, key.family, rule))
       if (shared !== undefined && !shared.isIdle(now)) return shared
     }
     if (known === undefined && this.#kept.length >= this.#max) {
       this.#sweep(now)
-      if (this.#kept.length >= this.#max) return this.#sharedFor(key, rule)
+      if (this.#kept.length >= this.#max)
+        return key.family === undefined ? new NoRoom(rule.kind) : this.#sharedFor(key, key.family, rule)
     }
     return newCounter(rule)
   }
@@ -59,24 +63,25 @@ export class Counters {
     counter.key = key
     counter.place = this.#kept.length
     this.#kept.push(counter)
-    this.#sweep(now)
+    if (this.#kept.length > this.#max * unsweptShare) this.#sweep(now)
   }
 
   /** Forgets a counter, whatever is on it. */
   reset(counter: Counter, charge: Charge): void {
     if (counter.place < 0) return
     if (counter.key !== undefined) this.#drop(counter)
-    else this.#shared.delete(familyOf(charge.key, charge.rule))
+    else this.#shared.delete(familyOf(charge.key, charge.key.family ?? '', charge.rule))
     counter.place = -1
+    counter.isReset = true
   }
 
-  #sharedFor(key: CounterKey, rule: CounterRule): Counter {
-    const family = familyOf(key, rule)
-    const known = this.#shared.get(family)
+  #sharedFor(key: CounterKey, family: string, rule: CounterRule): Counter {
+    const name = familyOf(key, family, rule)
+    const known = this.#shared.get(name)
     if (known !== undefined) return known
     const counter = newCounter(rule)
     counter.place = 0
-    this.#shared.set(family, counter)
+    this.#shared.set(name, counter)
     return counter
   }
 
@@ -124,6 +129,6 @@ function newCounter(rule: CounterRule): Counter {
 }
 
 /** What shares a counter when there is no room. */
-function familyOf({ partition, family }: CounterKey, { kind }: CounterRule): string {
-  return `${partition.length}:${partition}${kind}:${family ?? ''}`
+function familyOf({ partition }: CounterKey, family: string, { kind }: CounterRule): string {
+  return `${partition.length}:${partition}${kind}:${family}`
 }

@@ -20,6 +20,7 @@ export class GcraCounter implements Counter {
   readonly kind = 'gcra'
   key: CounterKey | undefined
   place = -1
+  isReset = false
   readonly #bucket: Bucket = { level: 0, atUs: 0 }
   /** Of the last write: what the level is measured in. */
   #rate: Rate | undefined

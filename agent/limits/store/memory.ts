@@ -31,8 +31,15 @@ export interface MemoryStore extends QuotaStore {
   readonly size: number
 }
 
+/** What all counters of a call said before anything was written. */
+interface Judged {
+  readonly counters: readonly Counter[]
+  readonly waitsUs: readonly number[]
+  readonly isRefused: boolean
+}
+
 /** Ids that are remembered after their end. */
-const maxTombstones = 32_768
+const maxTombstones = 8192
 const maxCounters = 200_000
 
 export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
@@ -64,14 +71,12 @@ class Memory implements MemoryStore {
     const known = this.#holds.get(id)
     if (known !== undefined) return known.answer
     if (this.#over.has(id)) return { kind: 'refused', states: this.#look(charges, now) }
-    const counters = charges.map((charge) => this.#counters.find(charge, now))
-    const waits = counters.map((counter, index) => waitOf(counter, charges[index] as Charge, now))
-    if (charges.some(({ isEnforced }, index) => isEnforced && waits[index] !== 0))
-      return { kind: 'refused', states: statesOf(counters, charges, waits, now) }
-    const parts = counters.map((counter, index) =>
-      this.#take(counter, charges[index] as Charge, now, undefined),
-    )
-    const answer: ReserveAnswer = { kind: 'granted', states: statesOf(counters, charges, waits, now) }
+    const judged = this.#judge(charges, now, false)
+    if (judged.isRefused) return { kind: 'refused', states: statesOf(judged, charges, now) }
+    const parts = new Array<Part>(charges.length)
+    for (let index = 0; index < charges.length; index++)
+      parts[index] = this.#take(judged.counters[index] as Counter, charges[index] as Charge, now, undefined)
+    const answer: ReserveAnswer = { kind: 'granted', states: statesOf(judged, charges, now) }
     const expiresUs = now.monotonicUs + ttlMs * 1000
     const hold = { id, charges, parts, answer, expiresUs, step: 0, stepAnswer: answer, place: 0 }
     this.#holds.set(id, hold)
@@ -85,19 +90,14 @@ class Memory implements MemoryStore {
     if (hold === undefined || charges.length !== hold.charges.length)
       return { kind: 'refused', states: this.#look(charges, now) }
     if (step <= hold.step) return hold.stepAnswer
-    const counters = charges.map((charge, index) => this.#current(hold.parts[index] as Part, charge, now))
-    const waits = counters.map((counter, index) => {
+    const judged = this.#judge(charges, now, true)
+    if (judged.isRefused) return { kind: 'refused', states: statesOf(judged, charges, now) }
+    for (let index = 0; index < charges.length; index++) {
       const charge = charges[index] as Charge
-      return charge.cost === 0 ? 0 : waitOf(counter, charge, now)
-    })
-    if (charges.some(({ isEnforced }, index) => isEnforced && waits[index] !== 0))
-      return { kind: 'refused', states: statesOf(counters, charges, waits, now) }
-    counters.forEach((counter, index) => {
-      const charge = charges[index] as Charge
-      if (charge.cost > 0) this.#addTo(hold, index, counter, charge, now)
-    })
+      if (charge.cost > 0) this.#addTo(hold, index, judged.counters[index] as Counter, charge, now)
+    }
     hold.step = step
-    hold.stepAnswer = { kind: 'granted', states: statesOf(counters, charges, waits, now) }
+    hold.stepAnswer = { kind: 'granted', states: statesOf(judged, charges, now) }
     hold.expiresUs = now.monotonicUs + ttlMs * 1000
     this.#expiry.moved(hold)
     return hold.stepAnswer
@@ -114,11 +114,13 @@ class Memory implements MemoryStore {
     this.#end(hold)
     this.#expiry.remove(hold)
     this.#over.add(id)
-    hold.parts.forEach((part, index) => {
+    for (let index = 0; index < hold.parts.length; index++) {
+      const part = hold.parts[index] as Part
+      const charge = hold.charges[index] as Charge
       const more = (actuals[index] ?? part.reserved) - part.reserved
-      if (more < 0) part.counter.giveBack(-more, part, now)
-      else if (more > 0) this.#owe(hold.charges[index] as Charge, more, now)
-    })
+      if (more < 0) this.#giveBack(part, charge, -more, now)
+      else if (more > 0) this.#owe(charge, more, now)
+    }
     return 'settled'
   }
 
@@ -159,9 +161,24 @@ class Memory implements MemoryStore {
   }
 
   #look(charges: readonly Charge[], now: Instant): readonly CounterState[] {
-    const counters = charges.map((charge) => this.#counters.find(charge, now))
-    const waits = counters.map((counter, index) => waitOf(counter, charges[index] as Charge, now))
-    return statesOf(counters, charges, waits, now)
+    return statesOf(this.#judge(charges, now, false), charges, now)
+  }
+
+  /** Looks at all counters. What is topped up for nothing asks nothing. */
+  #judge(charges: readonly Charge[], now: Instant, isTopUp: boolean): Judged {
+    const counters = new Array<Counter>(charges.length)
+    const waitsUs = new Array<number>(charges.length)
+    let isRefused = false
+    for (let index = 0; index < charges.length; index++) {
+      const charge = charges[index] as Charge
+      const counter = this.#counters.find(charge, now)
+      const isFree = isTopUp && charge.cost === 0
+      const waitUs = isFree ? 0 : counter.waitUs(charge.rule, charge.cost, now)
+      if (waitUs > 0 && charge.isEnforced) isRefused = true
+      counters[index] = counter
+      waitsUs[index] = waitUs
+    }
+    return { counters, waitsUs, isRefused }
   }
 
   #take(counter: Counter, { key, rule, cost }: Charge, now: Instant, part: Part | undefined): Part {
@@ -170,21 +187,22 @@ class Memory implements MemoryStore {
     return taken
   }
 
-  /** The counter of a part; where that was forgotten since, the one in its place. */
-  #current({ counter }: Part, charge: Charge, now: Instant): Counter {
-    const isThere = counter.place >= 0 && counter.kind === charge.rule.kind
-    return isThere ? counter : this.#counters.find(charge, now)
-  }
-
   #addTo(hold: Hold, index: number, counter: Counter, charge: Charge, now: Instant): void {
     const part = hold.parts[index] as Part
-    if (part.counter === counter) {
-      this.#take(counter, charge, now, part)
-      return
+    const isSame = !part.counter.isReset && part.counter.kind === counter.kind
+    const taken = this.#take(counter, charge, now, isSame ? part : undefined)
+    if (isSame) part.counter = counter
+    else {
+      taken.reserved += part.reserved
+      hold.parts[index] = taken
     }
-    const fresh = this.#take(counter, charge, now, undefined)
-    fresh.reserved += part.reserved
-    hold.parts[index] = fresh
+  }
+
+  /** Where it was taken, or in its place; what people forgot does not come back. */
+  #giveBack(part: Part, charge: Charge, units: number, now: Instant): void {
+    if (part.counter.isReset) return
+    const counter = part.counter.place >= 0 ? part.counter : this.#counters.find(charge, now)
+    if (counter.kind === part.counter.kind) counter.giveBack(units, part, now)
   }
 
   #owe(charge: Charge, units: number, now: Instant): void {
@@ -194,26 +212,21 @@ class Memory implements MemoryStore {
   }
 }
 
-function waitOf(counter: Counter, { rule, cost }: Charge, now: Instant): number {
-  return counter.waitUs(rule, cost, now)
-}
-
+/** What is to be answered, with the numbers that the counters have now. */
 function statesOf(
-  counters: readonly Counter[],
+  { counters, waitsUs }: Judged,
   charges: readonly Charge[],
-  waits: readonly number[],
   now: Instant,
 ): readonly CounterState[] {
-  return counters.map((counter, index) => {
+  const states = new Array<CounterState>(charges.length)
+  for (let index = 0; index < charges.length; index++) {
+    const counter = counters[index] as Counter
     const { rule } = charges[index] as Charge
-    const retryUs = waits[index] as number
-    return {
-      isOver: retryUs > 0,
-      remaining: counter.remaining(rule, now),
-      retryUs,
-      resetUs: counter.resetUs(rule, now),
-    }
-  })
+    const retryUs = waitsUs[index] as number
+    const remaining = counter.remaining(rule, now)
+    states[index] = { isOver: retryUs > 0, remaining, retryUs, resetUs: counter.resetUs(rule, now) }
+  }
+  return states
 }
 
 function memoryHealth(): StoreHealth {

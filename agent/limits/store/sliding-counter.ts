@@ -8,6 +8,7 @@ export class SlidingCounter implements Counter {
   readonly kind = 'sliding'
   key: CounterKey | undefined
   place = -1
+  isReset = false
   /** Ascending, with what was used in each at the same place of the other. */
   #slices: number[] = []
   #units: number[] = []
@@ -57,6 +58,7 @@ export class SlidingCounter implements Counter {
   }
 
   giveBack(units: number, part: Part, now: Instant): void {
+    if (this.#sum === 0) return
     this.#drop(Math.floor(now.monotonicUs / this.#sliceUs))
     this.#rescale(part)
     let back = units - this.#remove(part.at, Math.min(units, part.left))

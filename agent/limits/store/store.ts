@@ -11,7 +11,7 @@ export interface CounterKey {
   readonly id: string
   /**
    * The limit, without what clients write. A store whose memory is full lets new keys of one family and partition share a
-   * counter. Where it is absent, those of a partition that count alike are one family.
+   * counter; it refuses those that have none.
    */
   readonly family?: string
 }
@@ -144,7 +144,7 @@ export interface QuotaStore extends AsyncDisposable {
    * - `sliding`: in the slice of the charge while it counts; `calendar`: in the span of the charge while it lasts. What was
    *   topped up later comes back first; what does not fit there comes back from what was charged before.
    * - a debt is charged to the present slice or span; `used` becomes at most `limit + debtCap` by it, or stays as it was
-   * - nothing comes back on a counter that was reset since
+   * - nothing comes back of what was charged before a counter was reset
    *
    * `settled` once, then `already`; `unknown` for an id that was never seen or whose life is over. All 0 for such an id leaves
    * a tombstone: what reserves under it later is refused.

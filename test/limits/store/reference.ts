@@ -16,13 +16,13 @@ interface Entry {
 interface Taken {
   readonly atUs: bigint
   readonly units: bigint
+  /** Whether its counter was reset since. */
+  isVoid: boolean
 }
 
 interface Held {
   readonly charges: readonly Charge[]
   readonly taken: Taken[][]
-  /** Counters that were reset since. */
-  readonly isVoid: boolean[]
   expiresUs: bigint
   answer?: ReserveAnswer
   step: number
@@ -58,8 +58,7 @@ export class Reference {
     const before = this.peek(charges)
     const taken = charges.map((charge) => [this.#take(charge)])
     const expiresUs = this.#nowUs + BigInt(ttlMs) * 1000n
-    const isVoid = charges.map(() => false)
-    const hold: Held = { charges, taken, isVoid, expiresUs, step: 0 }
+    const hold: Held = { charges, taken, expiresUs, step: 0 }
     this.#holds.set(id, hold)
     // Only now: what runs is read from the holds.
     hold.answer = this.#granted(charges, before)
@@ -98,7 +97,12 @@ export class Reference {
       const reserved = taken.reduce((sum, { units }) => sum + units, 0n)
       const more = BigInt(actuals[index] as number) - reserved
       if (more > 0n) this.#owe(charge, more)
-      else if (!held.isVoid[index]) this.#giveBack(charge, taken, -more)
+      else
+        this.#giveBack(
+          charge,
+          taken.filter(({ isVoid }) => !isVoid),
+          -more,
+        )
     })
     return 'settled'
   }
@@ -114,7 +118,8 @@ export class Reference {
         this.#logs.delete(nameOf(charge))
         for (const held of this.#holds.values())
           held.charges.forEach((each, index) => {
-            if (nameOf(each) === nameOf(charge)) held.isVoid[index] = true
+            if (nameOf(each) !== nameOf(charge)) return
+            for (const taken of held.taken[index] ?? []) taken.isVoid = true
           })
       } else this.#adjust(charge, BigInt(change.back))
     }
@@ -153,7 +158,7 @@ export class Reference {
   #take(charge: Charge): Taken {
     const units = BigInt(charge.cost)
     if (units > 0n) this.#write(charge, this.#nowUs, units * weightOf(charge.rule))
-    return { atUs: this.#nowUs, units }
+    return { atUs: this.#nowUs, units, isVoid: false }
   }
 
   #write(charge: Charge, atUs: bigint, amount: bigint): void {

@@ -76,6 +76,7 @@ export class Run {
   /** Keeps what a store answered to the call of a step. */
   note(step: Step, answer: unknown): void {
     const atUs = this.#timeUs()
+    if (answer === undefined) return
     if (step.do === 'reserve' && (answer as ReserveAnswer).kind === 'granted') {
       const charges = chargesOf(this.limits, this.#partition, step.costs)
       const granted = charges.map(({ cost }) => [{ atUs, units: cost }])
@@ -115,7 +116,9 @@ export class Run {
   }
 
   #holdOf(any: number): Hold | undefined {
-    return this.#holds[any % Math.max(1, this.#holds.length)]
+    const open = this.#holds.filter(({ settled }) => settled === undefined)
+    const holds = any % 2 === 1 ? open : this.#holds
+    return holds[any % Math.max(1, holds.length)]
   }
 }
 

@@ -9,7 +9,7 @@ export interface Limit {
   readonly debtCap: number
 }
 
-/** Holds and counters are named by any number, taken modulo how many there are. */
+/** Holds and counters are named by any number, taken modulo how many there are; odd ones are of holds that are open. */
 export type Step =
   | { readonly do: 'reserve'; readonly costs: readonly number[]; readonly ttlMs: number }
   | { readonly do: 'topUp'; readonly hold: number; readonly costs: readonly number[]; readonly ttlMs: number }
@@ -45,29 +45,32 @@ const small = (min: number, max: number) => fc.integer({ min, max })
 
 const rules: fc.Arbitrary<CounterRule> = fc.oneof(
   fc
-    .tuple(small(1, 9), fc.constantFrom(1000, 7000, 259_200_000), small(1, 8))
+    .tuple(small(1, 9), fc.constantFrom(1000, 1000, 7000, 259_200_000), small(2, 12))
     .map(([rate, windowMs, burst]) => gcraRule(rate, windowMs, burst)),
   fc.record({
     kind: fc.constant('sliding' as const),
-    limit: small(0, 9),
+    limit: fc.oneof({ weight: 9, arbitrary: small(3, 12) }, fc.constant(0)),
     sliceUs: fc.constantFrom(1000, 100_000, 333_333),
     sliceCount: small(1, 6),
   }),
   fc.record({
     kind: fc.constant('calendar' as const),
-    limit: small(0, 12),
+    limit: fc.oneof({ weight: 9, arbitrary: small(3, 15) }, fc.constant(0)),
     calendar: fc.constantFrom(evenSpans(900), evenSpans(7000)),
   }),
   fc.record({ kind: fc.constant('concurrency' as const), limit: small(1, 4) }),
 )
 
 const maxLimits = 4
-const costs = fc.array(fc.oneof(small(0, 4), small(0, 12)), { minLength: maxLimits, maxLength: maxLimits })
-const ttlMs = fc.constantFrom(1, 300, 1000, 20_000)
+const costs = fc.array(fc.oneof({ weight: 6, arbitrary: small(0, 3) }, small(0, 12)), {
+  minLength: maxLimits,
+  maxLength: maxLimits,
+})
+const ttlMs = fc.constantFrom(1, 300, 1000, 20_000, 20_000, 60_000)
 /** Single microseconds, whole slices, and long enough for everything to come back. */
 const waits = fc.oneof(
   small(0, 3),
-  small(0, 400_000),
+  { weight: 3, arbitrary: small(0, 400_000) },
   fc.constantFrom(1000, 100_000, 300_000, 333_333, 1_000_000),
   small(0, 12_000_000),
 )
@@ -106,7 +109,7 @@ export function sequences({ hasDebts, maxSteps = 40 }: SequenceOptions): fc.Arbi
   })
   return fc.record({
     limits: fc.array(limit, { minLength: 1, maxLength: maxLimits }),
-    steps: fc.array(step, { minLength: 1, maxLength: maxSteps }),
+    steps: fc.array(step, { minLength: 1, maxLength: maxSteps, size: 'max' }),
   })
 }
 
@@ -117,7 +120,7 @@ export function chargesOf(
   costOf: readonly number[],
 ): readonly Charge[] {
   return limits.map(({ rule, isEnforced, debtCap }, index) => ({
-    key: { partition, id: `limit-${index}` },
+    key: { partition, id: `limit-${index}`, family: `limit-${index}` },
     rule,
     cost: costOf[index] as number,
     isEnforced,

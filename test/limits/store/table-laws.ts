@@ -154,6 +154,28 @@ export function tableLaws(t: Test, name: string, open: () => Promise<Trial & Asy
     t.match(await peek(store, charges(1)), [{ remaining: 5 }, { remaining: 1 }])
   })
 
+  law('what was topped up drains with what was there', async (t, { store, fresh, wait }) => {
+    const [id, key] = [fresh(), fresh()]
+    await store.reserve(id, [chargeOn(key, tenASecond, 4)], ttlMs)
+    await wait(200_000)
+    await store.topUp(id, 1, [chargeOn(key, tenASecond, 3)], ttlMs)
+    const other = [chargeOn(key, tenASecond, 5)]
+    t.match(await store.reserve(fresh(), other, ttlMs), { kind: 'granted', states: [{ remaining: 0 }] })
+    await store.settle(id, [0])
+    t.match(await peek(store, other), [{ remaining: 5 }])
+  })
+
+  law('what was topped up comes back first, then what was there', async (t, { store, fresh, wait }) => {
+    const [id, key] = [fresh(), fresh()]
+    await store.reserve(id, [chargeOn(key, sliding(10), 4)], ttlMs)
+    await wait(300_000)
+    await store.topUp(id, 1, [chargeOn(key, sliding(10), 2)], ttlMs)
+    await wait(300_000)
+    await store.topUp(id, 2, [chargeOn(key, sliding(10), 1)], ttlMs)
+    await store.settle(id, [1])
+    t.match(await peek(store, [chargeOn(key, sliding(10), 1)]), [{ remaining: 9, resetUs: 500_000 }])
+  })
+
   law('a debt is paid before anything is granted', async (t, { store, fresh, wait }) => {
     const [id, key] = [fresh(), fresh()]
     await store.reserve(id, [chargeOn(key, tenASecond, 10)], ttlMs)
@@ -205,14 +227,31 @@ export function tableLaws(t: Test, name: string, open: () => Promise<Trial & Asy
   })
 
   law('a clock that goes back lets nobody through', async (t, { store, fresh, stepBack }) => {
-    const rules = [tenASecond, sliding(10), calendar(10)]
-    const charges = rules.map((rule) => chargeOn(fresh(), rule, 10))
-    await store.reserve(fresh(), charges, ttlMs)
+    const key = fresh()
+    // Built anew for each call, as after a reload.
+    const charges = (cost: number) =>
+      [tenASecond, sliding(10), { ...calendar(10), calendar: evenSpans(86_400_000) }].map((rule) =>
+        chargeOn(`${key}-${rule.kind}`, rule, cost),
+      )
+    await store.reserve(fresh(), charges(10), ttlMs)
     await stepBack(3 * 86_400_000)
-    for (const { key, rule } of charges) {
-      const answer = await store.reserve(fresh(), [chargeOn(key.partition, rule, 1)], ttlMs)
-      t.match(answer, { kind: 'refused', states: [{ remaining: 0 }] }, rule.kind)
+    for (const charge of charges(1)) {
+      const answer = await store.reserve(fresh(), [charge], ttlMs)
+      t.match(answer, { kind: 'refused', states: [{ remaining: 0 }] }, charge.rule.kind)
     }
+  })
+
+  law('a day that a clock went back before is not cut short', async (t, { store, fresh, wait, stepBack }) => {
+    const key = fresh()
+    // Built anew for each call, as after a reload.
+    const charge = (cost: number) => chargeOn(key, { ...calendar(10), calendar: evenSpans(86_400_000) }, cost)
+    await store.reserve(fresh(), [charge(4)], ttlMs)
+    await stepBack(3 * 86_400_000)
+    await store.reserve(fresh(), [charge(3)], ttlMs)
+    await wait(2 * 86_400_000_000)
+    t.match(await peek(store, [charge(1)]), [{ remaining: 3 }])
+    await wait(2 * 86_400_000_000)
+    t.match(await peek(store, [charge(1)]), [{ remaining: 10 }])
   })
 
   law('another number for a limit keeps what was used', async (t, { store, fresh }) => {

@@ -147,7 +147,11 @@ async function countWithBack(
   const counts = isLook
     ? lookedAt(await store.peek(charges))
     : reserved(await store.reserve(id, charges, lifeMs(plan)), id)
-  if ('fault' in counts || (!isLook && counts.id === undefined)) return counts
+  if ('fault' in counts) return counts
+  const isRefused = isLook
+    ? charges.some(({ isEnforced }, index) => isEnforced && counts.states[index]?.isOver)
+    : counts.id === undefined
+  if (isRefused) return counts
   const states = [...counts.states]
   for (const [index, units] of back.entries()) {
     const charge = charges[index]

@@ -78,7 +78,8 @@ export function planRequest(rules: Rules, request: RateLimitRequest, settings: R
     const cost = isBack ? 0 : addend
     const isQuota = settings.isQuota || limit.isQuota
     if (isQuota) hasQuota = true
-    const isEnforced = isFixed && !limit.isShadow && !isQuota && !settings.isShadow
+    // What is given back is welcome at a limit that is used up.
+    const isEnforced = isFixed && !limit.isShadow && !isQuota && !settings.isShadow && !isBack
     let at = indexOf(charges, counterId)
     if (at !== -1 && isFixed) charges[at] = together(charges[at] as Charge, { cost, isEnforced, limit })
     else {

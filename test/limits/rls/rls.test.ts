@@ -131,6 +131,14 @@ t.test('what is given back is given only where what is taken passes', async (t) 
   )
   t.strictSame(codes(await ask(request(back, 'tenant=acme'))), ['over', 'ok 1', 'over 0'])
   t.strictSame(codes(await ask(request(back, 'tenant=other'))), ['ok', 'ok 3', 'ok 2'])
+  const look = descriptor('tenant=acme', { hitsAddend: 0 })
+  t.strictSame(codes(await ask(request(back, look))), ['over', 'ok 3', 'over 0'])
+  await ask(request(descriptor('tenant=gold', { hitsAddend: 3 })))
+  t.strictSame(
+    codes(await ask(request(back, 'tenant=more'))),
+    ['ok', 'ok 2', 'ok 2'],
+    'where all is used up too',
+  )
 })
 
 t.test('a descriptor that stands twice is charged the sum, and both are told the same', async (t) => {

@@ -29,6 +29,8 @@ export class Excuses {
   readonly #tainted = new Set<string>()
   /** Which counters of `fixed` each of theirs stands for. */
   readonly #aliases = new Map<string, Set<string>>()
+  /** The windows that each name of a counter stands for there. */
+  readonly #windows = new Map<string, Set<string>>()
 
   constructor(options: {
     readonly path: string
@@ -41,8 +43,30 @@ export class Excuses {
     this.#settings = options.settings
   }
 
-  judge(question: Question, theirs: Told, fixed: Told): Judgement {
+  /**
+   * Whether one of the counters of a request is also that of another window there: both began in the same second, and a name
+   * says no more than that. Neither of ours repeats it.
+   */
+  meetsWindowName(question: Question, atMs: number): boolean {
+    for (const descriptor of question.descriptors) {
+      const found = findLimit(this.#strict, this.#domain, plainDescriptor(descriptor))
+      if (found === undefined) continue
+      const { windowText, lengthMs } = found.limit
+      const name = `${found.counterId.slice(windowText.length)}${Math.floor(atMs / lengthMs) * lengthMs}`
+      this.#windows.set(name, (this.#windows.get(name) ?? new Set()).add(windowText))
+    }
+    return question.descriptors.some((descriptor) => {
+      const found = findLimit(this.#strict, this.#domain, plainDescriptor(descriptor))
+      const text = found?.counterId.slice(found.limit.windowText.length)
+      return [...this.#windows].some(
+        ([name, texts]) => texts.size > 1 && text !== undefined && name.startsWith(text),
+      )
+    })
+  }
+
+  judge(question: Question, theirs: Told, fixed: Told, isWindowShared: boolean): Judgement {
     const rules = new Set<string>()
+    if (isWindowShared) rules.add('window_name')
     const asked = question.descriptors.map(plainDescriptor)
     const found = asked.map((each) => findLimit(this.#strict, this.#domain, each))
     const ids = found.map((each) => each?.counterId ?? '')

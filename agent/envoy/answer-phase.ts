@@ -6,7 +6,6 @@ import { BodyWay } from './body-way.ts'
 import type { Conversation } from './conversation.ts'
 import {
   type AnswerChanges,
-  bodyAnswer,
   bufferedResponseAnswer,
   responseHeadersAnswer,
   unchanged,
@@ -67,7 +66,7 @@ export class AnswerPhase {
     if (served !== undefined) return this.#bufferedBody(served, body, endOfStream)
     if (this.#metered === undefined) return this.#way.pass(this.#mode, body, endOfStream)
     const given = this.#metered.feed(body, endOfStream)
-    if (given === undefined) return this.#stop(this.#metered)
+    if (this.#metered.isUsedUp) return this.#stop(this.#metered, body, given)
     this.#way.give(this.#mode, body, given, endOfStream)
   }
 
@@ -92,26 +91,29 @@ export class AnswerPhase {
     const seen = Buffer.from(body)
     const given = this.#metered === undefined ? seen : this.#metered.feed(seen, isEnd)
     // Its headers are still here.
-    if (given === undefined) return this.#refuse(usedUp)
+    if (this.#metered?.isUsedUp === true) return this.#refuse(usedUp)
     const ours = given === seen ? undefined : given
     this.#judge({ ...served, body: given, isBodyComplete: isEnd }, (changes) =>
       bufferedResponseAnswer(ours === undefined ? changes : { ...changes, body: changes.body ?? ours }),
     )
   }
 
-  /** Ends the answer here, as politely as its protocol and Envoy know; what is on its way from the model is dropped. */
-  #stop(metered: MeteredAnswer): void {
+  /**
+   * Ends the answer behind a piece, as politely as its protocol and Envoy know; what is on its way from the model is dropped.
+   * The piece was measured, so it is given.
+   */
+  #stop(metered: MeteredAnswer, piece: Uint8Array, given: Uint8Array): void {
     const { pipeline } = this.#talk.options
     const farewell = metered.farewell(reasons.quota_exceeded.text)
+    const last = farewell === undefined ? given : Buffer.concat([given, farewell])
     if (farewell === undefined || this.#mode !== Mode.FULL_DUPLEX_STREAMED) {
-      if (farewell !== undefined)
-        this.#talk.send(bodyAnswer('responseBody', { kind: 'replace', body: farewell }))
+      this.#way.give(this.#mode, piece, last, false)
       // The headers are gone: Envoy resets both sides.
       return this.#refuse(usedUp)
     }
     // Envoy takes the end from us, ends the client's side and resets the model server's.
     pipeline.refuse(this.#x, usedUp)
-    this.#way.pass(this.#mode, farewell, true)
+    this.#way.pass(this.#mode, last, true)
     this.#talk.isRefused = true
   }
 

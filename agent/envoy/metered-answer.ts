@@ -10,6 +10,8 @@ export function isMetered(x: Exchange): boolean {
 export class MeteredAnswer {
   readonly #meter: AnswerMeter
   readonly #hold: QuotaHold
+  /** Whether the answer is to be ended here. */
+  isUsedUp = false
 
   /** `undefined` where nothing has to be measured. */
   static of({ hold, meter }: Exchange): MeteredAnswer | undefined {
@@ -30,12 +32,16 @@ export class MeteredAnswer {
     if (isBodyComplete) this.#meter.feed(nothing, true)
   }
 
-  /** @returns what goes to the client in the piece's place; `undefined` where the answer is to be ended before it. */
-  feed(piece: Uint8Array, isEnd: boolean): Uint8Array | undefined {
+  /**
+   * Measures a piece, which is the last one that the client may be given where `isUsedUp` says so afterwards.
+   *
+   * @returns what goes to the client in its place
+   */
+  feed(piece: Uint8Array, isEnd: boolean): Uint8Array {
     const given = this.#meter.feed(piece, isEnd)
-    // What is whole has been computed: nothing would be saved by keeping its last piece back.
-    if (isEnd) return given
-    return this.#hold.progress(this.#meter.metered()) === 'stop' ? undefined : given
+    // What is whole has been computed: nothing would be saved by ending it.
+    this.isUsedUp = !isEnd && this.#hold.progress(this.#meter.metered()) === 'stop'
+    return given
   }
 
   /** The body ended without a piece that said so. @returns what was kept back until then. */

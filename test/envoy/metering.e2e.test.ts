@@ -98,11 +98,9 @@ t.test('a stream whose quota is used up says goodbye, and the model server is to
     const before = answer.text()
     gate.open(2)
     t.equal(await answer.ended, 'complete', protocol)
-    t.equal(
-      answer.text().slice(before.length),
-      `data: stopped\n\ndata: [DONE]\n\n:  ${reasons.quota_exceeded.text}`,
-      'nothing of what came with the piece that was too much',
-    )
+    const rest = answer.text().slice(before.length)
+    t.ok(rest.endsWith(`data: stopped\n\ndata: [DONE]\n\n:  ${reasons.quota_exceeded.text}`), rest)
+    t.match(rest, /t1/, 'what was measured is given')
     await eventually('the model server sees it', () => server.calls[0]?.state === 'cancelled')
     await ended(bench, 1)
     t.equal(now.script.meter.metered().isComplete, false)

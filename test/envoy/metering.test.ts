@@ -238,51 +238,54 @@ t.test('the length of an answer that may change is not said', async (t) => {
   }
 })
 
-t.test(
-  'an answer that has used up what was held for it ends, and nothing of it is shown any more',
-  async (t) => {
-    const { text } = reasons.quota_exceeded
-    const rows: [
-      name: string,
-      path: string,
-      farewell: string | undefined,
-      isEager: boolean,
-      heard: unknown[],
-    ][] = [
-      ['a stream says goodbye and ends', streamPath, 'bye', false, ['abc', `bye ${text}.`]],
-      ['a stream without a goodbye is reset', streamPath, undefined, false, ['abc', 'immediateResponse']],
-      [
-        'where Envoy takes no end, a goodbye and a reset',
-        streamPath,
-        'bye',
-        true,
-        ['abc', `bye ${text}`, 'immediateResponse'],
-      ],
-      ['an answer in one piece is reset', plainPath, undefined, false, ['abc', 'immediateResponse']],
-    ]
-    for (const [name, path, farewell, isEager, expected] of rows) {
-      const measured = meterScript({ allowedBytes: 5, ...(farewell !== undefined && { farewell }) })
-      const bench = kit(measuredBy(measured))
-      const envoy = script(bench)
-      begin(envoy, requestHeaders({ path, isEager, responseMode: isEager ? Mode.STREAMED : Mode.NONE }))
-      envoy.say(responseBody(bytes('abc')), responseBody(bytes('def')))
-      // What was on its way.
-      envoy.say(responseBody(bytes('ghi')), responseBody(bytes('jkl'), true), responseTrailers)
-      const heard = envoy.heard().map(({ response }) => {
-        if (response.case !== 'responseBody') return response.case
-        const mutation = response.value.response?.bodyMutation?.mutation
-        if (mutation?.case === 'streamedResponse')
-          return `${Buffer.from(mutation.value.body)}${mutation.value.endOfStream ? '.' : ''}`
-        return mutation?.case === 'body' ? Buffer.from(mutation.value).toString() : 'abc'
-      })
-      t.strictSame(heard, expected, name)
-      t.strictSame(measured.told.slice(1), ['feed abc', 'feed def'], `${name}: what comes after is not fed`)
-      t.equal(measured.meter.metered().isComplete, false, name)
-      envoy.cancel()
-      t.strictSame([...bench.ends.values()], [1], name)
-    }
-  },
-)
+t.test('an answer that has used up what was held for it ends, and nothing more of it is shown', async (t) => {
+  const { text } = reasons.quota_exceeded
+  const rows: [
+    name: string,
+    path: string,
+    farewell: string | undefined,
+    isEager: boolean,
+    heard: unknown[],
+  ][] = [
+    ['a stream says goodbye and ends', streamPath, 'bye', false, ['abc', `defbye ${text}.`]],
+    [
+      'a stream without a goodbye is reset',
+      streamPath,
+      undefined,
+      false,
+      ['abc', 'def', 'immediateResponse'],
+    ],
+    [
+      'where Envoy takes no end, a goodbye and a reset',
+      streamPath,
+      'bye',
+      true,
+      ['abc', `defbye ${text}`, 'immediateResponse'],
+    ],
+    ['an answer in one piece is reset', plainPath, undefined, false, ['abc', 'abc', 'immediateResponse']],
+  ]
+  for (const [name, path, farewell, isEager, expected] of rows) {
+    const measured = meterScript({ allowedBytes: 5, ...(farewell !== undefined && { farewell }) })
+    const bench = kit(measuredBy(measured))
+    const envoy = script(bench)
+    begin(envoy, requestHeaders({ path, isEager, responseMode: isEager ? Mode.STREAMED : Mode.NONE }))
+    envoy.say(responseBody(bytes('abc')), responseBody(bytes('def')))
+    // What was on its way.
+    envoy.say(responseBody(bytes('ghi')), responseBody(bytes('jkl'), true), responseTrailers)
+    const heard = envoy.heard().map(({ response }) => {
+      if (response.case !== 'responseBody') return response.case
+      const mutation = response.value.response?.bodyMutation?.mutation
+      if (mutation?.case === 'streamedResponse')
+        return `${Buffer.from(mutation.value.body)}${mutation.value.endOfStream ? '.' : ''}`
+      return mutation?.case === 'body' ? Buffer.from(mutation.value).toString() : 'abc'
+    })
+    t.strictSame(heard, expected, name)
+    t.strictSame(measured.told.slice(1), ['feed abc', 'feed def'], `${name}: what comes after is not fed`)
+    t.equal(measured.meter.metered().isComplete, false, name)
+    envoy.cancel()
+    t.strictSame([...bench.ends.values()], [1], name)
+  }
+})
 
 t.test('the last piece is shown, for it has been computed', async (t) => {
   const envoy = script(kit(measuredBy(meterScript({ allowedBytes: 2, farewell: 'bye' }))))

@@ -65,11 +65,13 @@ local function take(c, s, hold, id)
 end
 
 local function takeMore(part, c, s, hold, id)
-  -- Reset since: what was taken before is forgotten, and the hold gives nothing back there any more.
   if part.key ~= c.key or part.generation ~= s.generation then
-    put(c, s)
-    part.reserved = part.reserved + c.cost
-    return part
+    -- Reset since: what was taken before is forgotten, and only what comes now can come back.
+    if c.cost == 0 then return part end
+    local before = part.reserved
+    take(c, s, hold, id)
+    c.reserved, c.index = c.reserved + before, part.index
+    return c
   end
   if c.kind == 'r' then
     local set = setOf(part.key)

@@ -199,6 +199,8 @@ async function end(child: ChildProcess | undefined): Promise<void> {
 }
 
 async function farewell(child: ChildProcess): Promise<ReplicaReport> {
+  if (!child.connected)
+    throw new Error(`a replica ended before its time: ${child.exitCode ?? child.signalCode}`)
   child.send({ end: true })
   for (;;) {
     const [message] = (await Promise.race([

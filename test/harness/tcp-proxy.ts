@@ -1,39 +1,35 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
-/** A way to a server on this machine that can be made bad. */
+/** A way to a server on this machine that can be made bad. What gets through stays in order, as over TCP. */
 export interface TcpProxy extends AsyncDisposable {
   readonly port: number
   /** Where new connections lead. */
   target: number
   /** How much later everything arrives, in each direction. */
   delayMs: number
-  /** Ends every connection. */
-  cut(): void
   /** While it is parted nothing gets through, and nobody is told. */
   isParted: boolean
+  /** Ends every connection. */
+  cut(): void
 }
 
 export async function startTcpProxy(target: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>()
-  const waiting: { readonly to: Socket; readonly chunk: Buffer }[] = []
+  const lanes = new Set<Lane>()
   let isParted = false
-  const pass = (to: Socket, chunk: Buffer) => {
-    if (isParted) waiting.push({ to, chunk })
-    else if (!to.destroyed) to.write(chunk)
-  }
   const join = (from: Socket, to: Socket) => {
+    const lane = new Lane(to, () => isParted)
+    lanes.add(lane)
     sockets.add(from)
     from.setNoDelay(true)
-    from.on('data', (chunk) => {
-      // One timer each: what is later by the same time stays in order.
-      if (proxy.delayMs > 0) setTimeout(pass, proxy.delayMs, to, chunk)
-      else pass(to, chunk)
-    })
+    from.on('data', (chunk) => lane.send(chunk, proxy.delayMs))
     // The other end goes too; what was wrong with this one does not matter.
     from.on('error', () => {})
     from.on('close', () => {
       sockets.delete(from)
+      lanes.delete(lane)
+      lane.end()
       to.destroy()
     })
   }
@@ -56,7 +52,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     },
     set isParted(value: boolean) {
       isParted = value
-      if (!value) for (const { to, chunk } of waiting.splice(0)) if (!to.destroyed) to.write(chunk)
+      if (!value) for (const lane of lanes) lane.pump()
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
@@ -65,4 +61,43 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     },
   }
   return proxy
+}
+
+/** One direction of a connection. */
+class Lane {
+  readonly #to: Socket
+  readonly #isParted: () => boolean
+  readonly #waiting: { readonly chunk: Buffer; readonly dueMs: number }[] = []
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(to: Socket, isParted: () => boolean) {
+    this.#to = to
+    this.#isParted = isParted
+  }
+
+  send(chunk: Buffer, delayMs: number): void {
+    this.#waiting.push({ chunk, dueMs: performance.now() + delayMs })
+    this.pump()
+  }
+
+  /** Sends what is due, but nothing before what came before it. */
+  pump(): void {
+    clearTimeout(this.#timer)
+    while (!this.#isParted()) {
+      const [next] = this.#waiting
+      if (next === undefined) return
+      const leftMs = next.dueMs - performance.now()
+      if (leftMs > 0) {
+        this.#timer = setTimeout(() => this.pump(), leftMs)
+        return
+      }
+      this.#waiting.shift()
+      if (!this.#to.destroyed) this.#to.write(next.chunk)
+    }
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+    this.#waiting.length = 0
+  }
 }

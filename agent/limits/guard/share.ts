@@ -25,8 +25,8 @@ interface Part {
   part: CounterRule
 }
 
-/** Counters of which the last answer is remembered. */
-const maxSeen = 100_000
+/** Counters of which the last answer is remembered, and of which there are parts. */
+const defaultMaxCounters = 100_000
 
 /**
  * This process's part of limits that are shared while their store is away. A part counts as the limit does, with its
@@ -37,6 +37,7 @@ export class LocalShare {
   readonly #store: QuotaStore
   readonly #clock: Clock
   readonly #replicas: () => number
+  readonly #maxCounters: number
   readonly #seen = new Map<string, Seen>()
   readonly #parts = new Map<string, Part>()
   #made = 0
@@ -46,7 +47,9 @@ export class LocalShare {
     readonly store: QuotaStore
     readonly clock: Clock
     readonly replicas: () => number
+    readonly maxCounters?: number | undefined
   }) {
+    this.#maxCounters = options.maxCounters ?? defaultMaxCounters
     this.#store = options.store
     this.#clock = options.clock
     this.#replicas = options.replicas
@@ -65,19 +68,21 @@ export class LocalShare {
         seen.remaining = state.remaining
         seen.atMs = this.#clock.nowMs()
       } else {
-        if (this.#seen.size >= maxSeen) this.#forgetOldest()
+        if (this.#seen.size >= this.#maxCounters) this.#forgetOldest()
         this.#seen.set(name, { remaining: state.remaining, atMs: this.#clock.nowMs() })
       }
     }
   }
 
-  /** Charges our parts of all counters or of none. */
+  /** Charges our parts of all counters or of none. `failed` where there are too many counters to keep parts of. */
   reserve(id: string, charges: readonly Charge[], ttlMs: number): ReserveAnswer | Promise<ReserveAnswer> {
-    return this.#store.reserve(
-      id,
-      charges.map((charge) => this.#partOf(charge)),
-      ttlMs,
-    )
+    const parts: Charge[] = []
+    for (let index = 0; index < charges.length; index++) {
+      const part = this.#partOf(charges[index] as Charge)
+      if (part === undefined) return { kind: 'failed', fault: 'unavailable', index }
+      parts.push(part)
+    }
+    return this.#store.reserve(id, parts, ttlMs)
   }
 
   settle(id: string, actuals: readonly number[]): void {
@@ -88,10 +93,12 @@ export class LocalShare {
     return this.#store[Symbol.asyncDispose]()
   }
 
-  #partOf(charge: Charge): Charge {
+  #partOf(charge: Charge): Charge | undefined {
     const name = nameOf(charge.key)
     let part = this.#parts.get(name)
     if (part === undefined) {
+      // A part that is forgotten would be given once more.
+      if (this.#parts.size >= this.#maxCounters) return undefined
       part = this.#newPart(charge, name)
       this.#parts.set(name, part)
     } else if (part.rule !== charge.rule) {

@@ -249,7 +249,7 @@ t.test(
     await eventually('the first message is shown', () => stopped.got.length === 1)
     gate.open(2)
     t.equal(await stopped.status, 13, 'a client is told that it broke off')
-    t.same(stopped.got, ['m0', `bye ${reasons.quota_exceeded.text}`], 'after a message that says why')
+    t.same(stopped.got, ['m0', 'm1', `bye ${reasons.quota_exceeded.text}`], 'after a message that says why')
     await eventually('the model server sees it', () => server.cancelled() === 1)
     await ended(bench, 3)
     t.equal(now.script.meter.metered().isComplete, false)

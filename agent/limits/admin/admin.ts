@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Usage } from '#decision/usage.ts'
 import type { Resources } from '#resources/resources.ts'
-import { compileRules, type Rule, type Rules, type Subject } from '../rules/rules.ts'
+import { compileRules, type Rule, type Rules, type Subject, type Terms } from '../rules/rules.ts'
 import type { Charge, CounterRule, CounterState, QuotaStore } from '../store/store.ts'
 import { fault, readOnce, readSubject, readUnits, readUsage, refuseUnknown } from './subject.ts'
 
@@ -165,6 +165,7 @@ export function createQuotaAdmin(options: {
 
 interface Row {
   readonly rule: Rule
+  readonly terms: Terms
   readonly tenant: string | undefined
   readonly charge: Charge
   /** `undefined` where the expression gives no number. */
@@ -173,19 +174,19 @@ interface Row {
 
 function rowsOf(rules: Rules, subject: Subject, usage?: Usage): Row[] {
   return rules.rulesFor(subject).flatMap((rule): Row[] => {
-    const counter = rule.counterFor(subject, {})
-    if (typeof counter === 'string') return []
+    const terms = rule.termsFor(subject, {})
+    if (typeof terms === 'string') return []
     const cost = usage === undefined ? 0 : rule.cost(usage, subject)
     const charge: Charge = {
       key: rule.keyOf(subject),
-      rule: counter,
+      rule: terms.counter,
       cost: cost ?? 0,
-      isEnforced: rule.limit.mode === 'enforce',
+      isEnforced: terms.mode === 'enforce',
       debtCap: Number.POSITIVE_INFINITY,
       onStoreFailure: rule.limit.onStoreFailure,
       isLeased: false,
     }
-    return [{ rule, tenant: subject.tenant, charge, cost }]
+    return [{ rule, terms, tenant: subject.tenant, charge, cost }]
   })
 }
 
@@ -195,32 +196,33 @@ async function peeked(store: QuotaStore, charges: readonly Charge[]): Promise<re
   return states
 }
 
-function quotaOf(rule: CounterRule): number {
-  return rule.kind === 'gcra' ? rule.burst : rule.limit
-}
-
-function reportOf({ rule, tenant, charge }: Row, { remaining, resetUs }: CounterState): LimitReport {
-  const quota = quotaOf(charge.rule)
+function reportOf({ rule, terms, tenant, charge }: Row, { remaining, resetUs }: CounterState): LimitReport {
+  const { quota } = terms
+  // What can be there at once, which for a leased rate is less than what is declared.
+  const most = charge.rule.kind === 'gcra' ? charge.rule.burst : charge.rule.limit
   return {
     limit: rule.name,
     tenant,
     unit: rule.unit,
     kind: charge.rule.kind,
-    mode: rule.limit.mode,
+    mode: terms.mode,
     quota,
-    used: Math.max(0, quota - remaining),
+    used: Math.max(0, most - remaining),
     remaining,
     resetSeconds: Math.ceil(resetUs / 1e6),
   }
 }
 
-function callReport({ rule, charge, cost }: Row, { isOver, remaining, retryUs }: CounterState): CallReport {
+function callReport(
+  { rule, terms, charge, cost }: Row,
+  { isOver, remaining, retryUs }: CounterState,
+): CallReport {
   const isNever = retryUs === Number.POSITIVE_INFINITY
   const answer = cost === undefined ? 'no_cost' : !isOver ? 'granted' : isNever ? 'never' : 'over'
   return {
     limit: rule.name,
     unit: rule.unit,
-    mode: rule.limit.mode,
+    mode: terms.mode,
     ...(cost !== undefined && { cost }),
     counter: `${charge.key.partition} ${charge.key.id}`,
     remaining,

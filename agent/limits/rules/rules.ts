@@ -77,8 +77,6 @@ export interface Rule {
    * @returns `off` where an override lifts it, `invalid` where what was handed in is no number of the range
    */
   termsFor(subject: Subject, handedIn: HandedIn): Terms | 'off' | 'invalid'
-  /** Of {@link termsFor} how it counts. */
-  counterFor(subject: Subject, handedIn: HandedIn): CounterRule | 'off' | 'invalid'
 }
 
 /** All limits of one set of resources. */
@@ -155,9 +153,5 @@ function compileRule(policy: QuotaPolicy, limit: QuotaLimit, leaseMs: number): R
     costAtMost: atMost,
     keyOf: keyMaker(name, typeof policy.scope === 'string' ? [policy.scope] : policy.scope),
     termsFor,
-    counterFor: (subject, handedIn) => {
-      const terms = termsFor(subject, handedIn)
-      return typeof terms === 'string' ? terms : terms.counter
-    },
   }
 }

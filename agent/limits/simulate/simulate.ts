@@ -97,15 +97,15 @@ function charges(
   usage: Usage,
 ): { readonly rule: Rule; readonly charge: Charge }[] {
   return rules.flatMap((rule) => {
-    const counter = rule.counterFor(subject, {})
-    if (typeof counter === 'string') return []
+    const terms = rule.termsFor(subject, {})
+    if (typeof terms === 'string') return []
     // A cost that is no number refuses in the agent; here it is more than there can be.
     const cost = rule.cost(usage, subject) ?? Number.MAX_SAFE_INTEGER
     const charge: Charge = {
       key: rule.keyOf(subject),
-      rule: counter,
+      rule: terms.counter,
       cost,
-      isEnforced: rule.limit.mode === 'enforce',
+      isEnforced: terms.mode === 'enforce',
       debtCap: Number.POSITIVE_INFINITY,
       onStoreFailure: 'deny',
       isLeased: false,

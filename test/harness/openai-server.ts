@@ -63,6 +63,8 @@ export async function startOpenAiServer(options: OpenAiOptions = {}): Promise<Op
       void answer(call, response, options)
     })
   })
+  // Envoy keeps connections: one that is closed for idleness as a request comes would be nobody's fault.
+  server.keepAliveTimeout = 0
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     port: (server.address() as AddressInfo).port,

@@ -63,6 +63,9 @@ ${bold('Try it by hand')} (everything lies in ${folder}):
   the same with globex, initech or umbrella in place of acme
   the same with gateway and -H "authorization: Bearer $(cat $D/hooli.jwt)": the tenant is hooli
   npx sluice identity explain -c ${agentConfig} --certificate $D/gateway.pem --token $D/hooli.jwt
+  curl -N --cacert $D/ca.pem --cert $D/acme.pem --key $D/acme.key https://localhost:${mainPort}/v2/models/story/generate_stream -d '{"text_input":"tell me","max_tokens":3}'
+  npx sluice quota show -c ${agentConfig}
+  npx sluice quota reset -c ${agentConfig} -t acme -l acme-story/tokens
   npx sluice check -c ${agentConfig}
   npx sluice envoy config -c ${agentConfig}
   edit ${folder}/resources/*.yaml and call again; tail -f ${folder}/audit/decisions.jsonl

@@ -20,6 +20,9 @@ export const stranger = {
   spiffeId: 'spiffe://elsewhere.example/ns/acme/sa/checkout',
 }
 
+/** How many tokens of `story` a day `acme` has; the tour uses them up. */
+export const acmeTokens = 60
+
 /** How many requests a minute `initech` has; small, so that the tour runs into it. */
 export const initechRequests = 5
 
@@ -32,7 +35,7 @@ kind: Tenant
 metadata: {name: acme}
 spec:
   peers: ["spiffe://demo.sluice.dev/ns/acme/**"]
-  models: [fraud]
+  models: [fraud, story]
   residency: {allow: [AE, GCC]}
 ---
 apiVersion: sluice.dev/v1alpha1
@@ -86,6 +89,16 @@ spec:
   limits:
     - {unit: requests, rate: ${initechRequests}, window: 1m}
     - {unit: concurrency, max: 4}
+---
+apiVersion: sluice.dev/v1alpha1
+kind: QuotaPolicy
+metadata: {name: acme-story}
+spec:
+  tenants: [acme]
+  models: [story]
+  limits:
+    - {name: tokens, unit: outputTokens, limit: ${acmeTokens}, period: {unit: day, zone: Asia/Dubai}}
+  reserve: {slice: 16}
 `
 
 /** Candidate first, stable last: growing the candidate never moves anybody back. */
@@ -111,7 +124,12 @@ export function policyData({ mayGlobexUseFraud }: { readonly mayGlobexUseFraud: 
   return {
     sluice: {
       tenants: {
-        acme: { models: { fraud: { ...everything, versions: ['1', '2'] } } },
+        acme: {
+          models: {
+            fraud: { ...everything, versions: ['1', '2'] },
+            story: { verbs: ['generate_stream'], versions: ['1'] },
+          },
+        },
         globex: {
           models: {
             ocr: { ...everything, versions: ['1'] },

@@ -1,9 +1,11 @@
+import { join } from 'node:path'
 import type { reasons } from '#decision/reasons.ts'
 import { grpcInfer, inferRequest } from '../test/harness/grpc.ts'
 import { type HttpAnswer, http, keepAliveAgent } from '../test/harness/http.ts'
+import { run } from '../test/harness/run.ts'
 import { eventually } from '../test/harness/temp.ts'
 import type { Outcome } from './print.ts'
-import { initechRequests } from './scene.ts'
+import { acmeTokens, initechRequests } from './scene.ts'
 import type { World } from './world.ts'
 
 export interface Step {
@@ -16,6 +18,8 @@ type Who = keyof World['identities']
 const features = JSON.stringify({
   inputs: [{ name: 'features', datatype: 'FP32', shape: [3], data: [1, 2, 3] }],
 })
+const storyPath = '/v2/models/story/generate_stream'
+const main = join(import.meta.dirname, '..', 'agent', 'main.ts')
 const anyVersion = '/v2/models/fraud/infer'
 const statusNames: Readonly<Record<number, string>> = {
   0: 'OK',
@@ -76,6 +80,40 @@ async function inferGrpc(world: World, who: Who, expected: Expected): Promise<Ou
     tookMs: answer.tookMs,
     wrong,
   }
+}
+
+/** A stream of the model `story`, of so many tokens. */
+async function tell(
+  world: World,
+  tokens: number,
+  expected: Expected & { readonly charged?: number; readonly isEnded?: boolean },
+): Promise<Outcome> {
+  const settled = () => world.auditLines().filter((each) => each['phase'] === 'usage')
+  const before = settled().length
+  const answer = await http({
+    port: world.mainPort,
+    path: storyPath,
+    body: JSON.stringify({ text_input: 'tell me', max_tokens: tokens }),
+    headers: { 'content-type': 'application/json' },
+    tls: { ca: world.ca, identity: world.identities.acme },
+  })
+  const id = answer.headers['x-sluice-decision-id']
+  const { reason, wrong } = judge(world, id, answer.status, expected)
+  const what = `POST ${storyPath} (${tokens} tokens)`
+  const outcome = { who: 'acme', what, answer: String(answer.status), tookMs: answer.tookMs }
+  if (answer.status !== 200) {
+    const retry = answer.headers['retry-after']
+    return { ...outcome, isAllowed: false, because: `${reason}: come back in ${retry} s`, wrong }
+  }
+  const received = answer.body.split('"text_output"').length - 1
+  const line = await eventually('the call is settled', () => settled()[before])
+  const charged = (line['charged'] as Record<string, number>)['acme-story/tokens']
+  const isEnded = /"error"/.test(answer.body)
+  if (charged !== received) wrong.push(`charged ${charged} for ${received} tokens`)
+  if (charged !== expected.charged) wrong.push(`expected ${expected.charged} tokens, came ${charged}`)
+  if (isEnded !== expected.isEnded) wrong.push(isEnded ? 'the stream was ended' : 'the stream was not ended')
+  const how = isEnded ? `ended after ${received} tokens` : `${received} tokens`
+  return { ...outcome, isAllowed: true, because: `${how}, charged ${charged} (${line['source']})`, wrong }
 }
 
 /** Compares an answer, and the record under its decision id, with what should have come. */
@@ -297,6 +335,47 @@ export const tour: readonly Step[] = [
         first,
         await infer(world, 'initech', { status: 429, reason: 'rate_limited' }),
         await inferGrpc(world, 'initech', { status: 8, reason: 'rate_limited' }),
+      ]
+    },
+  },
+  {
+    title: `Tokens are counted as a stream passes (acme has ${acmeTokens} a day in Asia/Dubai)`,
+    play: async (world) => [await tell(world, 40, { status: 200, charged: 40, isEnded: false })],
+  },
+  {
+    title: 'A quota that runs out ends the stream, and the next call is told when to come back',
+    play: async (world) => [
+      await tell(world, 100, { status: 200, charged: acmeTokens - 40, isEnded: true }),
+      await tell(world, 1, { status: 429, reason: 'quota_exceeded' }),
+    ],
+  },
+  {
+    title: 'An operator gives some tokens back (sluice quota grant)',
+    play: async (world) => {
+      const args = [
+        'quota',
+        'grant',
+        '-c',
+        world.agentConfig,
+        '-t',
+        'acme',
+        '-l',
+        'acme-story/tokens',
+        '-u',
+        '5',
+      ]
+      const said = (await run(process.execPath, [main, ...args, '--json'])).toString()
+      const { remaining } = JSON.parse(said) as { readonly remaining: number }
+      return [
+        {
+          who: 'operator',
+          what: 'sluice quota grant -t acme -l acme-story/tokens -u 5',
+          answer: '',
+          isAllowed: true,
+          because: `${remaining} of ${acmeTokens} tokens are left`,
+          wrong: remaining === 5 ? [] : [`expected 5 left, came ${remaining}`],
+        },
+        await tell(world, 5, { status: 200, charged: 5, isEnded: false }),
       ]
     },
   },

@@ -120,6 +120,7 @@ export async function startWorld(options: {
         traffic: {},
         audit: { dir: 'audit' },
         resources: { dir: 'resources' },
+        listen: { admin: `unix:${join(folder, 'admin.sock')}` },
         envoy: {
           main: `127.0.0.1:${mainPort}`,
           admission: `127.0.0.1:${admissionPort}`,

@@ -164,6 +164,8 @@ export interface PolicyResult {
 export interface QuotaHold {
   /** Whether what it costs depends on the answer: who sees the answer then measures it. */
   readonly isMetered: boolean
+  /** Whether it may run out while the answer comes: the smaller the pieces that are told of, the less is given beyond it. */
+  readonly isGrowing: boolean
   /**
    * Told what was measured so far. Asks for more in the background where what was reserved runs out.
    *

@@ -33,14 +33,31 @@ export class MeteredAnswer {
   }
 
   /**
-   * Measures a piece, which is the last one that the client may be given where `isUsedUp` says so afterwards.
+   * Measures a piece, of which no more than what is returned goes to the client where `isUsedUp` says so afterwards.
    *
    * @returns what goes to the client in its place
    */
   feed(piece: Uint8Array, isEnd: boolean): Uint8Array {
-    const given = this.#meter.feed(piece, isEnd)
     // What is whole has been computed: nothing would be saved by ending it.
-    this.isUsedUp = !isEnd && this.#hold.progress(this.#meter.metered()) === 'stop'
+    if (isEnd) return this.#meter.feed(piece, true)
+    const cut = this.#hold.isGrowing ? eventEnd(piece, 0) : piece.length
+    return cut === piece.length ? this.#measure(piece) : this.#byEvents(piece, cut)
+  }
+
+  /** Several events in one piece are measured one by one: what is left may be enough for the first of them only. */
+  #byEvents(piece: Uint8Array, firstCut: number): Uint8Array {
+    const given: Uint8Array[] = []
+    let from = 0
+    for (let cut = firstCut; from < piece.length && !this.isUsedUp; cut = eventEnd(piece, from)) {
+      given.push(this.#measure(piece.subarray(from, cut)))
+      from = cut
+    }
+    return Buffer.concat(given)
+  }
+
+  #measure(piece: Uint8Array): Uint8Array {
+    const given = this.#meter.feed(piece, false)
+    this.isUsedUp = this.#hold.progress(this.#meter.metered()) === 'stop'
     return given
   }
 
@@ -55,3 +72,14 @@ export class MeteredAnswer {
 }
 
 const nothing = new Uint8Array()
+const lf = 10
+const cr = 13
+
+/** Where the server-sent event that goes on at `from` ends: behind its blank line, or with the piece. */
+function eventEnd(piece: Uint8Array, from: number): number {
+  for (let at = piece.indexOf(lf, from); at !== -1; at = piece.indexOf(lf, at + 1)) {
+    if (piece[at + 1] === lf) return at + 2
+    if (piece[at + 1] === cr && piece[at + 2] === lf) return at + 3
+  }
+  return piece.length
+}

@@ -4,7 +4,7 @@ import { type Metered, noUsage, type Usage } from '#decision/usage.ts'
 import { withOutputTokens } from './bound.ts'
 import type { Bill, Charged } from './charging.ts'
 import type { LimitsObserver } from './observer.ts'
-import type { Charge, QuotaStore, ReserveAnswer } from './store/store.ts'
+import type { Charge, CounterState, QuotaStore, ReserveAnswer } from './store/store.ts'
 
 /** How long nobody is asked for more once the store could not be. */
 const storePauseUs = 250_000
@@ -24,6 +24,7 @@ const oneCall: Usage = { ...noUsage, inferences: 1 }
 /** What one call was charged beforehand; settled once. */
 export class Hold implements QuotaHold {
   readonly isMetered: boolean
+  readonly isGrowing: boolean
   readonly #options: HoldOptions
   /** By the place of the charge. */
   readonly #shares: readonly Share[]
@@ -42,10 +43,11 @@ export class Hold implements QuotaHold {
       x.request.api === 'ext_proc' && x.meter !== undefined && bill.charged.some(({ rule }) => rule.isMetered)
     this.#shares = bill.charged.map((charged) => new Share(charged))
     this.#growing = this.#shares.filter((share) => share.step !== undefined)
+    this.isGrowing = this.#growing.length > 0
   }
 
   progress(metered: Metered): 'go_on' | 'stop' {
-    if (this.#growing.length === 0 || this.#isSettled) return 'go_on'
+    if (!this.isGrowing || this.#isSettled) return 'go_on'
     const { outputTokens } = metered.usage
     const isNear = this.#growing.some((share) => share.isNear(outputTokens))
     if (isNear && this.#asking === undefined && this.#options.clock.monotonicUs() >= this.#retryAtUs)
@@ -99,42 +101,83 @@ export class Hold implements QuotaHold {
   }
 
   #askForMore(outputTokens: number): void {
+    this.#ask(this.#shares.map((share) => share.target(outputTokens)))
+  }
+
+  /** @param refusal why it was not as much; then this is for the rest, and all that there is for now */
+  #ask(targets: Targets, refusal?: Refused): void {
     const { store, x, bill, holdMs } = this.#options
     this.#steps++
-    const targets = this.#shares.map((share) => share.target(outputTokens))
     const charges = this.#shares.map((share, index) => share.more(targets[index], bill))
     const answer = store.topUp(x.id, this.#steps, charges, holdMs)
-    if (!(answer instanceof Promise)) return this.#answered(answer, charges, targets)
+    if (!(answer instanceof Promise)) return this.#answered({ answer, charges, targets }, refusal)
     this.#asking = answer.then((late) => {
       this.#asking = undefined
-      this.#answered(late, charges, targets)
+      this.#answered({ answer: late, charges, targets }, refusal)
     })
   }
 
-  #answered(
-    answer: ReserveAnswer,
-    charges: readonly Charge[],
-    targets: readonly (number | undefined)[],
-  ): void {
-    const { clock, observer } = this.#options
-    this.#isRefused = answer.kind !== 'granted'
+  #answered({ answer, charges, targets }: Asked, refusal: Refused | undefined): void {
+    this.#isRefused = answer.kind !== 'granted' || refusal !== undefined
     if (answer.kind === 'granted') {
       for (const [index, share] of this.#shares.entries())
         share.grow(targets[index], (charges[index] as Charge).cost)
+      if (refusal !== undefined) this.#refused(refusal)
       return
     }
-    let waitUs = answer.kind === 'failed' ? storePauseUs : 0
-    if (answer.kind === 'refused') {
-      for (const [index, state] of answer.states.entries()) {
-        const { isEnforced, cost } = charges[index] as Charge
-        if (!state.isOver || !isEnforced) continue
-        waitUs = Math.max(waitUs, state.retryUs)
-        const { rule } = (this.#shares[index] as Share).charged
-        observer.onOutcome?.(rule.name, rule.unit, 'refused', cost)
-      }
+    if (answer.kind === 'failed') {
+      this.#retryAtUs = this.#options.clock.monotonicUs() + storePauseUs
+      return
+    }
+    const { states } = answer
+    const rest = refusal === undefined && !this.#isSettled ? this.#rest(states, charges, targets) : undefined
+    if (rest === undefined) this.#refused({ states, charges })
+    else this.#ask(rest, { states, charges })
+  }
+
+  #refused({ states, charges }: Refused): void {
+    const { clock, observer } = this.#options
+    let waitUs = 0
+    for (const [index, state] of states.entries()) {
+      const { isEnforced, cost } = charges[index] as Charge
+      if (!state.isOver || !isEnforced) continue
+      waitUs = Math.max(waitUs, state.retryUs)
+      const { rule } = (this.#shares[index] as Share).charged
+      observer.onOutcome?.(rule.name, rule.unit, 'refused', cost)
     }
     this.#retryAtUs = clock.monotonicUs() + waitUs
   }
+
+  /** Targets that what is left still pays for; `undefined` where there is none beyond what is paid for. */
+  #rest(states: readonly CounterState[], charges: readonly Charge[], targets: Targets): Targets | undefined {
+    const { bill } = this.#options
+    let most = Number.POSITIVE_INFINITY
+    for (const [index, { isOver, remaining }] of states.entries()) {
+      const target = targets[index]
+      if (isOver && charges[index]?.isEnforced === true && target !== undefined)
+        most = Math.min(most, (this.#shares[index] as Share).payable(target, remaining, bill))
+    }
+    const rest = targets.map((target, index) =>
+      target !== undefined && (this.#shares[index] as Share).isBeyond(most)
+        ? Math.min(target, most)
+        : undefined,
+    )
+    return rest.some((target) => target !== undefined) ? rest : undefined
+  }
+}
+
+/** Up to how many output tokens each limit should pay for. */
+type Targets = readonly (number | undefined)[]
+
+interface Refused {
+  readonly states: readonly CounterState[]
+  readonly charges: readonly Charge[]
+}
+
+interface Asked {
+  readonly answer: ReserveAnswer
+  readonly charges: readonly Charge[]
+  readonly targets: Targets
 }
 
 /** What one limit has given to the call. */
@@ -173,6 +216,23 @@ class Share {
     if (this.step === undefined || !this.isNear(outputTokens)) return undefined
     const { mostOutputTokens = 0 } = this.charged.reservation ?? {}
     return Math.min(mostOutputTokens, Math.max(this.#tokens, outputTokens) + this.step)
+  }
+
+  /** Whether so many output tokens are more than what is paid for. */
+  isBeyond(outputTokens: number): boolean {
+    return outputTokens > this.#tokens
+  }
+
+  /** The most output tokens up to `target` that so many units more pay for. */
+  payable(target: number, units: number, bill: Bill): number {
+    let low = this.#tokens
+    let high = target
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2)
+      if (this.more(middle, bill).cost <= units) low = middle
+      else high = middle - 1
+    }
+    return low
   }
 
   /** What has to be charged for that; nothing, and whatever the counter says, where nothing is asked for. */

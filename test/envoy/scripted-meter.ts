@@ -44,6 +44,7 @@ export function meterScript(
     },
     hold: {
       isMetered,
+      isGrowing: isMetered,
       progress: ({ usage }) => (usage.responseBytes > allowedBytes ? 'stop' : 'go_on'),
     },
   }

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js'
 import {
@@ -119,6 +120,7 @@ function answerHttp(request: IncomingMessage, arrival: Arrival, response: Server
   }
   const path = arrival.path.split('?')[0] ?? ''
   if (/^\/v2\/(health\/(live|ready)|models\/fraud\/ready)$/.test(path)) return reply(200, {})
+  if (path === '/v2/models/story/generate_stream') return void tell(arrival, response)
   const match = inferPath.exec(path)
   if (match === null || request.method !== 'POST') return reply(404, { error: 'not found' })
   const version = match[1] ?? fraudVersions.at(-1)
@@ -133,6 +135,20 @@ function answerHttp(request: IncomingMessage, arrival: Arrival, response: Server
   } catch {
     return reply(400, { error: 'malformed request' })
   }
+}
+
+/** The model `story`: as many words as are asked for, a token each. */
+async function tell(arrival: Arrival, response: ServerResponse): Promise<void> {
+  const { max_tokens: wanted } = JSON.parse(arrival.body.toString()) as { readonly max_tokens: number }
+  response.on('error', () => {})
+  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
+  for (let index = 0; index < wanted && !response.destroyed; index++) {
+    const counts = { num_input_tokens: 2, num_output_tokens: 1 }
+    const event = { model_name: 'story', ...counts, text_output: `word ${index} ` }
+    response.write(`data: ${JSON.stringify(event)}\n\n`)
+    await sleep(5)
+  }
+  response.end()
 }
 
 function inferGrpc(request: ModelInferRequest): Uint8Array | { code: number; details: string } {

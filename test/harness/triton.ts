@@ -53,14 +53,53 @@ export interface PythonModel {
   readonly source: string
 }
 
-/** Starts the real Triton with the model \`fraud\` in two versions on the python backend, and those of the test. */
+/** Writes as many words as are asked for, one after the other, and reports a token for each, as backends for LLMs do. */
+const storyModel: PythonModel = {
+  name: 'story',
+  config: `backend: "python"
+max_batch_size: 0
+model_transaction_policy { decoupled: true }
+input [
+  { name: "text_input", data_type: TYPE_STRING, dims: [1] },
+  { name: "max_tokens", data_type: TYPE_INT32, dims: [1] }
+]
+output [
+  { name: "text_output", data_type: TYPE_STRING, dims: [-1] },
+  { name: "num_input_tokens", data_type: TYPE_UINT32, dims: [1] },
+  { name: "num_output_tokens", data_type: TYPE_UINT32, dims: [1] }
+]
+instance_group [{ kind: KIND_CPU, count: 1 }]
+`,
+  source: `import time
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        for request in requests:
+            sender = request.get_response_sender()
+            wanted = int(pb_utils.get_input_tensor_by_name(request, "max_tokens").as_numpy()[0])
+            for index in range(wanted):
+                text = pb_utils.Tensor("text_output", np.array([f"word {index} "], dtype=np.object_))
+                count = pb_utils.Tensor("num_output_tokens", np.array([1], dtype=np.uint32))
+                prompt = pb_utils.Tensor("num_input_tokens", np.array([2], dtype=np.uint32))
+                sender.send(pb_utils.InferenceResponse([text, prompt, count]))
+                time.sleep(0.005)
+            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+        return None
+`,
+}
+
+/** Starts the real Triton with the models \`fraud\`, in two versions, and \`story\` on the python backend, and those of the test. */
 export async function startTriton(
   progress?: Progress,
   options: { readonly models?: readonly PythonModel[]; readonly hasMetrics?: boolean } = {},
 ): Promise<ModelServer> {
   const triton = await tritonInstall(progress)
   const folder = temporaryFolder()
-  for (const { name, config, source } of options.models ?? []) {
+  for (const { name, config, source } of [storyModel, ...(options.models ?? [])]) {
     mkdirSync(join(folder.path, name, '1'), { recursive: true })
     writeFileSync(join(folder.path, name, '1', 'model.py'), source)
     writeFileSync(join(folder.path, name, 'config.pbtxt'), config)

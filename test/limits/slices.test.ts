@@ -53,9 +53,9 @@ t.test('a stream is stopped once more was refused and what was reserved is used 
     return x.hold?.progress(meter.metered())
   }
   t.equal(says(60), 'go_on')
-  t.equal(says(160), 'go_on', 'the third slice does not fit, the second still lasts')
-  t.equal(says(199), 'go_on')
-  t.equal(says(200), 'stop')
+  t.equal(says(160), 'go_on', 'the third slice does not fit: it is half of one')
+  t.equal(says(249), 'go_on')
+  t.equal(says(250), 'stop')
   world.stage.end?.(x)
   const again = world.ask({ call: chat, demand: aDemand({}, false) })
   t.match(again.verdict, { kind: 'deny', reason: 'rate_limited' })

@@ -61,7 +61,7 @@ export class ProcessSession {
   #responseHeaders(message: ProcessingMessage): void {
     const served = servedFacts(message)
     // A stream may begin here.
-    this.#request.answered(message, served.upstreamAddress)
+    if (this.#request.answered(message, served.upstreamAddress) === 'refused') return
     const { permitted } = this.#request
     if (permitted !== undefined) {
       this.#answer = new AnswerPhase(this.#talk, permitted)

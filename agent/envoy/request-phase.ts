@@ -130,13 +130,18 @@ export class RequestPhase {
     else throw new Error('request trailers without their headers')
   }
 
-  /** An answer came where nothing had been asked: an earlier filter gave it, or Envoy does not show requests. */
-  answered(message: ProcessingMessage, upstreamAddress: string | undefined): void {
-    if (this.#state.kind !== 'start') return
+  /**
+   * An answer came: where nothing had been asked an earlier filter gave it, or Envoy does not show requests.
+   *
+   * @returns `refused` where that is how Envoy is configured, and was answered so
+   */
+  answered(message: ProcessingMessage, upstreamAddress: string | undefined): 'refused' | undefined {
+    if (this.#state.kind !== 'start') return undefined
     this.#state = { kind: 'foreign' }
-    if (upstreamAddress === undefined) return
+    if (upstreamAddress === undefined) return undefined
     const fault = 'processing_mode.request_header_mode is SKIP; expected SEND'
     this.#refuseConfig(headerFacts(message, this.#talk.options.clock.nowMs()), '', fault)
+    return 'refused'
   }
 
   ended(): void {

@@ -24,6 +24,12 @@ t.test('the answer of an earlier filter passes as it is', async (t) => {
   t.equal(bench.ends.size, 0)
 })
 
+t.test('an answer whose request was not shown is refused, and answered once', async (t) => {
+  const envoy = script(kit())
+  envoy.say(responseHeaders())
+  t.strictSame(envoy.heardKinds(), ['immediateResponse'])
+})
+
 t.test('an observed stream is decided and never answered', async (t) => {
   let decided = 0
   const bench = kit({

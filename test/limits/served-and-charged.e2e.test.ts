@@ -41,7 +41,7 @@ const show = async ({ admin }: Pod): Promise<LimitReport[]> =>
   )
 
 /** What each tenant asks for: whole answers, streams, and streams whose client leaves in the middle. */
-async function everybodyAsks(world: QuotaWorld): Promise<Map<string, Reply[]>> {
+async function everybodyAsks(world: QuotaWorld, some: readonly string[]): Promise<Map<string, Reply[]>> {
   const replies = new Map<string, Reply[]>()
   const body = (more: object) => ({
     model: 'llama',
@@ -50,7 +50,7 @@ async function everybodyAsks(world: QuotaWorld): Promise<Map<string, Reply[]>> {
     ...more,
   })
   await Promise.all(
-    tenants.map(async (tenant, index) => {
+    some.map(async (tenant, index) => {
       const pod = world.pods[index % world.pods.length] as Pod
       const other = world.pods[(index + 1) % world.pods.length] as Pod
       replies.set(
@@ -67,18 +67,18 @@ async function everybodyAsks(world: QuotaWorld): Promise<Map<string, Reply[]>> {
 }
 
 const worlds = [
-  { name: 'one agent with its own memory', pods: 1 },
-  { name: 'two agents, each with its own memory', pods: 2 },
-  { name: 'two agents that share a Valkey', pods: 2, store: 'strict' },
-  { name: 'two agents that draw from a Valkey beforehand', pods: 2, store: 'leased' },
+  { name: 'an agent with its own memory', pods: 1, count: 200 },
+  { name: 'two agents that share a Valkey', pods: 2, count: 50, store: 'strict' },
+  { name: 'two agents that draw from a Valkey beforehand', pods: 2, count: 50, store: 'leased' },
 ] as const
 
-for (const { name, pods, ...shared } of worlds) {
-  t.test(`what 200 tenants are charged for is what they were served, by ${name}`, async (t) => {
+for (const { name, pods, count, ...shared } of worlds) {
+  const some = tenants.slice(0, count)
+  t.test(`what ${count} tenants are charged for is what they were served, by ${name}`, async (t) => {
     await using valkey = 'store' in shared ? await startValkey() : undefined
     const isShared = valkey !== undefined
     await using world = await startQuotaWorld({
-      tenants,
+      tenants: some,
       pods,
       quotas: [aQuota({ limits: [{ unit: 'tokens', limit: 100_000, period: { unit: 'day' }, ...shared }] })],
       model: { answerTokens, promptTokens: promptWords },
@@ -87,13 +87,13 @@ for (const { name, pods, ...shared } of worlds) {
         limits: { store: `redis://127.0.0.1:${valkey.port}`, redis: { timeoutMs: 5000, maxInFlight: 4096 } },
       }),
     })
-    const replies = await everybodyAsks(world)
+    const replies = await everybodyAsks(world, some)
     const lines = await eventually('each call is settled', () => {
       const now = used(world.pods)
-      return now.length === 3 * tenants.length && now
+      return now.length === 3 * some.length && now
     })
     let served = 0
-    for (const [index, tenant] of tenants.entries()) {
+    for (const [index, tenant] of some.entries()) {
       const [whole, short, plain] = replies.get(tenant) as [Reply, Reply, Reply]
       t.same([whole.status, short.status, plain.status], [200, 200, 200], tenant)
       const received = [

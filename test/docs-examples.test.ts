@@ -4,7 +4,7 @@ import t from 'tap'
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
 import { configSchema, loadConfig } from '#config/config.ts'
-import { anyResource } from '#resources/schema.ts'
+import { anyResource, quotaPolicySpec } from '#resources/schema.ts'
 import { temporaryFolder } from './harness/temp.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -31,10 +31,20 @@ const foreign = ['cases', 'domain', 'http_filters', 'static_resources', 'transpo
 /** A fragment leaves out what its configuration has. */
 function whole(fragment: object): object {
   const listen = { agent: 'unix:/run/sluice/agent.sock' }
+  if ('limits' in fragment && !('resources' in fragment))
+    return { listen, resources: { dir: '.' }, ...fragment }
   if (!('issuers' in fragment) && !('tokens' in fragment)) return { listen, ...fragment }
   const identity = { trustDomains: ['example.org'], source: { type: 'spire' } }
   const issuers = [{ issuer: 'https://idp.example', audience: 'models', jwks: { file: 'keys.json' } }]
   return { listen, identity, issuers, ...fragment }
+}
+
+const aLimit = { name: 'any', unit: 'outputTokens', rate: 1, window: '1s' }
+
+/** A part of a QuotaPolicy: its limits are a list, those of a configuration are not. */
+function isQuotaFragment(value: unknown): boolean {
+  const { kind, limits, overrides, reserve } = (value ?? {}) as Readonly<Record<string, unknown>>
+  return kind === undefined && (Array.isArray(limits) || overrides !== undefined || reserve !== undefined)
 }
 
 const keysOf = (value: unknown) => Object.keys(value ?? {})
@@ -47,7 +57,10 @@ t.test('every example of a configuration or a resource in the documentation is a
     for (const value of values) {
       const keys = keysOf(value)
       if (keys.some((key) => foreign.includes(key))) continue
-      if (keys.includes('kind')) {
+      if (isQuotaFragment(value)) {
+        const parsed = quotaPolicySpec.safeParse({ tenants: ['*'], limits: [aLimit], ...(value as object) })
+        t.ok(parsed.success, `${place}: ${parsed.error && z.prettifyError(parsed.error)}`)
+      } else if (keys.includes('kind')) {
         const parsed = anyResource.safeParse(value)
         t.ok(parsed.success, `${place}: ${parsed.error && z.prettifyError(parsed.error)}`)
       } else {

@@ -39,7 +39,7 @@ function whole(fragment: object): object {
   return { listen, identity, issuers, ...fragment }
 }
 
-const aLimit = { name: 'any', unit: 'outputTokens', rate: 1, window: '1s' }
+const aLimit = { name: 'any', unit: 'outputTokens', rate: 100_000, window: '1s' }
 
 /** A part of a QuotaPolicy: its limits are a list, those of a configuration are not. */
 function isQuotaFragment(value: unknown): boolean {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Usage } from '#decision/usage.ts'
 import type { Resources } from '#resources/resources.ts'
 import { compileRules, type Rule, type Rules, type Subject, type Terms } from '../rules/rules.ts'
+import { mostAtOnce } from '../store/most-at-once.ts'
 import type { Charge, CounterRule, CounterState, QuotaStore } from '../store/store.ts'
 import { fault, readOnce, readSubject, readUnits, readUsage, refuseUnknown } from './subject.ts'
 
@@ -199,7 +200,7 @@ async function peeked(store: QuotaStore, charges: readonly Charge[]): Promise<re
 function reportOf({ rule, terms, tenant, charge }: Row, { remaining, resetUs }: CounterState): LimitReport {
   const { quota } = terms
   // What can be there at once, which for a leased rate is less than what is declared.
-  const most = charge.rule.kind === 'gcra' ? charge.rule.burst : charge.rule.limit
+  const most = mostAtOnce(charge.rule)
   return {
     limit: rule.name,
     tenant,

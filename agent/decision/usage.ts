@@ -15,7 +15,10 @@ export interface Usage {
   /** Octets of the bodies. */
   readonly requestBytes: number
   readonly responseBytes: number
-  /** Milliseconds of computation on the accelerator, rounded up. */
+  /**
+   * Milliseconds that an accelerator computed, rounded up. No model server says it of one call: it is taken to be the time
+   * from when the call was let through until it ended, which is never less.
+   */
   readonly gpuMs: number
 }
 

@@ -32,7 +32,7 @@ const defaultMaxCounters = 100_000
 /**
  * This process's part of limits that are shared while their store is away. A part counts as the limit does, with its
  * numbers divided by the number of replicas, and starts as full as the limit was at the store's last answer, divided alike;
- * what the store never told us of starts full.
+ * what the store never told us of starts used up.
  */
 export class LocalShare {
   readonly #store: QuotaStore

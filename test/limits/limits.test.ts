@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Exchange } from '#decision/exchange.ts'
 import type { QuotaPolicy } from '#resources/resources.ts'
-import type { LimitOutcome } from '../../agent/limits/limits.ts'
+import type { LimitOutcome } from '../../agent/limits/observer.ts'
 import { acme, aToken, someRequest } from '../decision/an-exchange.ts'
 import { aPolicy, aStage, infer } from './a-quota.ts'
 

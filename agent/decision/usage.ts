@@ -33,6 +33,9 @@ export const noUsage: Usage = {
   gpuMs: 0,
 }
 
+/** More than any quota can hold: stands where nothing bounds an amount. */
+export const unboundedAmount = Number.MAX_SAFE_INTEGER
+
 /** What was measured of a call so far. */
 export interface Metered {
   readonly usage: Usage

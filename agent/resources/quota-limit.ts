@@ -6,7 +6,7 @@ const maxLimit = 2n ** 63n - 1n
 /** Most that one counter can hold. */
 const maxUnits = 2 ** 52
 
-export const quotaUnits = [
+const quotaUnits = [
   'requests',
   'inferences',
   'inputTokens',
@@ -58,7 +58,7 @@ function isZone(zone: string): boolean {
   }
 }
 
-export const calendarPeriod = z
+const calendarPeriod = z
   .strictObject({
     unit: z
       .enum(['minute', 'hour', 'day', 'week', 'month', 'year'])

@@ -28,7 +28,7 @@ const options: ReadonlySet<string> = new Set([...limitNames, ...answerNames, sam
  *
  * @param octets of the request, which bound what a shape that cannot be may claim
  */
-export function batchOf(inputs: readonly TensorSummary[], octets: number): number {
+function batchOf(inputs: readonly TensorSummary[], octets: number): number {
   if (inputs.some(({ elements }) => elements === undefined)) return Math.max(1, octets)
   const batch = inputs[0]?.shape[0] ?? 1
   return inputs.every(({ shape }) => shape.length >= 2 && shape[0] === batch) ? Math.max(1, batch) : 1

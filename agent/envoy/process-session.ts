@@ -62,6 +62,7 @@ export class ProcessSession {
     const served = servedFacts(message)
     // A stream may begin here.
     this.#request.answered(message, served.upstreamAddress)
+    if (this.#talk.isRefused) return
     const { permitted } = this.#request
     if (permitted !== undefined) {
       this.#answer = new AnswerPhase(this.#talk, permitted)

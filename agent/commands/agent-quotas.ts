@@ -9,7 +9,7 @@ import type { Resources } from '#resources/resources.ts'
 import type { ReadinessCheck } from '#telemetry/probes.ts'
 import type { Logger, Metrics } from '#telemetry/telemetry.ts'
 
-export interface AgentQuotas {
+export interface AgentQuotas extends AsyncDisposable {
   readonly store: QuotaStore
   readonly stage: Stage
   /** A store that is away holds nothing up: each limit says what happens meanwhile. */
@@ -22,7 +22,11 @@ export function leaseMsOf({ limits }: Config): number {
   return limits === undefined || limits.store === 'memory' ? 0 : limits.leaseMs
 }
 
-/** Opens the store of the counters, and what charges to it. The caller closes `store`. */
+/**
+ * Opens the store of the counters and what charges to it, where the configuration has limits.
+ *
+ * @throws SluiceError for a store that cannot be opened as it is configured; one that is away does not keep from starting.
+ */
 export async function openAgentQuotas(options: {
   readonly config: Config
   readonly log: Logger
@@ -80,5 +84,5 @@ export async function openAgentQuotas(options: {
       return problem === undefined ? undefined : `it cannot be asked: ${problem}`
     },
   }
-  return { store, stage, check, routes }
+  return { store, stage, check, routes, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
 }

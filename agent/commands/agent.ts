@@ -12,7 +12,6 @@ import { startEnvoyServer } from '#envoy/envoy.ts'
 import { openSecretDiscovery } from '#envoy/sds/sds.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
 import { createInferenceStage, tensorSummaries } from '#inference/inference.ts'
-import { openQuotaStore } from '#limits/open.ts'
 import { createTenantCeiling, openPolicy } from '#policy/policy.ts'
 import { createResidencyStage } from '#residency/residency.ts'
 import { noResources, openResources } from '#resources/resources.ts'
@@ -21,14 +20,14 @@ import { createLogger, createMetrics, type Logger } from '#telemetry/telemetry.t
 import { createTrafficStage } from '#traffic/traffic.ts'
 import { openAgentIdentity } from './agent-identity.ts'
 import { openAgentOverload } from './agent-overload.ts'
+import { openAgentPosture } from './agent-posture.ts'
 import { leaseMsOf, openAgentQuotas } from './agent-quotas.ts'
+import { openAgentRateLimits } from './agent-rate-limits.ts'
 import { collected } from './collected.ts'
 import { orFail } from './fail.ts'
 import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa-start.ts'
 import { openPolicyLogs } from './policy-logs.ts'
 import { policyOptions, switchesOf, warnWhenStale } from './policy-options.ts'
-import { openAgentPosture } from './posture.ts'
-import { openAgentRateLimits } from './rate-limits.ts'
 import { firstSignal } from './signals.ts'
 import { demandPrivateFolder } from './socket-folder.ts'
 import { openTokens } from './token-rules.ts'
@@ -218,22 +217,14 @@ async function startAgent(
     resources: () => resources?.current() ?? noResources,
   })
   if (quotas) {
-    opening.use(quotas.store)
+    opening.use(quotas)
     checks.push(quotas.check)
   }
 
-  const rateLimitStore =
-    config.rateLimit?.store === 'limits'
-      ? quotas?.store
-      : config.rateLimit && opening.use(await openQuotaStore({ store: 'memory' }))
-  const rateLimits =
-    config.rateLimit &&
-    rateLimitStore &&
-    opening.use(openAgentRateLimits(config.rateLimit, rateLimitStore, loaded))
+  const rateLimits = await openAgentRateLimits({ config, metrics, quotas, onLoad: loaded('rate_limits') })
   if (rateLimits) {
-    const problem = () => (rateLimits.isReady() ? undefined : (rateLimits.lastError() ?? 'not loaded'))
-    checks.push({ name: 'rate_limits', problem, warning: () => rateLimits.lastError() })
-    metrics.rateLimits(rateLimits.limiter.counts)
+    opening.use(rateLimits)
+    checks.push(rateLimits.check)
   }
 
   const secrets = identities && opening.use(openSecretDiscovery({ source: identities, log }))

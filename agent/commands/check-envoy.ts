@@ -8,9 +8,9 @@ import {
   readConfigDump,
 } from '#envoy/audit/audit.ts'
 import { envoyConfig } from '#envoy/bootstrap/bootstrap.ts'
+import { acceptedRules } from './agent-posture.ts'
 import { readEnvoyFile } from './envoy.ts'
 import type { Finding } from './policy-check.ts'
-import { acceptedRules } from './posture.ts'
 
 /** A finding in Envoy's configuration, and in which. */
 export interface EnvoyFinding extends Finding {

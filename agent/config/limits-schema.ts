@@ -22,19 +22,26 @@ export const limitsSchema = z.strictObject({
   redis: z
     .strictObject({
       passwordFile: path.optional().describe('A file with the password, read again at each connection.'),
-      sentinelPasswordFile: path.optional(),
+      sentinelPasswordFile: path
+        .optional()
+        .describe('The same for the sentinels, which have passwords of their own.'),
       caFile: path
         .optional()
         .describe('PEM of who vouches for the server, where the machine does not trust it anyway.'),
       certificate: path.optional().describe('PEM of the certificate that the server is shown.'),
       privateKey: path.optional().describe('PEM of its key.'),
-      timeoutMs: z.int().min(1).max(10_000).default(25).describe('How long one command may take.'),
+      timeoutMs: z
+        .int()
+        .min(1)
+        .max(10_000)
+        .default(25)
+        .describe('How long one command may take; one that takes longer has failed.'),
       maxInFlight: z
         .int()
         .min(1)
         .max(100_000)
         .default(256)
-        .describe('How many commands may wait for an answer at once.'),
+        .describe('How many commands may wait for the answer of one server; more fail at once.'),
       keyPrefix: z
         .string()
         .regex(/^[A-Za-z0-9:._-]{1,64}$/, 'letters, digits and : . _ -')

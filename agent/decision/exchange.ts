@@ -226,6 +226,8 @@ export interface Exchange {
   /** The resources as they stood when the request came; kept to its end. */
   readonly resources: Resources
   readonly startedUs: number
+  /** When the request was let through, on the same clock; from then on it is with the model server. */
+  permittedUs?: number
   canonical?: CanonicalRequest
   peer?: Peer
   forwarded?: ForwardedPeer

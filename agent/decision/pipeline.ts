@@ -122,7 +122,9 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       if (verdict.kind === 'allow') final = revoked(x, phase, stages.length, final)
     }
     if (final.kind === 'deny') final = challenger(final, x.request.headers)
-    observer?.(x, final, clock.monotonicUs() - beganUs)
+    const nowUs = clock.monotonicUs()
+    if (phase === 'request' && final.kind === 'allow') x.permittedUs = nowUs
+    observer?.(x, final, nowUs - beganUs)
     return final as Decision
   }
 

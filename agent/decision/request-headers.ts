@@ -22,6 +22,12 @@ export class RequestHeaders {
     return at === -1 || names.indexOf(name, at + 1) !== -1 ? undefined : this.#values[at]
   }
 
+  /** Octets of the body, as `content-length` says; `undefined` where it is absent, was sent twice or is no number. */
+  contentLength(): number | undefined {
+    const length = this.single('content-length')
+    return length !== undefined && /^[0-9]{1,15}$/.test(length) ? Number(length) : undefined
+  }
+
   /** Every value; empty when absent. `name` in lower case. */
   all(name: string): readonly string[] {
     const names = this.#names

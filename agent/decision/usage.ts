@@ -15,7 +15,10 @@ export interface Usage {
   /** Octets of the bodies. */
   readonly requestBytes: number
   readonly responseBytes: number
-  /** Milliseconds of computation on the accelerator, rounded up. */
+  /**
+   * Milliseconds that an accelerator computed, rounded up. No model server says it of one call: it is taken to be the time
+   * from when the call was let through until it ended, which is never less.
+   */
   readonly gpuMs: number
 }
 
@@ -29,6 +32,9 @@ export const noUsage: Usage = {
   responseBytes: 0,
   gpuMs: 0,
 }
+
+/** More than any quota can hold: stands where nothing bounds an amount. */
+export const unboundedAmount = Number.MAX_SAFE_INTEGER
 
 /** What was measured of a call so far. */
 export interface Metered {

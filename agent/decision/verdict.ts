@@ -42,8 +42,6 @@ export interface QuotaNotice {
   readonly remaining: number
   /** When more will be there, seconds from now, rounded up. */
   readonly resetSeconds: number
-  /** Whether this one is why a request was refused. */
-  readonly isViolated: boolean
 }
 
 /** What a stage says. `deny` is the caller's fault or a rule; `error` is ours, and refuses just the same. */
@@ -55,7 +53,7 @@ export type Verdict =
       /** For the log and the audit record, never for the client. */
       readonly detail?: string
       readonly retryAfterSeconds?: number
-      /** The limits that the client may be told of, those that were violated first. */
+      /** The limits that are why, as far as the client may be told of them. */
       readonly quotas?: readonly QuotaNotice[]
       /** What a better token must have, where one would help. */
       readonly demand?: Demand

@@ -85,7 +85,7 @@ export function denialOf(refusal: Refusal, refused: Refused): Denial {
       }
     case 'json': {
       if (own !== undefined) return { httpStatus, headers: withOwn(), body: text }
-      const violated = quotas.filter(({ isViolated }) => isViolated).map(({ name }) => name)
+      const violated = quotas.map(({ name }) => name)
       const problem = {
         type: problemType(refusal.reason),
         title: reason.text,

@@ -24,10 +24,9 @@ export function grpcDetails(refusal: Refusal, message: string): readonly Header[
     writer.string(0x12, domain)
     writer.string(0x0a, reason.toUpperCase())
   })
-  const violated = quotas.filter(({ isViolated }) => isViolated)
-  if (violated.length > 0) {
+  if (quotas.length > 0) {
     writeDetail('QuotaFailure', () => {
-      for (const { name } of violated.toReversed()) {
+      for (const { name } of quotas.toReversed()) {
         const violation = writer.length
         writer.string(0x12, message)
         writer.string(0x0a, name)

@@ -39,8 +39,7 @@ export function binaryDataFault(request: RequestFacts, inputs: JsonValue | undef
 /** Octets of the body on the wire, where they are known. */
 function wireOctets({ body, isBodyComplete, isBodyText, headers }: RequestFacts): number | undefined {
   if (body !== undefined && isBodyComplete && isBodyText !== true) return body.length
-  const length = headers.single('content-length')
-  return length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined
+  return headers.contentLength()
 }
 
 function binarySize(input: JsonValue): JsonValue | undefined {

@@ -1,7 +1,7 @@
 export interface Field {
   readonly number: number
   readonly wireType: number
-  /** Of the content of a length-delimited field, or behind the value. */
+  /** Where the value begins: of a length-delimited field its content. */
   readonly start: number
   readonly end: number
 }
@@ -20,12 +20,12 @@ export function readField(bytes: Uint8Array, at: number, limit: number): Field |
   if (wireType !== 0 && wireType !== 2) return 'malformed'
   const value = readVarint(bytes, tag.end, limit)
   if (typeof value === 'string') return value
-  if (wireType === 0) return { number, wireType, start: value.end, end: value.end }
+  if (wireType === 0) return { number, wireType, start: tag.end, end: value.end }
   const end = value.end + value.value
   return end > limit ? 'malformed' : { number, wireType, start: value.end, end }
 }
 
-export function readVarint(
+function readVarint(
   bytes: Uint8Array,
   at: number,
   limit: number,
@@ -39,6 +39,26 @@ export function readVarint(
     if (byte < 0x80) return { value, end: at + i + 1 }
   }
   return 'malformed'
+}
+
+/**
+ * The whole numbers of a field, packed or a single one. A negative number, which is written modulo 2^64, is -1.
+ *
+ * @param most numbers; where there are more, or they cannot be read, there are none: `undefined`
+ */
+export function readNumbers(
+  bytes: Uint8Array,
+  { start, end }: Pick<Field, 'start' | 'end'>,
+  most = Number.POSITIVE_INFINITY,
+): number[] | undefined {
+  const numbers: number[] = []
+  for (let at = start; at < end; ) {
+    const read = readVarint(bytes, at, end)
+    if (typeof read === 'string' || numbers.length >= most) return undefined
+    numbers.push(read.value < 2 ** 63 ? read.value : -1)
+    at = read.end
+  }
+  return numbers
 }
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

@@ -1,4 +1,4 @@
-import { readField, readVarint, strictText } from './protobuf-field.ts'
+import { readField, readNumbers, strictText } from './protobuf-field.ts'
 
 /** Tensors with more values than this hold data, not options. */
 const maxValues = 64
@@ -66,15 +66,10 @@ export function contentValues(bytes: Buffer): readonly (number | string)[] | und
       if (text === undefined) return undefined
       values.push(text)
     } else if (number >= firstWholeField && number <= lastWholeField) {
-      const tag = readVarint(bytes, at, end)
-      if (typeof tag === 'string') return undefined
-      for (let value = wireType === 2 ? start : tag.end; value < end; ) {
-        const read = readVarint(bytes, value, end)
-        if (typeof read === 'string' || values.length > maxValues) return undefined
-        // Negative numbers are written as what they are modulo 2^64.
-        values.push(read.value < 2 ** 63 ? read.value : -1)
-        value = read.end
-      }
+      if (wireType !== 0 && wireType !== 2) return undefined
+      const numbers = readNumbers(bytes, field, maxValues + 1 - values.length)
+      if (numbers === undefined) return undefined
+      values.push(...numbers)
     } else return undefined
     at = end
   }

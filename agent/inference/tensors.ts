@@ -1,5 +1,5 @@
 import type { TensorSummary } from '#decision/exchange.ts'
-import { readField, readVarint, strictText } from './protobuf-field.ts'
+import { readField, readNumbers, strictText } from './protobuf-field.ts'
 
 /** A request with more inputs than this is not summed up. */
 const maxInputs = 256
@@ -148,17 +148,10 @@ export function readInput(body: Uint8Array, start: number, end: number): Message
     if (typeof field === 'string') return undefined
     const { number, wireType } = field
     if (number === 3 && (wireType === 0 || wireType === 2)) {
-      const tag = readVarint(body, at, end)
-      if (typeof tag === 'string') return undefined
-      // Packed, or one by one behind its tag.
-      let value = wireType === 0 ? tag.end : field.start
-      while (value < field.end) {
-        const size = readVarint(body, value, field.end)
-        if (typeof size === 'string') return undefined
-        // A negative size, whichever, is one that nobody knows.
-        shape.push(size.value < 2 ** 63 ? size.value : -1)
-        value = size.end
-      }
+      const sizes = readNumbers(body, field)
+      if (sizes === undefined) return undefined
+      // A negative size, whichever, is one that nobody knows.
+      for (const size of sizes) shape.push(size)
     } else if (number < 6 && number !== 4) {
       if (wireType !== 2) return undefined
       const text = number === 5 ? undefined : strictText(body.subarray(field.start, field.end))

@@ -1,5 +1,5 @@
 import type { Exchange } from '#decision/exchange.ts'
-import { noUsage, type Usage } from '#decision/usage.ts'
+import { noUsage, type Usage, unboundedAmount } from '#decision/usage.ts'
 import type { QuotaPolicy } from '#resources/resources.ts'
 
 /** What a call may take at most, as far as anybody can tell before it runs. */
@@ -9,14 +9,11 @@ export interface Bound {
   readonly isOutputBounded: boolean
 }
 
-/** Stands where nothing bounds an amount. */
-const unbounded = Number.MAX_SAFE_INTEGER
-
 /** The bound of whoever can read the protocol; else what the length of the request says. */
 export function boundOf(x: Exchange): Bound {
   const demand = x.demand?.()
   if (demand !== undefined) return { usage: demand.bound, isOutputBounded: demand.isOutputBounded }
-  const requestBytes = bodyBytes(x) ?? unbounded
+  const requestBytes = bodyBytes(x) ?? unboundedAmount
   const { call } = x
   const isInfer = call?.verb === 'infer' || call?.verb === 'stream_infer'
   // An inference has no tokens. What no protocol is known of may have a model generate, if it carries anything to do so from.
@@ -38,8 +35,7 @@ export function boundOf(x: Exchange): Bound {
 function bodyBytes({ request }: Exchange): number | undefined {
   const { body, isBodyComplete, headers } = request
   if (isBodyComplete) return body?.length ?? 0
-  const length = headers.single('content-length')
-  return length !== undefined && /^[0-9]{1,15}$/.test(length) ? Number(length) : undefined
+  return headers.contentLength()
 }
 
 /** What of its output is reserved at first, and by how much it grows while the answer comes. */
@@ -61,7 +57,7 @@ export function reservationOf({ reserve }: QuotaPolicy, bound: Bound): Reservati
   return {
     usage: withOutputTokens(usage, first),
     step: isPart ? (reserve.slice ?? reserve.outputTokens) : undefined,
-    mostOutputTokens: isOutputBounded ? whole : unbounded,
+    mostOutputTokens: isOutputBounded ? whole : unboundedAmount,
   }
 }
 
@@ -72,7 +68,7 @@ export function withOutputTokens(usage: Usage, outputTokens: number): Usage {
 
 /** What of a bound is one: nothing where there is none. */
 export function knownPart(usage: Usage): Usage {
-  const known = (amount: number) => (amount < unbounded ? amount : 0)
+  const known = (amount: number) => (amount < unboundedAmount ? amount : 0)
   return {
     inferences: known(usage.inferences),
     inputTokens: known(usage.inputTokens),

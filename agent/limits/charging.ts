@@ -1,6 +1,7 @@
 import type { Exchange } from '#decision/exchange.ts'
 import { noUsage } from '#decision/usage.ts'
 import { type Bound, boundOf, knownPart, type Reservation, reservationOf } from './bound.ts'
+import { chargeOf } from './rules/charge.ts'
 import type { Rule, Rules, Subject, Terms } from './rules/rules.ts'
 import type { Charge } from './store/store.ts'
 import { handedInOf, subjectOf } from './subject.ts'
@@ -49,20 +50,8 @@ export function billOf(x: Exchange, rules: Rules): Bill | Uncharged {
     }
     const cost = rule.costAtMost(reservation?.usage ?? noUsage, subject)
     if (cost !== undefined)
-      charged.push({ rule, terms, reservation, charge: chargeOf(rule, terms, subject, cost) })
+      charged.push({ rule, terms, reservation, charge: chargeOf(rule, { terms, subject, cost }) })
     else if (isEnforced) return { why: 'cost_failed', rule }
   }
   return { subject, charged }
-}
-
-function chargeOf({ keyOf, limit }: Rule, terms: Terms, subject: Subject, cost: number): Charge {
-  return {
-    key: keyOf(subject),
-    rule: terms.counter,
-    cost,
-    isEnforced: terms.mode === 'enforce',
-    debtCap: (limit.kind === 'concurrency' ? undefined : limit.debtCap) ?? Number.POSITIVE_INFINITY,
-    onStoreFailure: limit.onStoreFailure,
-    isLeased: terms.isLeased,
-  }
 }

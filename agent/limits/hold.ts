@@ -97,7 +97,16 @@ export class Hold implements QuotaHold {
     if (metered === undefined) return undefined
     // There was an answer, and nobody was shown any of it.
     const isUnseen = x.served !== undefined && !metered.isComplete && metered.usage.responseBytes === 0
-    return isUnseen ? undefined : metered
+    return isUnseen ? undefined : this.#withGpuTime(metered)
+  }
+
+  /** A call that nothing was computed for took no time of an accelerator. */
+  #withGpuTime(metered: Metered): Metered {
+    const { permittedUs } = this.#options.x
+    const { usage } = metered
+    if (permittedUs === undefined || usage.inferences === 0) return metered
+    const gpuMs = Math.max(0, Math.ceil((this.#options.clock.monotonicUs() - permittedUs) / 1000))
+    return { ...metered, usage: { ...usage, gpuMs } }
   }
 
   #askForMore(outputTokens: number): void {

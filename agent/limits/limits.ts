@@ -12,8 +12,6 @@ import { storeRefusal, unchargedRefusal, violationRefusal } from './refusal.ts'
 import { compileRules } from './rules/rules.ts'
 import type { CounterState, QuotaStore, ReserveAnswer } from './store/store.ts'
 
-export type { LimitOutcome, LimitsObserver } from './observer.ts'
-
 /** Says which soft limits a call goes over, to the client and to the model server. */
 const overHeader = 'x-sluice-quota-over'
 

@@ -13,6 +13,5 @@ export function violationNotice({ terms }: Charged, { remaining, retryUs }: Coun
     remaining,
     // When to come again, which a client is told by `Retry-After` too.
     resetSeconds: Math.ceil(retryUs / 1e6),
-    isViolated: true,
   }
 }

@@ -6,7 +6,7 @@ const maxLimit = 2n ** 63n - 1n
 /** Most that one counter can hold. */
 const maxUnits = 2 ** 52
 
-export const quotaUnits = [
+const quotaUnits = [
   'requests',
   'inferences',
   'inputTokens',
@@ -58,9 +58,11 @@ function isZone(zone: string): boolean {
   }
 }
 
-export const calendarPeriod = z
+const calendarPeriod = z
   .strictObject({
-    unit: z.enum(['minute', 'hour', 'day', 'week', 'month', 'year']),
+    unit: z
+      .enum(['minute', 'hour', 'day', 'week', 'month', 'year'])
+      .describe('How long a period is, by the clocks of the zone.'),
     zone: z
       .string()
       .max(64)
@@ -139,7 +141,10 @@ const common = {
 
 const counted = {
   ...common,
-  unit: z.enum(quotaUnits).exclude(['concurrency']),
+  unit: z
+    .enum(quotaUnits)
+    .exclude(['concurrency'])
+    .describe('What is counted. A batch of n is n inferences; `tokens` and `bytes` are both ways together.'),
   cost: costText
     .optional()
     .describe(
@@ -171,9 +176,9 @@ const gcraLimit = z
 const slidingLimit = z
   .strictObject({
     ...counted,
-    kind: z.literal('sliding'),
+    kind: z.literal('sliding').describe('A window that slides, in place of a rate.'),
     limit: amount.describe('Units in any span of the length of the window.'),
-    window: longDuration,
+    window: longDuration.describe('How long the window is, for example 1m.'),
   })
   .readonly()
 
@@ -182,14 +187,14 @@ const calendarLimit = z
     ...counted,
     kind: z.literal('calendar').default('calendar').describe('What `period` makes it.'),
     limit: amount.describe('Units in each period.'),
-    period: calendarPeriod,
+    period: calendarPeriod.describe('What begins and ends by the calendar.'),
   })
   .readonly()
 
 const concurrencyLimit = z
   .strictObject({
     ...common,
-    unit: z.literal('concurrency'),
+    unit: z.literal('concurrency').describe('Calls that run.'),
     kind: z.literal('concurrency').default('concurrency').describe('What the unit makes it.'),
     max: concurrent.describe('Calls that may run at the same time.'),
   })

@@ -19,10 +19,10 @@ const override = z
   .strictObject({
     tenant: z.string().min(1).describe('The tenant it is for.'),
     limit: limitName.describe('The name of one of the limits.'),
-    rate: rate.optional(),
-    burst: rate.optional(),
+    rate: rate.optional().describe('In place of `rate`.'),
+    burst: rate.optional().describe('In place of `burst`.'),
     amount: amount.optional().describe('In place of `limit`.'),
-    max: concurrent.optional(),
+    max: concurrent.optional().describe('In place of `max`.'),
     mode: z
       .enum(['enforce', 'soft', 'shadow', 'off'])
       .optional()
@@ -55,7 +55,7 @@ export const quotaPolicySpec = (dnsLabel: z.ZodString, modelPattern: z.ZodString
         .describe(
           'What has a counter of its own: one or more of tenant, user, peer, model, version, route, `header:name`; an empty list for one counter for all.',
         ),
-      limits: z.array(quotaLimit).min(1),
+      limits: z.array(quotaLimit).min(1).describe('All of them hold: a call is charged on each, or on none.'),
       overrides: z.array(override).default([]).describe('Other numbers for single tenants.'),
       reserve: z
         .strictObject({

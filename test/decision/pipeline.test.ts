@@ -3,7 +3,7 @@ import type { Exchange } from '#decision/exchange.ts'
 import { createPipeline, type PipelineOptions } from '#decision/pipeline.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, allowWith, deny, failure, type Verdict } from '#decision/verdict.ts'
-import { someAnswer, someRequest, someResources } from './an-exchange.ts'
+import { manualClock, someAnswer, someRequest, someResources } from './an-exchange.ts'
 
 const stage = (
   name: string,
@@ -44,6 +44,25 @@ t.test('every stage has to allow, and their changes add up', async (t) => {
 t.test('synchronous stages are answered synchronously', async (t) => {
   const pipeline = pipelineOf([stage('a', () => ALLOW), stage('b', () => deny('policy_denied'))])
   t.notOk(pipeline.request(pipeline.open(someRequest())) instanceof Promise)
+})
+
+t.test('when a request was let through is known, and of no other', async (t) => {
+  const clock = manualClock()
+  const waits = stage('waits', () => {
+    clock.advanceMs(7)
+    return ALLOW
+  })
+  const pipeline = pipelineOf([waits], { clock })
+  const x = pipeline.open(someRequest())
+  pipeline.request(x)
+  t.equal(x.permittedUs, x.startedUs + 7000)
+  clock.advanceMs(5)
+  pipeline.response(x, someAnswer(200))
+  t.equal(x.permittedUs, x.startedUs + 7000, 'the answer is another matter')
+  const refusing = pipelineOf([waits, stage('b', () => deny('policy_denied'))], { clock })
+  const refused = refusing.open(someRequest())
+  refusing.request(refused)
+  t.equal(refused.permittedUs, undefined)
 })
 
 t.test('after a refusal no later stage runs, and earlier ones give back in reverse order', async (t) => {

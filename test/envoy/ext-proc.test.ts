@@ -328,10 +328,12 @@ t.test('a setting of Envoy that hides the model is refused, and the log names th
     const bench = kit()
     const envoy = script(bench)
     envoy.say(ask)
-    t.match(envoy.heard()[0]?.response, {
+    const heard = envoy.heard()
+    t.match(heard[0]?.response, {
       case: 'immediateResponse',
       value: { details: 'sluice_envoy_config_unsupported' },
     })
+    t.equal(heard.length, 1, 'a refusal is the last word')
     t.match(bench.logged.join(''), field)
     envoy.cancel()
     t.strictSame([...bench.ends.values()], [1])

@@ -24,7 +24,6 @@ const notice: QuotaNotice = {
   windowSeconds: 86_400,
   remaining: 0,
   resetSeconds: 3600,
-  isViolated: true,
 }
 const exceeded: Refusal = {
   kind: 'deny',

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Exchange } from '#decision/exchange.ts'
 import type { QuotaPolicy } from '#resources/resources.ts'
-import type { LimitOutcome } from '../../agent/limits/limits.ts'
+import type { LimitOutcome } from '../../agent/limits/observer.ts'
 import { acme, aToken, someRequest } from '../decision/an-exchange.ts'
 import { aPolicy, aStage, infer } from './a-quota.ts'
 
@@ -193,8 +193,8 @@ t.test('of several limits that are used up the one with the longest wait governs
     detail: 'q/requests-1m, q/requests-10s',
     retryAfterSeconds: 60,
     quotas: [
-      { name: 'q/requests-1m', isViolated: true, remaining: 0, resetSeconds: 60 },
-      { name: 'q/requests-10s', isViolated: true, remaining: 0, resetSeconds: 10 },
+      { name: 'q/requests-1m', remaining: 0, resetSeconds: 60 },
+      { name: 'q/requests-10s', remaining: 0, resetSeconds: 10 },
     ],
   })
   if (verdict.kind === 'deny') t.equal(verdict.quotas?.length, 2, 'what is not violated is not told')

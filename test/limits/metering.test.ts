@@ -52,6 +52,32 @@ t.test('what took more than its bound is a debt', async (t) => {
   t.equal(left(world), 0)
 })
 
+t.test('the time of an accelerator is that from letting the call through until its end', async (t) => {
+  const limit = { unit: 'gpuMs', kind: 'sliding', limit: 1000, window: '1h' }
+  const rows: readonly (readonly [name: string, inferences: number, ms: number, left: number])[] = [
+    ['what a call took, rounded up', 1, 250.5, 749],
+    ['a batch takes its time once', 8, 250, 750],
+    ['an answer that nothing was computed for', 0, 250, 1000],
+  ]
+  for (const [name, inferences, ms, expected] of rows) {
+    const world = aStage([aPolicy({ limits: [limit] })])
+    const { x, verdict } = world.ask({
+      call: infer('fraud'),
+      demand: aDemand({}),
+      meter: aMeter({ inferences }),
+    })
+    t.equal(verdict.kind, 'allow')
+    t.equal(x.hold?.isMetered, true, 'the end has to be seen')
+    // Waiting for its turn.
+    world.clock.advanceMs(400)
+    x.permittedUs = world.clock.monotonicUs()
+    world.clock.advanceMs(ms)
+    x.served = someAnswer(200)
+    world.stage.end?.(x)
+    t.equal(left(world), expected, name)
+  }
+})
+
 t.test('where nobody measured the answer the bound is what it took', async (t) => {
   const rows: readonly (readonly [name: string, more: Partial<Exchange>, left: number])[] = [
     ['no meter', {}, 500],

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { messageOf, SluiceError } from '#base/errors.ts'
 import { tenantFault } from '#identity/identity.ts'
-import { callsOf, type Simulation, simulate } from '#limits/simulate/simulate.ts'
+import { readCalls, type Simulation, simulate } from '#limits/simulate/simulate.ts'
 import { readOnce } from '#resources/resources.ts'
 import { orFail } from '../fail.ts'
 import { printJson, printLines } from '../report.ts'
@@ -27,7 +27,7 @@ export function quotaSimulateCommand(): Command {
     .action(
       orFail(async (files: string[], options: SimulateOptions) => {
         const resources = readOnce(options.resources, { tenantFault })
-        const calls = files.flatMap((file) => callsOf(textOf(file), file))
+        const calls = files.flatMap((file) => readCalls(textOf(file), file))
         const simulation = simulate(resources, calls)
         if (options.json) printJson(simulation)
         else printLines(lines(simulation))

@@ -5,7 +5,7 @@ import { milliseconds, typed, typeUrls } from './types.ts'
 export const agentCluster = 'sluice_agent'
 
 /** What the pipeline reads of a request; asked for by name because Envoy sends no attribute by itself. */
-export const requestAttributes = [
+const requestAttributes = [
   'connection.peer_certificate',
   'connection.peer_certificate_valid',
   'connection.uri_san_peer_certificate',
@@ -15,7 +15,7 @@ export const requestAttributes = [
   'xds.route_name',
 ] as const
 
-export const responseAttributes = ['upstream.address'] as const
+const responseAttributes = ['upstream.address'] as const
 
 const agentService = (timeoutMs: number): JsonObject => ({
   envoy_grpc: { cluster_name: agentCluster },

@@ -12,11 +12,6 @@ export class WireFault extends Error {
 /** @see https://protobuf.dev/programming-guides/encoding */
 export const wireType = { varint: 0, fixed64: 1, bytes: 2, groupStart: 3, groupEnd: 4, fixed32: 5 } as const
 
-/** What stands before a field: its number and how it is written. */
-export function tagOf(field: number, type: number): number {
-  return field * 8 + type
-}
-
 /** Up to here the text of all strings is decoded at once. */
 const maxTextBytes = 32_768
 const maxGroupDepth = 100

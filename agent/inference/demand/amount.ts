@@ -1,5 +1,4 @@
-/** More than any quota can hold: stands where nothing bounds an amount. */
-export const unboundedAmount = Number.MAX_SAFE_INTEGER
+import { unboundedAmount } from '#decision/usage.ts'
 
 const capped = (amount: number): number => Math.min(amount, unboundedAmount)
 

@@ -1,6 +1,6 @@
 import type { RequestFacts } from '#decision/exchange.ts'
 import type { Demand } from '#decision/usage.ts'
-import { unboundedAmount } from './amount.ts'
+import { unboundedAmount } from '#decision/usage.ts'
 import { type OutputBound, openOutput } from './output-bound.ts'
 import { PromptTally } from './prompt.ts'
 
@@ -18,8 +18,8 @@ export interface Ask {
 /** Octets of the request's body: those seen, or those that its length names; `unboundedAmount` where nothing tells. */
 export function bodyOctets({ api, body, isBodyComplete, headers }: RequestFacts): number {
   if (isBodyComplete && body !== undefined) return body.length
-  const length = headers.single('content-length')
-  if (length !== undefined && /^\d{1,15}$/.test(length)) return Math.max(Number(length), body?.length ?? 0)
+  const length = headers.contentLength()
+  if (length !== undefined) return Math.max(length, body?.length ?? 0)
   // Admission alone is often asked without the body, whether there is one or not.
   return isBodyComplete && api === 'ext_proc' ? 0 : unboundedAmount
 }

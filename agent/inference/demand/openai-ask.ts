@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from '#base/json.ts'
 import type { RequestFacts } from '#decision/exchange.ts'
-import { unboundedAmount } from './amount.ts'
+import { unboundedAmount } from '#decision/usage.ts'
 import { type Ask, askOf, bodyOctets, isBodyEncoded, unreadAsk } from './ask.ts'
 import { noOutput, type OutputBound, OutputReading, openOutput } from './output-bound.ts'
 import { PromptTally } from './prompt.ts'

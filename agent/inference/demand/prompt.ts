@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
-import { plus, times, unboundedAmount } from './amount.ts'
+import { unboundedAmount } from '#decision/usage.ts'
+import { plus, times } from './amount.ts'
 
 /** What a template puts around one message: role, separators, end of turn. */
 const messageTokens = 16

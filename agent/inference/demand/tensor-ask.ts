@@ -1,10 +1,10 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '#base/json.ts'
 import type { RequestFacts, TensorSummary } from '#decision/exchange.ts'
+import { unboundedAmount } from '#decision/usage.ts'
 import { binarySpans, jsonOctets } from '../binary-data.ts'
-import { readField, readVarint, strictText } from '../protobuf-field.ts'
+import { readField, readNumbers, strictText } from '../protobuf-field.ts'
 import { contentValues, isReadableType, rawValues } from '../tensor-values.ts'
 import { type MessageParts, messageParts, partSummaries, type Span, summariesOf } from '../tensors.ts'
-import { unboundedAmount } from './amount.ts'
 import { type Ask, askOf, bodyOctets, isBodyEncoded, unreadAsk } from './ask.ts'
 import { answerNames, limitNames, noOutput, OutputReading } from './output-bound.ts'
 import { PromptTally } from './prompt.ts'
@@ -28,7 +28,7 @@ const options: ReadonlySet<string> = new Set([...limitNames, ...answerNames, sam
  *
  * @param octets of the request, which bound what a shape that cannot be may claim
  */
-export function batchOf(inputs: readonly TensorSummary[], octets: number): number {
+function batchOf(inputs: readonly TensorSummary[], octets: number): number {
   if (inputs.some(({ elements }) => elements === undefined)) return Math.max(1, octets)
   const batch = inputs[0]?.shape[0] ?? 1
   return inputs.every(({ shape }) => shape.length >= 2 && shape[0] === batch) ? Math.max(1, batch) : 1
@@ -190,10 +190,7 @@ function parameterValue(bytes: Buffer, start: number, end: number): unknown {
     if (field.number === 3 && field.wireType === 2)
       value = strictText(bytes.subarray(field.start, field.end)) ?? false
     else if ((field.number === 2 || field.number === 5) && field.wireType === 0) {
-      const tag = readVarint(bytes, at, end)
-      const read = typeof tag === 'string' ? tag : readVarint(bytes, tag.end, end)
-      if (typeof read === 'string') return false
-      value = read.value < 2 ** 63 ? read.value : -1
+      value = readNumbers(bytes, field)?.[0] ?? false
     } else if (field.number === 4 && field.wireType === 1) value = bytes.readDoubleLE(field.start)
     else value = false
     at = field.end

@@ -1,5 +1,6 @@
 import type { Metered } from '#decision/usage.ts'
-import { plus, unboundedAmount } from '../demand/amount.ts'
+import { unboundedAmount } from '#decision/usage.ts'
+import { plus } from '../demand/amount.ts'
 import type { Ask } from '../demand/ask.ts'
 import type { Reported, TokenName } from './reported.ts'
 

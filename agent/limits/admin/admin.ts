@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Usage } from '#decision/usage.ts'
 import type { Resources } from '#resources/resources.ts'
+import { chargeOf } from '../rules/charge.ts'
 import { compileRules, type Rule, type Rules, type Subject, type Terms } from '../rules/rules.ts'
+import { mostAtOnce } from '../store/most-at-once.ts'
 import type { Charge, CounterRule, CounterState, QuotaStore } from '../store/store.ts'
 import { fault, readOnce, readSubject, readUnits, readUsage, refuseUnknown } from './subject.ts'
 
@@ -13,11 +15,11 @@ export interface LimitReport {
   readonly unit: string
   readonly kind: CounterRule['kind']
   readonly mode: string
-  /** The most that there can be at once, in units. */
+  /** What stands as `rate`, `limit` or `max`, or in its place. */
   readonly quota: number
   readonly used: number
   readonly remaining: number
-  /** When it will be as new if nothing else comes. */
+  /** When it will be as new if nothing else comes; 0 for what ends with the calls that run. */
   readonly resetSeconds: number
 }
 
@@ -177,15 +179,8 @@ function rowsOf(rules: Rules, subject: Subject, usage?: Usage): Row[] {
     const terms = rule.termsFor(subject, {})
     if (typeof terms === 'string') return []
     const cost = usage === undefined ? 0 : rule.cost(usage, subject)
-    const charge: Charge = {
-      key: rule.keyOf(subject),
-      rule: terms.counter,
-      cost: cost ?? 0,
-      isEnforced: terms.mode === 'enforce',
-      debtCap: Number.POSITIVE_INFINITY,
-      onStoreFailure: rule.limit.onStoreFailure,
-      isLeased: false,
-    }
+    // What is asked is the store, and not what this agent has drawn.
+    const charge = { ...chargeOf(rule, { terms, subject, cost: cost ?? 0 }), isLeased: false }
     return [{ rule, terms, tenant: subject.tenant, charge, cost }]
   })
 }
@@ -199,7 +194,7 @@ async function peeked(store: QuotaStore, charges: readonly Charge[]): Promise<re
 function reportOf({ rule, terms, tenant, charge }: Row, { remaining, resetUs }: CounterState): LimitReport {
   const { quota } = terms
   // What can be there at once, which for a leased rate is less than what is declared.
-  const most = charge.rule.kind === 'gcra' ? charge.rule.burst : charge.rule.limit
+  const most = mostAtOnce(charge.rule)
   return {
     limit: rule.name,
     tenant,

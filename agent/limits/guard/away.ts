@@ -1,4 +1,4 @@
-import { dealOut } from '../lease/hold.ts'
+import { dealOut, zeros } from '../store/split.ts'
 import type { Charge, CounterState, ReserveAnswer, SettleAnswer, StoreCount } from '../store/store.ts'
 import type { Debts } from './debts.ts'
 import { grantLocally, type LocalCall } from './local-grant.ts'
@@ -110,11 +110,6 @@ export class Away {
       part.id = debts.carry(charges, held)
     }
   }
-}
-
-/** As many zeros as there are charges: what a call took that did not take place. */
-export function zeros(list: readonly unknown[]): number[] {
-  return list.map(() => 0)
 }
 
 /** What each part of a call is settled at. */

@@ -1,8 +1,9 @@
+import { andThen } from '#base/and-then.ts'
 import { type Clock, systemClock } from '#base/clock.ts'
 import { type After, keepingAfter, systemAfter } from '#base/timers.ts'
-import { pick } from '../lease/hold.ts'
-import { OpenHolds } from '../lease/open-holds.ts'
-import { after } from '../lease/soon.ts'
+import { countsOf, noCounts } from '../store/counts.ts'
+import { OpenHolds } from '../store/open-holds.ts'
+import { costsOf, indexesOf, pick, zeros } from '../store/split.ts'
 import type {
   Charge,
   CounterState,
@@ -13,11 +14,10 @@ import type {
   StoreFault,
   StoreHealth,
 } from '../store/store.ts'
-import { Away, zeros } from './away.ts'
+import { Away } from './away.ts'
 import { Breaker } from './breaker.ts'
-import { countsOf, noCounts } from './counts.ts'
 import { Debts } from './debts.ts'
-import { costsOf, type Held, indexesOf, isAway, merge, neverSeen, type Part, reservedBy } from './parts.ts'
+import { type Held, isAway, merge, neverSeen, type Part, reservedBy } from './parts.ts'
 import { SettleQueue } from './settle-queue.ts'
 import { LocalShare } from './share.ts'
 
@@ -134,7 +134,7 @@ class GuardedStore implements QuotaStore {
     this.#probed = charges[0]
     // An answer that does not yet contain what was granted here says too much is left.
     const { isLevel } = this.#away
-    return after(this.#inner.reserve(id, charges, ttlMs), (answer) => {
+    return andThen(this.#inner.reserve(id, charges, ttlMs), (answer) => {
       this.#heard(answer)
       if (answer.kind !== 'failed') {
         if (isLevel) this.#away.see(charges, answer.states)
@@ -167,7 +167,7 @@ class GuardedStore implements QuotaStore {
       held.parts === undefined
         ? this.#inner.topUp(id, step, charges, ttlMs)
         : this.#inner.reserve(partId, charges, ttlMs)
-    return after(asked, (answer) => {
+    return andThen(asked, (answer) => {
       this.#heard(answer)
       if (answer.kind === 'failed') return this.#addLocal(held, { id: partId, charges, ttlMs })
       if (answer.kind === 'refused') return answer
@@ -240,7 +240,7 @@ class GuardedStore implements QuotaStore {
     const { id, charges, ttlMs, fault } = call
     if (this.#held.hasEnded(id)) return { kind: 'refused', states: charges.map(neverSeen) }
     const parts: Part[] = []
-    return after(this.#away.grant({ ...call, indexes: indexesOf(charges), parts }), (answer) => {
+    return andThen(this.#away.grant({ ...call, indexes: indexesOf(charges), parts }), (answer) => {
       if (answer.kind === 'failed') return { ...answer, fault }
       if (answer.kind === 'granted') this.#hold(id, { charges, ttlMs, parts, costs: undefined, answer })
       return answer
@@ -256,7 +256,7 @@ class GuardedStore implements QuotaStore {
   ): ReserveAnswer | Promise<ReserveAnswer> {
     const parts: Part[] = []
     const local = this.#away.grant({ id, charges, ttlMs, indexes: lost, parts, fault: 'lost' })
-    return after(local, (local) => {
+    return andThen(local, (local) => {
       if (local.kind !== 'granted') return local
       const rest = indexesOf(charges).filter((index) => !lost.includes(index))
       const done = (answer: ReserveAnswer): ReserveAnswer => {
@@ -265,7 +265,7 @@ class GuardedStore implements QuotaStore {
       }
       if (rest.length === 0) return done(local)
       const asked = pick(charges, rest)
-      return after(this.#inner.reserve(id, asked, ttlMs), (answer) => {
+      return andThen(this.#inner.reserve(id, asked, ttlMs), (answer) => {
         this.#heard(answer)
         if (answer.kind === 'granted') {
           parts.push({ where: 'store', id, indexes: rest, costs: costsOf(asked) })
@@ -289,7 +289,7 @@ class GuardedStore implements QuotaStore {
     const { id, charges, ttlMs } = more
     const parts: Part[] = []
     const fault = 'unavailable'
-    return after(
+    return andThen(
       this.#away.grant({ id, charges, ttlMs, fault, parts, indexes: indexesOf(charges) }),
       (answer) => {
         if (answer.kind !== 'granted') return answer
@@ -308,7 +308,7 @@ class GuardedStore implements QuotaStore {
 
   #deliver(id: string, actuals: readonly number[], isDebt: boolean): SettleAnswer | Promise<SettleAnswer> {
     if (this.#breaker.isOpen) return this.#wait(id, actuals, isDebt)
-    return after(this.#tell(this.#inner.settle(id, actuals)), (answer) =>
+    return andThen(this.#tell(this.#inner.settle(id, actuals)), (answer) =>
       answer === 'queued' ? this.#wait(id, actuals, isDebt) : answer,
     )
   }
@@ -320,7 +320,7 @@ class GuardedStore implements QuotaStore {
   }
 
   #tell(answer: SettleAnswer | Promise<SettleAnswer>): SettleAnswer | Promise<SettleAnswer> {
-    return after(answer, (answer) => {
+    return andThen(answer, (answer) => {
       if (answer === 'queued') this.#breaker.missed()
       else this.#breaker.answered()
       return answer
@@ -353,7 +353,7 @@ class GuardedStore implements QuotaStore {
 
   #probe(): boolean | Promise<boolean> {
     if (this.#probed === undefined) return true
-    return after(this.#inner.peek([this.#probed]), (answer) => answer !== 'unavailable')
+    return andThen(this.#inner.peek([this.#probed]), (answer) => answer !== 'unavailable')
   }
 
   /** Tells the store again and again until it knows everything, or the time is over. */

@@ -1,7 +1,7 @@
-import { pick } from '../lease/hold.ts'
-import { after } from '../lease/soon.ts'
+import { andThen } from '#base/and-then.ts'
+import { costsOf, pick } from '../store/split.ts'
 import type { Charge, CounterState, ReserveAnswer, StoreCount, StoreFault } from '../store/store.ts'
-import { costsOf, merge, neverSeen, type Part } from './parts.ts'
+import { merge, neverSeen, type Part } from './parts.ts'
 import type { LocalShare } from './share.ts'
 
 export interface LocalCall {
@@ -46,7 +46,7 @@ export function grantLocally(
   if (shared.length === 0) return granted(states)
   // A hold of its own for each set: what one gave back is not what the next one asks for.
   const partId = shared.length === charges.length ? id : `${id}/${shared.join('.')}`.slice(-64)
-  return after(by.share.reserve(partId, pick(charges, shared), ttlMs), (answer): ReserveAnswer => {
+  return andThen(by.share.reserve(partId, pick(charges, shared), ttlMs), (answer): ReserveAnswer => {
     if (answer.kind === 'failed') return { kind: 'failed', fault, index: shared[answer.index] ?? 0 }
     const all = merge(states, shared, answer.states)
     if (answer.kind === 'refused') return { kind: 'refused', states: all }

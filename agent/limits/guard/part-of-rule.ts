@@ -22,11 +22,6 @@ export function partOfRule(rule: CounterRule, replicas: number): CounterRule {
   }
 }
 
-/** The most that a new counter grants at once. */
-export function limitOf(rule: CounterRule): number {
-  return rule.kind === 'gcra' ? rule.burst : rule.limit
-}
-
 /** How long what was used may matter, microseconds; for a calendar that depends on the time. */
 export function memoryUs(rule: CounterRule): number {
   switch (rule.kind) {

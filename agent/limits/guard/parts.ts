@@ -1,5 +1,5 @@
+import { mostAtOnce } from '../store/most-at-once.ts'
 import type { Charge, CounterState, ReserveAnswer } from '../store/store.ts'
-import { limitOf } from './part-of-rule.ts'
 
 /** Where some of the charges of a call were written. */
 export interface Part {
@@ -40,14 +40,6 @@ export function reservedBy({ charges, parts }: Held): number[] {
   return sums
 }
 
-export function costsOf(charges: readonly Charge[]): number[] {
-  return charges.map(({ cost }) => cost)
-}
-
-export function indexesOf(charges: readonly Charge[]): number[] {
-  return charges.map((_, index) => index)
-}
-
 /** Puts what was told of some charges among the states of all. */
 export function merge(
   states: readonly CounterState[],
@@ -64,5 +56,5 @@ export function merge(
 
 /** What is said of a counter that nobody could ask. */
 export function neverSeen({ rule }: Charge): CounterState {
-  return { isOver: false, remaining: limitOf(rule), retryUs: 0, resetUs: 0 }
+  return { isOver: false, remaining: mostAtOnce(rule), retryUs: 0, resetUs: 0 }
 }

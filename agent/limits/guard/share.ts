@@ -1,4 +1,5 @@
 import type { Clock } from '#base/clock.ts'
+import { mostAtOnce } from '../store/most-at-once.ts'
 import type {
   Charge,
   CounterKey,
@@ -7,7 +8,7 @@ import type {
   QuotaStore,
   ReserveAnswer,
 } from '../store/store.ts'
-import { limitOf, partOfRule } from './part-of-rule.ts'
+import { partOfRule } from './part-of-rule.ts'
 
 /** What the store said last of one counter. */
 interface Seen {
@@ -31,7 +32,7 @@ const defaultMaxCounters = 100_000
 /**
  * This process's part of limits that are shared while their store is away. A part counts as the limit does, with its
  * numbers divided by the number of replicas, and starts as full as the limit was at the store's last answer, divided alike;
- * what the store never told us of starts full.
+ * what the store never told us of starts used up.
  */
 export class LocalShare {
   readonly #store: QuotaStore
@@ -117,7 +118,7 @@ export class LocalShare {
       rule: charge.rule,
       part: partOfRule(charge.rule, replicas),
     }
-    const used = limitOf(part.part) - Math.floor(this.#remaining(charge.rule, name) / replicas)
+    const used = mostAtOnce(part.part) - Math.floor(this.#remaining(charge.rule, name) / replicas)
     // What runs is freed one by one as it ends; of it nothing is known.
     if (used > 0 && charge.rule.kind !== 'concurrency') {
       const start = { ...charge, key: part.key, rule: part.part, cost: used, isEnforced: false }
@@ -135,7 +136,7 @@ export class LocalShare {
       // Whatever was used before it began does not matter any more.
       if (seen !== undefined && seen.atMs < span.startMs) return rule.limit
     }
-    return Math.min(limitOf(rule), seen?.remaining ?? 0)
+    return Math.min(mostAtOnce(rule), seen?.remaining ?? 0)
   }
 
   #forgetOldest(): void {

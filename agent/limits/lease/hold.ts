@@ -29,23 +29,3 @@ export interface LeasedHold {
   /** A call that was settled before the store answered is not given back twice. */
   isSettled: boolean
 }
-
-/** The charges at some indexes. */
-export function pick<T>(list: readonly T[], indexes: readonly number[]): T[] {
-  return indexes.map((index) => list[index] as T)
-}
-
-/**
- * Deals out what a call really took over the places where parts of it were reserved, the first ones first; what is more
- * than all of them goes to the last.
- *
- * @returns in the order of `costs`
- */
-export function dealOut(actual: number, costs: readonly number[]): number[] {
-  let left = actual
-  return costs.map((cost, index) => {
-    const part = index === costs.length - 1 ? left : Math.min(left, cost)
-    left -= part
-    return part
-  })
-}

@@ -1,5 +1,8 @@
+import { andThen } from '#base/and-then.ts'
 import { type Clock, systemClock } from '#base/clock.ts'
 import { type After, systemAfter } from '#base/timers.ts'
+import { OpenHolds } from '../store/open-holds.ts'
+import { costsOf, dealOut, pick, zeros } from '../store/split.ts'
 import type {
   Charge,
   CounterState,
@@ -11,9 +14,7 @@ import type {
 } from '../store/store.ts'
 import type { Bank } from './bank.ts'
 import { Banks } from './banks.ts'
-import { type Draw, dealOut, type LeasedHold, pick, type Rest } from './hold.ts'
-import { OpenHolds } from './open-holds.ts'
-import { after } from './soon.ts'
+import type { Draw, LeasedHold, Rest } from './hold.ts'
 
 export interface LeasedStoreOptions {
   readonly clock?: Clock
@@ -93,8 +94,8 @@ class LeasedStore implements QuotaStore {
       hold.answer = { kind: 'granted', states: this.#states(charges, [], [], nowUs) }
     } else {
       const asked = pick(charges, rest)
-      hold.rests.push({ id, indexes: rest, costs: asked.map(({ cost }) => cost) })
-      hold.answer = after(this.#ask(id, asked, ttlMs, nowUs), (answer) => {
+      hold.rests.push({ id, indexes: rest, costs: costsOf(asked) })
+      hold.answer = andThen(this.#ask(id, asked, ttlMs, nowUs), (answer) => {
         if (answer.kind !== 'granted') this.#giveBack(id, hold)
         return this.#whole(answer, charges, rest)
       })
@@ -190,7 +191,7 @@ class LeasedStore implements QuotaStore {
     ttlMs: number,
     nowUs: number,
   ): ReserveAnswer | Promise<ReserveAnswer> {
-    return after(this.#inner.reserve(id, charges, ttlMs), (answer) => {
+    return andThen(this.#inner.reserve(id, charges, ttlMs), (answer) => {
       if (answer.kind === 'failed') return answer
       for (let index = 0; index < charges.length; index++) {
         const charge = charges[index] as Charge
@@ -217,7 +218,7 @@ class LeasedStore implements QuotaStore {
     if (apart.length > 0) {
       const part = pick(charges, apart)
       const partId = `${id}+${hold.step}`
-      added.push({ id: partId, indexes: apart, costs: part.map(({ cost }) => cost) })
+      added.push({ id: partId, indexes: apart, costs: costsOf(part) })
       steps.push(() => this.#whole(this.#ask(partId, part, ttlMs, nowUs), charges, apart))
     }
     if (main !== undefined) {
@@ -227,7 +228,7 @@ class LeasedStore implements QuotaStore {
         return rest.includes(index) ? charge : { ...charge, cost: 0, isEnforced: false }
       })
       steps.push(() =>
-        after(this.#inner.topUp(id, hold.step, again, ttlMs), (answer) => {
+        andThen(this.#inner.topUp(id, hold.step, again, ttlMs), (answer) => {
           if (answer.kind === 'granted' && !hold.isSettled)
             again.forEach(({ cost }, index) => {
               main.costs[index] = (main.costs[index] as number) + cost
@@ -236,16 +237,11 @@ class LeasedStore implements QuotaStore {
         }),
       )
     }
-    return after(inTurn(steps), (answer) => {
+    return andThen(inTurn(steps), (answer) => {
       const isGranted = answer === undefined || answer.kind === 'granted'
       if (isGranted && !hold.isSettled) hold.rests.push(...added)
       // Refused, or settled meanwhile: as if it had not been asked.
-      else
-        for (const part of added)
-          this.#inner.settle(
-            part.id,
-            part.indexes.map(() => 0),
-          )
+      else for (const part of added) void this.#inner.settle(part.id, zeros(part.indexes))
       if (!isGranted && !hold.isSettled) {
         for (const draw of draws) {
           hold.draws.splice(hold.draws.indexOf(draw), 1)
@@ -316,7 +312,7 @@ class LeasedStore implements QuotaStore {
     const id = `${draw.lease.id}-${this.#debts++}d`
     const nothing = { ...charge, cost: 0, isEnforced: false, onStoreFailure: 'allow' as const }
     // The store applies the cap of the debt where it settles a hold.
-    void after(this.#inner.reserve(id, [nothing], debtTtlMs), () => this.#inner.settle(id, [left]))
+    void andThen(this.#inner.reserve(id, [nothing], debtTtlMs), () => this.#inner.settle(id, [left]))
   }
 
   /** The answer for all charges, where the store was asked for some of them. */
@@ -331,7 +327,7 @@ class LeasedStore implements QuotaStore {
     charges: readonly Charge[],
     asked: readonly number[],
   ): ReserveAnswer | Promise<ReserveAnswer> {
-    return after(answer, (answer) => {
+    return andThen(answer, (answer) => {
       if (answer.kind === 'failed') return { ...answer, index: asked[answer.index] ?? 0 }
       const states = this.#states(charges, asked, answer.states, this.#clock.monotonicUs())
       return { kind: answer.kind, states }
@@ -368,5 +364,5 @@ function inTurn(
 ): ReserveAnswer | undefined | Promise<ReserveAnswer | undefined> {
   const step = steps[at]
   if (step === undefined) return last
-  return after(step(), (answer) => (answer.kind === 'granted' ? inTurn(steps, at + 1, answer) : answer))
+  return andThen(step(), (answer) => (answer.kind === 'granted' ? inTurn(steps, at + 1, answer) : answer))
 }

@@ -1,3 +1,4 @@
+import type { After } from '#base/timers.ts'
 import { AdaptiveLimit } from './adaptive-limit.ts'
 import { Breaker, type BreakerState } from './breaker.ts'
 import type { Call, Turn } from './call.ts'
@@ -6,9 +7,6 @@ import type { ModelLoad } from './observer.ts'
 import { type Band, bands, FairQueue } from './queue/fair-queue.ts'
 import { limitSettings, type ModelSettings } from './settings.ts'
 import type { Tally } from './tally.ts'
-
-/** Has something done after a while; what it gives takes that back. */
-export type Timer = (delayMs: number, act: () => void) => () => void
 
 /** Of the cache of keys and values a server has to keep a part free. */
 const fullCache = 0.8
@@ -20,7 +18,7 @@ export interface GateOptions {
   readonly version: string
   readonly settings: ModelSettings
   readonly tally: Tally
-  readonly timer: Timer
+  readonly after: After
   readonly onBreaker: (state: BreakerState) => void
 }
 
@@ -82,7 +80,7 @@ export class Gate {
     call.state = 'waiting'
     call.beganWaitingUs = nowUs
     this.#queue.add(call)
-    call.stopTimer = this.#options.timer(call.atMostMs, () => this.#expire(call))
+    call.stopTimer = this.#options.after(call.atMostMs, () => this.#expire(call))
     return 'wait'
   }
 

@@ -7,12 +7,12 @@ const maxGates = 1024
 
 /** The gates of all versions of models that are asked for. */
 export class Gates {
-  readonly #options: Pick<GateOptions, 'tally' | 'timer'>
+  readonly #options: Pick<GateOptions, 'tally' | 'after'>
   readonly #onBreaker: (gate: Pick<GateOptions, 'model' | 'version'>, state: BreakerState) => void
   readonly #gates = new Map<string, Gate>()
 
   constructor(
-    options: Pick<GateOptions, 'tally' | 'timer'>,
+    options: Pick<GateOptions, 'tally' | 'after'>,
     onBreaker: (gate: Pick<GateOptions, 'model' | 'version'>, state: BreakerState) => void,
   ) {
     this.#options = options

@@ -1,11 +1,12 @@
 import { type Clock, systemClock } from '#base/clock.ts'
+import { type After, keepingAfter } from '#base/timers.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { computingVerbs } from '#decision/verbs.ts'
 import { ALLOW, allowWith, type Mutations, type Refusal, type Verdict } from '#decision/verdict.ts'
 import { Call, type Turn } from './call.ts'
 import { actualCost, expectedCost } from './cost.ts'
-import type { Gate, Timer } from './gate.ts'
+import type { Gate } from './gate.ts'
 import { Gates } from './gates.ts'
 import { grpcTimeoutMs } from './grpc-timeout.ts'
 import { LoadReadings } from './load/load-readings.ts'
@@ -29,7 +30,7 @@ export interface OverloadOptions {
   /** Must not throw. */
   readonly onEvent: (event: OverloadEvent) => void
   readonly clock?: Clock
-  readonly timer?: Timer
+  readonly after?: After
   /** In place of the network and of real time. */
   readonly scraping?: Pick<ScrapeOptions, 'get' | 'pause'>
 }
@@ -37,23 +38,18 @@ export interface OverloadOptions {
 /** What a weight is divided by while usage is out of the ordinary. */
 const slowedBy = 4
 
-const realTimer: Timer = (delayMs, act) => {
-  const timer = setTimeout(act, delayMs)
-  return () => clearTimeout(timer)
-}
-
 /**
  * Keeps a model server from more than it can do: as many calls at once as it works on without letting them queue, the others
  * waiting here, where each tenant has its share; none at all while it fails. Acts on calls whose end is seen (`ext_proc`); of
  * those only admitted (`ext_authz`) it looks at usage alone.
  */
 export function openOverload(options: OverloadOptions): Overload {
-  const { settings, onEvent, clock = systemClock, timer = realTimer } = options
+  const { settings, onEvent, clock = systemClock, after = keepingAfter } = options
   const { anomaly, metrics, reportLoad } = settings
   const settingsOf = modelLookup(settings.models)
   const standingOf = tenantLookup(settings.tenants)
   const tally = new Tally()
-  const gates = new Gates({ tally, timer }, (named, state) => onEvent({ kind: 'breaker', ...named, state }))
+  const gates = new Gates({ tally, after }, (named, state) => onEvent({ kind: 'breaker', ...named, state }))
   const watch =
     anomaly &&
     new UsageWatch(anomaly, (tenant, isUnusual) =>

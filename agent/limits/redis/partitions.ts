@@ -1,4 +1,5 @@
 import type { Clock } from '#base/clock.ts'
+import { indexesOf } from '../store/split.ts'
 import type { Charge } from '../store/store.ts'
 
 /** The charges of a call that lie together, with their places in the call. */
@@ -13,7 +14,7 @@ export const everywhere = ''
 
 /** In a cluster one part a partition, in the order of their first charges; elsewhere one. */
 export function partsOf(charges: readonly Charge[], isCluster: boolean): readonly Part[] {
-  if (!isCluster) return [{ tag: everywhere, charges, indexes: charges.map((_, index) => index) }]
+  if (!isCluster) return [{ tag: everywhere, charges, indexes: indexesOf(charges) }]
   const parts = new Map<string, { tag: string; charges: Charge[]; indexes: number[] }>()
   charges.forEach((charge, index) => {
     const { partition: tag } = charge.key

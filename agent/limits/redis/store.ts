@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, systemClock } from '#base/clock.ts'
+import { noCounts } from '../store/counts.ts'
+import { zeros } from '../store/split.ts'
 import type {
   Charge,
   CounterState,
@@ -220,7 +222,7 @@ class RedisStore implements QuotaStore {
   }
 
   async #cancel(tags: readonly string[], { id, charges }: ChargingCall): Promise<void> {
-    const nothing = charges.map(() => 0)
+    const nothing = zeros(charges)
     this.#running.end(id, tags)
     await Promise.all(tags.map((tag) => this.#settleAt(tag, id, nothing)))
   }
@@ -305,18 +307,4 @@ function place(states: CounterState[], { indexes }: Part, answer: ScriptAnswer):
   statesOf(answer).forEach((state, at) => {
     states[indexes[at] as number] = state
   })
-}
-
-function noCounts(): Record<StoreCount, number> {
-  return {
-    calls: 0,
-    timeouts: 0,
-    breaker_opened: 0,
-    queued: 0,
-    dropped: 0,
-    memory_lost: 0,
-    leased: 0,
-    shared: 0,
-    unchecked: 0,
-  }
 }

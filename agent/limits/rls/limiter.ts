@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, systemClock } from '#base/clock.ts'
+import { costsOf, zeros } from '../store/split.ts'
 import type { CounterState, QuotaStore, ReserveAnswer, StoreFault } from '../store/store.ts'
 import { type LimitCount, LimitCounts } from './limit-counts.ts'
 import { type Plan, planRequest } from './plan.ts'
@@ -58,9 +59,9 @@ export function createRateLimiter(options: {
     const response = responseOf(outcome, settings, compat)
     if (id !== undefined) {
       // All quotas are over: what they were charged comes back.
-      if (response.isOverLimit && compat === 'fixed') store.settle(id, zeros(states.length))
+      if (response.isOverLimit && compat === 'fixed') void store.settle(id, zeros(states))
       // A lease can be given back once its calls are settled; here a call is over as soon as it is counted.
-      else if (settings.isLeased) store.settle(id, costsOf(plan))
+      else if (settings.isLeased) void store.settle(id, costsOf(plan.charges))
     }
     return response
   }
@@ -99,14 +100,6 @@ function count(store: QuotaStore, plan: Plan, newId: () => string): Counts | Pro
 /** What nobody settles, a store needs not remember. */
 function lifeMs({ hasQuota, charges }: Plan): number {
   return hasQuota || charges[0]?.isLeased ? holdMs : 0
-}
-
-function zeros(length: number): readonly number[] {
-  return new Array<number>(length).fill(0)
-}
-
-function costsOf({ charges }: Plan): readonly number[] {
-  return charges.map(({ cost }) => cost)
 }
 
 function lookedAt(states: States | StoreFault): Counts {

@@ -15,11 +15,3 @@ export interface RateLimitSettings {
   readonly isLeased: boolean
   readonly onStoreFailure: StoreFailurePolicy
 }
-
-export const defaultSettings: RateLimitSettings = {
-  isShadow: false,
-  isQuota: false,
-  hasMetadata: false,
-  isLeased: false,
-  onStoreFailure: 'deny',
-}

@@ -1,4 +1,4 @@
-import type { Usage } from '#decision/usage.ts'
+import { type Usage, unboundedAmount } from '#decision/usage.ts'
 import {
   type CostExpression,
   type CostFacts,
@@ -41,7 +41,7 @@ export function unitCost(limit: QuotaLimit): UnitCost {
   if (limit.kind === 'concurrency') return { ...describe(new Set(['requests'])), of: one, atMost: one }
   if (limit.cost !== undefined) return expressionCost(limit.cost)
   const reading = readings[limit.unit]
-  const of = (usage: Usage) => Math.min(numberOf(reading, usage), Number.MAX_SAFE_INTEGER)
+  const of = (usage: Usage) => Math.min(numberOf(reading, usage), unboundedAmount)
   return { ...describe(new Set([reading])), of, atMost: of }
 }
 
@@ -52,7 +52,7 @@ function describe(reads: ReadonlySet<CostNumber>): Omit<UnitCost, 'of' | 'atMost
   return {
     isMetered: !reads.isSubsetOf(ofRequest),
     readsUsage: numbers.some((each) => each !== 'requests'),
-    isBoundedBy: (bound) => numbers.every((each) => numberOf(each, bound) < Number.MAX_SAFE_INTEGER),
+    isBoundedBy: (bound) => numbers.every((each) => numberOf(each, bound) < unboundedAmount),
     readsOutputTokens: reads.has('output_tokens') || reads.has('tokens') || reads.has('reasoning_tokens'),
   }
 }

@@ -12,7 +12,7 @@ export interface SimulatedCall {
   /** How long it ran. */
   readonly durationMs: number
   readonly subject: Subject
-  /** What it took; it is reserved as it is, for who knows the answer needs no bound. */
+  /** What it took. Tokens are reserved as they are, for who knows the answer needs no bound. */
   readonly usage: Partial<Usage>
 }
 

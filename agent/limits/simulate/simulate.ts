@@ -1,10 +1,13 @@
 import type { Clock } from '#base/clock.ts'
 import { noUsage, type Usage } from '#decision/usage.ts'
 import type { Resources } from '#resources/resources.ts'
+import { chargeOf } from '../rules/charge.ts'
 import { compileRules, type Rule, type Subject } from '../rules/rules.ts'
 import { createMemoryStore } from '../store/memory.ts'
 import type { Charge, ReserveAnswer } from '../store/store.ts'
-import { readCalls, type SimulatedCall } from './calls.ts'
+import type { SimulatedCall } from './calls.ts'
+
+export { readCalls } from './calls.ts'
 
 /** What a limit would have done. */
 export interface SimulatedLimit {
@@ -36,11 +39,6 @@ interface Tally {
   charged: number
   firstOverMs: number | undefined
   readonly tenants: Map<string, number>
-}
-
-/** Calls as text, one JSON object a line. @throws SluiceError that names `place` and the line. */
-export function callsOf(text: string, place: string): readonly SimulatedCall[] {
-  return readCalls(text, place)
 }
 
 /**
@@ -76,13 +74,13 @@ export function simulate(resources: Resources, calls: readonly SimulatedCall[]):
       durationMs + 1,
     ) as ReserveAnswer
     if (answer.kind !== 'granted') refused++
-    else running.push({ id, endMs: atMs + durationMs, costs: charged.map(({ charge }) => charge.cost) })
-    charged.forEach(({ rule, charge }, at) => {
+    else running.push({ id, endMs: atMs + durationMs, costs: charged.map(({ actual }) => actual) })
+    charged.forEach(({ rule, actual }, at) => {
       const isOver = answer.kind === 'failed' || answer.states[at]?.isOver === true
       count(tallies, rule, {
         isOver,
         isCharged: answer.kind === 'granted',
-        cost: charge.cost,
+        cost: actual,
         atMs,
         tenant: subject.tenant ?? '',
       })
@@ -95,22 +93,16 @@ function charges(
   rules: readonly Rule[],
   subject: Subject,
   usage: Usage,
-): { readonly rule: Rule; readonly charge: Charge }[] {
+): { readonly rule: Rule; readonly charge: Charge; readonly actual: number }[] {
+  // Nobody can tell these before the answer is there.
+  const known = { ...usage, responseBytes: 0, gpuMs: 0 }
   return rules.flatMap((rule) => {
     const terms = rule.termsFor(subject, {})
     if (typeof terms === 'string') return []
     // A cost that is no number refuses in the agent; here it is more than there can be.
-    const cost = rule.cost(usage, subject) ?? Number.MAX_SAFE_INTEGER
-    const charge: Charge = {
-      key: rule.keyOf(subject),
-      rule: terms.counter,
-      cost,
-      isEnforced: terms.mode === 'enforce',
-      debtCap: Number.POSITIVE_INFINITY,
-      onStoreFailure: 'deny',
-      isLeased: false,
-    }
-    return [{ rule, charge }]
+    const cost = rule.cost(known, subject) ?? Number.MAX_SAFE_INTEGER
+    const actual = rule.cost(usage, subject) ?? cost
+    return [{ rule, charge: chargeOf(rule, { terms, subject, cost }), actual }]
   })
 }
 

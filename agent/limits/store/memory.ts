@@ -1,17 +1,10 @@
 import { type Clock, systemClock } from '#base/clock.ts'
 import type { Counter, Instant, Part } from './counter.ts'
 import { Counters } from './counters.ts'
+import { noCounts } from './counts.ts'
 import { Expiry } from './expiry.ts'
 import type { Hold } from './hold.ts'
-import type {
-  Charge,
-  CounterState,
-  QuotaStore,
-  ReserveAnswer,
-  SettleAnswer,
-  StoreCount,
-  StoreHealth,
-} from './store.ts'
+import type { Charge, CounterState, QuotaStore, ReserveAnswer, SettleAnswer, StoreHealth } from './store.ts'
 import { Tombstones } from './tombstones.ts'
 
 export interface MemoryStoreOptions {
@@ -230,20 +223,9 @@ function statesOf(
 }
 
 function memoryHealth(): StoreHealth {
-  const counts: Record<StoreCount, number> = {
-    calls: 0,
-    timeouts: 0,
-    breaker_opened: 0,
-    queued: 0,
-    dropped: 0,
-    memory_lost: 0,
-    leased: 0,
-    shared: 0,
-    unchecked: 0,
-  }
   return {
     kind: 'memory',
-    counts,
+    counts: noCounts(),
     problem: () => undefined,
     lostAtMs: () => undefined,
     replicas: () => 1,

@@ -17,7 +17,7 @@ export const costNumbers = [
 export type CostNumber = (typeof costNumbers)[number]
 
 /** Texts that an expression may compare; absent where they are not known. */
-export const costTexts = ['model', 'version', 'tenant'] as const
+const costTexts = ['model', 'version', 'tenant'] as const
 export type CostText = (typeof costTexts)[number]
 
 /** What one evaluation reads. */

@@ -11,7 +11,6 @@ const notice = (more: Partial<QuotaNotice> = {}): QuotaNotice => ({
   windowSeconds: 60,
   remaining: 99,
   resetSeconds: 1,
-  isViolated: false,
   ...more,
 })
 

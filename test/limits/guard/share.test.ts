@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { limitOf, partOfRule } from '../../../agent/limits/guard/part-of-rule.ts'
+import { partOfRule } from '../../../agent/limits/guard/part-of-rule.ts'
 import { LocalShare } from '../../../agent/limits/guard/share.ts'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
+import { mostAtOnce } from '../../../agent/limits/store/most-at-once.ts'
 import { charge, gcraRule, hourRule, slidingRule } from '../charges.ts'
 import { virtualTime } from '../virtual-time.ts'
 
@@ -18,15 +19,15 @@ t.test('the parts of all replicas are never more than the limit', async (t) => {
   fc.assert(
     fc.property(rule, fc.integer({ min: 1, max: 200 }), (whole, replicas) => {
       const part = partOfRule(whole, replicas)
-      const isBounded = limitOf(part) * replicas <= limitOf(whole) && limitOf(part) >= 0
+      const isBounded = mostAtOnce(part) * replicas <= mostAtOnce(whole) && mostAtOnce(part) >= 0
       if (whole.kind !== 'gcra' || part.kind !== 'gcra') return isBounded
       // Units that drain in a tick, of all parts together: cross-multiplied, so that nothing is rounded.
       const isSameRate = part.rate.drain * replicas * whole.rate.weight <= whole.rate.drain * part.rate.weight
       return isBounded && isSameRate && part.rate.capacity <= whole.rate.capacity
     }),
   )
-  t.equal(limitOf(partOfRule(gcraRule(10, 3), 4)), 0, 'what cannot be divided is nobody’s')
-  t.equal(limitOf(partOfRule(hourRule(10), 4)), 2)
+  t.equal(mostAtOnce(partOfRule(gcraRule(10, 3), 4)), 0, 'what cannot be divided is nobody’s')
+  t.equal(mostAtOnce(partOfRule(hourRule(10), 4)), 2)
 })
 
 t.test('a share keeps so many counters, and does not forget what was spent of them', async (t) => {

@@ -37,7 +37,7 @@ export function setting(config: Input, more: Partial<OverloadOptions> = {}): Set
     settings: overloadSchema.parse(config),
     onEvent: (event) => void events.push(event),
     clock: { nowMs: () => nowMs, monotonicUs: () => nowMs * 1000 },
-    timer: (delayMs, act) => {
+    after: (delayMs, act) => {
       const timer = { atMs: nowMs + delayMs, act }
       timers.add(timer)
       return () => void timers.delete(timer)

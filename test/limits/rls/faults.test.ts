@@ -3,11 +3,10 @@ import { rateLimitMethod } from '#envoy/rate-limit.ts'
 import type { Method } from '#grpc/service.ts'
 import { createRateLimiter } from '../../../agent/limits/rls/limiter.ts'
 import { readRules } from '../../../agent/limits/rls/rules.ts'
-import { defaultSettings } from '../../../agent/limits/rls/settings.ts'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
 import type { QuotaStore, StoreFault } from '../../../agent/limits/store/store.ts'
 import { createLogger } from '../../../agent/telemetry/telemetry.ts'
-import { asFixed, codes, descriptor, file, request } from './kit.ts'
+import { asFixed, codes, defaultSettings, descriptor, file, request } from './kit.ts'
 
 const config = `domain: models
 descriptors:

@@ -2,10 +2,19 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createRateLimiter, type RateLimitAnswer } from '../../../agent/limits/rls/limiter.ts'
 import { type RuleOptions, readRules } from '../../../agent/limits/rls/rules.ts'
-import { defaultSettings, type RateLimitSettings } from '../../../agent/limits/rls/settings.ts'
+import type { RateLimitSettings } from '../../../agent/limits/rls/settings.ts'
 import type { Descriptor, RateLimitRequest } from '../../../agent/limits/rls/types.ts'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
 import { temporaryFolder } from '../../harness/temp.ts'
+
+/** What the service does where nothing is said of it. */
+export const defaultSettings: RateLimitSettings = {
+  isShadow: false,
+  isQuota: false,
+  hasMetadata: false,
+  isLeased: false,
+  onStoreFailure: 'deny',
+}
 
 const folder = temporaryFolder()
 process.once('exit', () => folder[Symbol.dispose]())

@@ -3,11 +3,10 @@ import fc from 'fast-check'
 import t from 'tap'
 import { openRateLimits } from '#limits/rls/rls.ts'
 import { createRateLimiter } from '../../../agent/limits/rls/limiter.ts'
-import { defaultSettings } from '../../../agent/limits/rls/settings.ts'
 import type { Descriptor } from '../../../agent/limits/rls/types.ts'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
 import { eventually } from '../../harness/temp.ts'
-import { asFixed, codes, descriptor, file, limiter, request, told } from './kit.ts'
+import { asFixed, codes, defaultSettings, descriptor, file, limiter, request, told } from './kit.ts'
 
 const config = `domain: models
 descriptors:

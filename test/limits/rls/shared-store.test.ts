@@ -2,10 +2,9 @@ import t from 'tap'
 import { openQuotaStore } from '#limits/open.ts'
 import { createRateLimiter } from '../../../agent/limits/rls/limiter.ts'
 import { readRules } from '../../../agent/limits/rls/rules.ts'
-import { defaultSettings } from '../../../agent/limits/rls/settings.ts'
 import { eventually } from '../../harness/temp.ts'
 import { startValkey } from '../../harness/valkey.ts'
-import { asFixed, file, request } from './kit.ts'
+import { asFixed, defaultSettings, file, request } from './kit.ts'
 
 const limit = 400
 const rules = readRules(

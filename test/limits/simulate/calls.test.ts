@@ -1,5 +1,5 @@
 import t from 'tap'
-import { callsOf as readCalls } from '#limits/simulate/simulate.ts'
+import { readCalls } from '#limits/simulate/simulate.ts'
 
 t.test('a plan is read line by line', async (t) => {
   const text = [

@@ -3,9 +3,10 @@ import { rateLimitMethod } from '#envoy/rate-limit.ts'
 import { startGrpcServer } from '#grpc/grpc.ts'
 import { createRateLimiter } from '../../../../agent/limits/rls/limiter.ts'
 import { type RuleOptions, readRules } from '../../../../agent/limits/rls/rules.ts'
-import { defaultSettings, type RateLimitSettings } from '../../../../agent/limits/rls/settings.ts'
+import type { RateLimitSettings } from '../../../../agent/limits/rls/settings.ts'
 import { createMemoryStore } from '../../../../agent/limits/store/memory.ts'
 import { createLogger } from '../../../../agent/telemetry/telemetry.ts'
+import { defaultSettings } from '../kit.ts'
 
 export type OwnSettings = Partial<RateLimitSettings>
 

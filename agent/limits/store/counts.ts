@@ -1,5 +1,6 @@
-import type { StoreCount } from '../store/store.ts'
+import type { StoreCount } from './store.ts'
 
+/** What a store begins with. */
 export function noCounts(): Record<StoreCount, number> {
   return {
     calls: 0,

@@ -68,7 +68,9 @@ async function answer(
 ): Promise<void> {
   const { url = '/', method } = request
   if (url.length > maxUrlLength) return reply(response, 414, { error: 'the address is too long' })
-  const [path = '', query = ''] = url.split('?', 2)
+  const mark = url.indexOf('?')
+  const path = mark === -1 ? url : url.slice(0, mark)
+  const query = mark === -1 ? '' : url.slice(mark + 1)
   const known = routes.filter((route) => route.path === path)
   const route = known.find((each) => each.method === method)
   if (route === undefined) {

@@ -44,6 +44,8 @@ export interface Pipeline {
   response(x: Exchange, served: ServedFacts): Decision | Promise<Decision>
   /** Refuses before any stage ran, for what the decoder itself found wrong. Recorded like every other. */
   refuse(x: Exchange, refusal: Refusal): Decision
+  /** Ends an exchange whose request was never let through, whatever was decided: what stages took is given back. Throws as `end`. */
+  abandon(x: Exchange): void
   /** Releases what the exchange holds, in every stage. @throws AggregateError afterwards, for stages that could not, and a record that was not kept. */
   end(x: Exchange): void
 }
@@ -172,7 +174,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     })
   }
 
-  return {
+  const pipeline: Pipeline = {
     open: (request) => ({
       id: randomUUID(),
       request,
@@ -185,6 +187,10 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       return decide(x, 'response')
     },
     refuse: (x, refusal) => conclude(x, 'request', refusal, x.startedUs),
+    abandon: (x) => {
+      revoked(x, 'request', stages.length, failure('internal_error', null))
+      pipeline.end(x)
+    },
     end: (x) => {
       const wrong: unknown[] = []
       for (const stage of stages) {
@@ -204,6 +210,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       if (wrong.length > 0) throw new AggregateError(wrong, 'a stage could not end an exchange')
     },
   }
+  return pipeline
 }
 
 /** What a stage that is not well written answers (nothing, an object of another kind) must not pass for an allow. */

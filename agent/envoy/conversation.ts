@@ -63,7 +63,7 @@ export class Conversation {
     decision
       .then((late) => {
         this.#isDeciding = false
-        if (this.#isOver) return this.#release()
+        if (this.#isOver) return this.#abandon()
         then(late)
         writer.resume()
       })
@@ -80,6 +80,13 @@ export class Conversation {
     this.exchange?.waiting?.abandon()
     // Stages that are still at work may yet take something: what they took is given back when they are done.
     if (!this.#isDeciding) this.#release()
+  }
+
+  /** The stream ended while the stages were at work: nobody was told what they decided. */
+  #abandon(): void {
+    const { exchange, isObserving, options } = this
+    if (exchange === undefined || exchange.served !== undefined || isObserving) return this.#release()
+    options.pipeline.abandon(exchange)
   }
 
   #release(): void {

@@ -1,6 +1,6 @@
 import type { JsonObject } from '#base/json.ts'
 import type { ModelCall, RequestFacts } from '#decision/exchange.ts'
-import { isBodyEncoded, once } from './demand/ask.ts'
+import { isBodyEncoded, once, unknownAsk } from './demand/ask.ts'
 import { generateAsk } from './demand/generate-ask.ts'
 import { openAiAsk } from './demand/openai-ask.ts'
 import { jsonInferAsk, messageInferAsk } from './demand/tensor-ask.ts'
@@ -47,4 +47,9 @@ export function v2Computation(
     }
   if (verb === 'infer') return { dialect: 'v2-http', ask: once(() => jsonInferAsk(request, body)) }
   return { dialect: 'generate', ask: once(() => generateAsk(request, body)) }
+}
+
+/** Of a request that is none of a known protocol. */
+export function unknownComputation(request: RequestFacts): Computation {
+  return { dialect: 'unknown', ask: once(() => unknownAsk(request)) }
 }

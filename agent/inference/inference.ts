@@ -4,7 +4,7 @@ import type { Stage } from '#decision/stage.ts'
 import { computingVerbs } from '#decision/verbs.ts'
 import { ALLOW, deny, type Verdict } from '#decision/verdict.ts'
 import { binaryDataFault } from './binary-data.ts'
-import { type Computation, v2Computation } from './computation.ts'
+import { type Computation, unknownComputation, v2Computation } from './computation.ts'
 import {
   createFrameGuard as createGuard,
   type FrameGuard,
@@ -30,8 +30,8 @@ export function createInferenceStage(): Stage {
     request: (x) => {
       if (x.canonical === undefined) throw new Error('nobody has looked at the form of the request')
       const { path } = x.canonical
-      // Not in canonical form, and by no reading one of the model server's.
-      if (path === undefined) return ALLOW
+      // Not in canonical form, and by no reading one of Triton's.
+      if (path === undefined) return unknown(x)
       if (!isV2Grpc(path)) return httpCall(x, path)
       // Without the content type nobody would look into the message, and a lenient server might still serve it.
       return isGrpc(x)
@@ -45,7 +45,13 @@ function httpCall(x: Exchange, path: string): Verdict {
   const v2 = parseV2Http(path)
   const parsed = v2.kind === 'other' ? parseOpenAi(path, x.request) : v2
   if (parsed.kind === 'refused') return deny(parsed.reason, parsed.detail)
-  return parsed.kind === 'other' ? ALLOW : called(x, parsed.call, parsed.computation)
+  return parsed.kind === 'other' ? unknown(x) : called(x, parsed.call, parsed.computation)
+}
+
+/** Model servers compute at more paths than are known here: whatever it is, what its answer says of what it took counts. */
+function unknown(x: Exchange): Verdict {
+  x.meter = createMeter(unknownComputation(x.request))
+  return ALLOW
 }
 
 function grpcCall(x: Exchange, path: string): Verdict {

@@ -62,7 +62,8 @@ export class Hold implements QuotaHold {
     if (this.#isSettled) return
     const { x, bill, observer } = this.#options
     const measured = this.#measured()
-    const actuals = this.#shares.map((share) => share.actual(measured, bill))
+    const isCutWhole = measured !== undefined && isWholeCutOff(x, measured)
+    const actuals = this.#shares.map((share) => share.actual(measured, bill, isCutWhole))
     const reserved = bill.charged.find(({ reservation }) => reservation)?.reservation?.usage ?? oneCall
     const charges = this.#shares.map(({ charged }, index) => ({
       limit: charged.rule.name,
@@ -261,8 +262,29 @@ class Share {
     this.#units += units
   }
 
-  actual(measured: Metered | undefined, { subject }: Bill): number {
+  /** @param isCutWhole nobody knows how much of the output had been computed: what was paid for counts */
+  actual(measured: Metered | undefined, { subject }: Bill, isCutWhole: boolean): number {
     const { rule } = this.charged
-    return measured === undefined ? this.#units : (rule.cost(measured.usage, subject) ?? this.#units)
+    if (measured === undefined) return this.#units
+    const { usage } = measured
+    const isMore = isCutWhole && this.#tokens > usage.outputTokens
+    return rule.cost(isMore ? withOutputTokens(usage, this.#tokens) : usage, subject) ?? this.#units
   }
+}
+
+/**
+ * Whether an answer that comes all at once did not come to its end. Who has a model compute, and leaves just before it
+ * answers, again and again, would else use it for nothing.
+ */
+function isWholeCutOff({ call, served }: Exchange, { isComplete }: Metered): boolean {
+  if (isComplete) return false
+  if (
+    call?.verb === 'generate_stream' ||
+    call?.verb === 'stream_infer' ||
+    call?.generation?.isStream === true
+  )
+    return false
+  if (served === undefined) return true
+  const isSuccess = served.httpStatus >= 200 && served.httpStatus <= 299
+  return isSuccess && served.headers.single('content-type')?.startsWith('text/event-stream') !== true
 }

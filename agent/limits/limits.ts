@@ -4,7 +4,7 @@ import type { Stage } from '#decision/stage.ts'
 import { computingVerbs } from '#decision/verbs.ts'
 import { ALLOW, allowWith, type Header, type Mutations, type Verdict } from '#decision/verdict.ts'
 import { perResources } from '#resources/resources.ts'
-import { policyHeader, stateHeader } from './answer/answer.ts'
+import { maxTold, policyHeader, stateHeader } from './answer/answer.ts'
 import { type Bill, billOf } from './charging.ts'
 import { Hold } from './hold.ts'
 import type { LimitsObserver } from './observer.ts'
@@ -89,13 +89,15 @@ function granted(
 ): Verdict {
   let policies = ''
   let standing = ''
+  let told = 0
   let over: string[] | undefined
   let toldOver: string[] | undefined
   for (let i = 0; i < charged.length; i++) {
     const { rule, terms, charge } = charged[i] as Bill['charged'][number]
     const state = states[i] as CounterState
     const isTold = rule.policy.advertise && terms.mode !== 'shadow'
-    if (isTold) {
+    if (isTold && told < maxTold) {
+      told++
       const separator = policies === '' ? '' : ', '
       policies += separator + terms.policyText
       standing += separator + terms.stateText(state.remaining, Math.ceil(state.resetUs / 1e6))
@@ -112,22 +114,24 @@ function granted(
       observer.onOutcome(rule.name, rule.unit, 'near', charge.cost)
   }
   const setHeaders: Header[] = []
-  if (over !== undefined) setHeaders.push([overHeader, over.join(', ')])
+  if (over !== undefined) setHeaders.push([overHeader, overText(over)])
   // What a server compresses cannot be read.
   if (hold.isMetered) setHeaders.push(['accept-encoding', 'identity'])
-  const told: Header[] = []
-  if (policies !== '') told.push([policyHeader, policies], [stateHeader, standing])
-  if (toldOver !== undefined) told.push([overHeader, toldOver.join(', ')])
+  const addResponseHeaders: Header[] = []
+  if (policies !== '') addResponseHeaders.push([policyHeader, policies], [stateHeader, standing])
+  if (toldOver !== undefined) addResponseHeaders.push([overHeader, overText(toldOver)])
   const requestBody = hold.isMetered ? x.meter?.requestReport() : undefined
-  if (setHeaders.length === 0 && told.length === 0 && requestBody === undefined) return ALLOW
+  if (setHeaders.length === 0 && addResponseHeaders.length === 0 && requestBody === undefined) return ALLOW
   const mutations: Mutations = {
     ...(setHeaders.length > 0 && { setHeaders }),
-    ...(told.length > 0 && { addResponseHeaders: told }),
+    ...(addResponseHeaders.length > 0 && { addResponseHeaders }),
     ...(requestBody !== undefined && { requestBody }),
     ...(over !== undefined && { dynamicMetadata: { quota: { over } } }),
   }
   return allowWith(mutations)
 }
+
+const overText = (names: readonly string[]): string => names.slice(0, maxTold).join(', ')
 
 function observeRefusal({ charged }: Bill, states: readonly CounterState[], observer: LimitsObserver): void {
   if (observer.onOutcome === undefined) return

@@ -1,5 +1,6 @@
 import type { ReasonCode } from '#decision/reasons.ts'
 import { deny, failure, type Refusal } from '#decision/verdict.ts'
+import { maxTold } from './answer/answer.ts'
 import type { Charged, Uncharged } from './charging.ts'
 import { violationNotice } from './notice.ts'
 import type { CounterState, StoreFault } from './store/store.ts'
@@ -41,7 +42,7 @@ export function violationRefusal(charged: readonly Charged[], states: readonly C
   const [governing] = violated
   if (governing === undefined) throw new Error('a refusal that no limit is the reason of')
   const { each, state } = governing
-  const told = violated.filter((one) => one.each.rule.policy.advertise)
+  const told = violated.filter((one) => one.each.rule.policy.advertise).slice(0, maxTold)
   return {
     kind: 'deny',
     reason: reasonOf(each, state),

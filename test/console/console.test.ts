@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs'
+import { get } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
@@ -36,6 +37,18 @@ t.test('a route answers with JSON, at once or later', async (t) => {
   const { ask } = await opened(t)
   t.same(await ask('GET', '/echo', 'word=a&word=%26b'), { said: ['a', '&b'] })
   t.equal(await ask('POST', '/late'), 'done')
+})
+
+t.test('a query goes to its end, whatever it holds', async (t) => {
+  const { path } = await opened(t)
+  const body = await new Promise<string>((resolve, reject) => {
+    get({ socketPath: path, path: '/echo?word=a?b' }, (response) => {
+      let text = ''
+      response.on('data', (piece: Buffer) => (text += piece.toString()))
+      response.on('end', () => resolve(text))
+    }).on('error', reject)
+  })
+  t.same(JSON.parse(body), { said: ['a?b'] })
 })
 
 t.test('what is asked wrongly is said in words', async (t) => {

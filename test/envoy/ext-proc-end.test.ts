@@ -84,29 +84,35 @@ t.test('a reset at any moment releases what was opened, once', async (t) => {
   }
 })
 
-t.test('a reset while the stages are at work releases what they take after it', async (t) => {
-  for (const phase of ['request', 'response'] as const) {
-    const order: string[] = []
-    let answer = () => {}
-    const bench = kit({
-      [phase]: () =>
-        new Promise((resolve) => {
-          answer = () => {
-            order.push('taken')
-            resolve(ALLOW)
-          }
-        }),
-      end: () => void order.push('released'),
-    })
-    const envoy = script(bench)
-    envoy.say(requestHeaders(), responseHeaders())
-    envoy.cancel()
-    t.strictSame(order, [])
-    answer()
-    await settled()
-    t.strictSame(order, ['taken', 'released'], phase)
-  }
-})
+t.test(
+  'a reset while the stages are at work releases what they take after it, and of no call that ran',
+  async (t) => {
+    for (const phase of ['request', 'response'] as const) {
+      const order: string[] = []
+      let answer = () => {}
+      const bench = kit({
+        [phase]: () =>
+          new Promise((resolve) => {
+            answer = () => {
+              order.push('taken')
+              resolve(ALLOW)
+            }
+          }),
+        revoke: () => void order.push('given back'),
+        end: () => void order.push('released'),
+      })
+      const envoy = script(bench)
+      envoy.say(requestHeaders(), responseHeaders())
+      envoy.cancel()
+      t.strictSame(order, [])
+      answer()
+      await settled()
+      // What was never let through cost nothing; what was answered did.
+      const wanted = phase === 'request' ? ['taken', 'given back', 'released'] : ['taken', 'released']
+      t.strictSame(order, wanted, phase)
+    }
+  },
+)
 
 t.test('a stream that Envoy half-closes while the stages are at work is answered and closed', async (t) => {
   const bench = kit({ request: () => Promise.resolve(ALLOW) })

@@ -27,7 +27,7 @@ export interface Kit {
 }
 
 /** A pipeline with the real inference stage and one stub behind it that says what a test wants. */
-export function kit(stub: Pick<Stage, 'request' | 'response' | 'end'> = {}): Kit {
+export function kit(stub: Pick<Stage, 'request' | 'response' | 'revoke' | 'end'> = {}): Kit {
   const logged: string[] = []
   const log = createLogger('debug', { write: (line: string) => void logged.push(line) })
   const ends = new Map<string, number>()

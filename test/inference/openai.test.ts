@@ -81,11 +81,12 @@ t.test('a model that is not seen is no model of the tenant', async (t) => {
   const rows: [name: string, body: string | undefined, change?: object][] = [
     ['no body', undefined],
     ['half a body', body(), { isBodyComplete: false }],
-    ['no JSON', '{"model": "meta-llama/x"'],
-    ['a form', '--x\r\ncontent-disposition: form-data; name=model\r\n\r\nmeta-llama/x'],
-    ['a list', '[{"model": "meta-llama/x"}]'],
-    ['JSON with a comma too many', '{"model": "meta-llama/x",}'],
-    ['a nesting that overflows', `{"model": "meta-llama/x", "a": ${'['.repeat(200_000)}`],
+    ['a compressed body', 'x', { headers: [['content-encoding', 'gzip']] }],
+    [
+      'a form',
+      '--x\r\ncontent-disposition: form-data; name=model\r\n\r\nmeta-llama/x',
+      { path: '/v1/audio/transcriptions' },
+    ],
   ]
   for (const [name, text, change] of rows) {
     const { x, verdict, ceiling } = ask(chat, text, change)
@@ -98,6 +99,52 @@ t.test('a model that is not seen is no model of the tenant', async (t) => {
     kind: 'deny',
     reason: 'model_not_permitted',
   })
+})
+
+t.test('a body that only the server can read is refused, so that none runs unmeasured', async (t) => {
+  const rows: [name: string, body: string | Buffer][] = [
+    ['half an object', '{"model": "meta-llama/x"'],
+    ['a form where none is taken', '--x\r\ncontent-disposition: form-data; name=model\r\n\r\nmeta-llama/x'],
+    ['a list', '[{"model": "meta-llama/x"}]'],
+    ['a comma too many', '{"model": "meta-llama/x",}'],
+    ['a nesting that overflows', `{"model": "meta-llama/x", "a": ${'['.repeat(200_000)}`],
+    ['a number that Python knows', '{"model": "meta-llama/x", "stream": true, "temperature": NaN}'],
+    ['a byte order mark', '\ufeff{"model": "meta-llama/x", "stream": true}'],
+    ['UTF-16', Buffer.from('{"model": "meta-llama/x", "stream": true}', 'utf16le')],
+  ]
+  for (const [name, body] of rows)
+    t.match(
+      ask(chat, undefined, { body: Buffer.from(body) }).verdict,
+      { kind: 'deny', reason: 'request_malformed' },
+      name,
+    )
+})
+
+t.test('a stream that a lenient server would begin, or not report, behind our back is refused', async (t) => {
+  const rows: object[] = [
+    { stream: 'true' },
+    { stream: 1 },
+    { stream: 'no' },
+    { Stream: true },
+    { stream: true, stream_options: [] },
+    { stream: true, stream_options: 'x' },
+    { stream: true, stream_options: { include_usage: 0 } },
+    { stream: true, stream_options: { include_usage: 'false' } },
+    { stream: true, stream_options: { Include_Usage: true } },
+    { stream: true, Stream_Options: { include_usage: true } },
+  ]
+  for (const more of rows)
+    t.match(
+      ask(chat, body(more)).verdict,
+      { kind: 'deny', reason: 'request_malformed' },
+      JSON.stringify(more),
+    )
+  for (const more of [
+    { stream: null },
+    { stream: true, stream_options: null },
+    { stream: true, stream_options: { include_usage: null, continuous_usage_stats: true } },
+  ])
+    t.equal(ask(chat, body(more)).verdict.kind, 'allow', JSON.stringify(more))
 })
 
 t.test('what two readers would read otherwise is refused', async (t) => {

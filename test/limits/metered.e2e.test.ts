@@ -123,3 +123,18 @@ t.test('a stream whose quota is used up is ended, and charged what was sent of i
     t.match(JSON.parse(again.body), { error: { code: 'rate_limit_exceeded' } })
   }
 })
+
+t.test('as many limits as somebody writes break no answer, granted or refused', async (t) => {
+  for (const mode of ['enforce', 'soft'] as const) {
+    const limits = Array.from({ length: 1000 }, (_, index) => ({
+      ...{ unit: 'tokens', kind: 'sliding', limit: 150, window: '1h', mode },
+      name: `a-limit-with-a-long-name-${index}`,
+    }))
+    await using it = await world({ limits }, 100)
+    const call = () => http({ port: it.port, path, headers, body: ask({ max_tokens: 10 }) })
+    const statuses: number[] = []
+    for (let i = 0; i < 14; i++) statuses.push((await call()).status)
+    t.equal(statuses[0], 200)
+    t.equal(statuses.at(-1), mode === 'enforce' ? 429 : 200, statuses.join(' '))
+  }
+})

@@ -1,10 +1,14 @@
 import t from 'tap'
 import type { Exchange } from '#decision/exchange.ts'
+import { RequestHeaders } from '#decision/request-headers.ts'
 import type { Verdict } from '#decision/verdict.ts'
 import { someAnswer, someRequest } from '../decision/an-exchange.ts'
 import { aDemand, aMeter, aPolicy, aStage, chat, infer } from './a-quota.ts'
 
 const tokens = { unit: 'tokens', kind: 'sliding', limit: 1000, window: '1h' }
+
+const eventStream = new RequestHeaders()
+eventStream.add('content-type', 'text/event-stream')
 
 /** What is left of the first limit, as the next call would be told. */
 function left({ ask, stage }: ReturnType<typeof aStage>): number {
@@ -99,7 +103,48 @@ t.test('where nobody measured the answer the bound is what it took', async (t) =
       },
       993,
     ],
-    ['no answer at all', { meter: aMeter({ inputTokens: 3 }, { isComplete: false }) }, 997],
+    ['no answer at all to a stream', { meter: aMeter({ inputTokens: 3 }, { isComplete: false }) }, 997],
+    [
+      'a client that leaves just before an answer that comes all at once',
+      { call: { ...chat, verb: 'generate' }, meter: aMeter({ inputTokens: 3 }, { isComplete: false }) },
+      597,
+    ],
+    [
+      'one that leaves while it comes',
+      {
+        call: { ...chat, verb: 'generate' },
+        meter: aMeter({ inputTokens: 3, outputTokens: 1, responseBytes: 9 }, { isComplete: false }),
+        served: someAnswer(200),
+      },
+      597,
+    ],
+    [
+      'one that took more than was reserved',
+      {
+        call: { ...chat, verb: 'generate' },
+        meter: aMeter({ outputTokens: 450, responseBytes: 9 }, { isComplete: false }),
+        served: someAnswer(200),
+      },
+      550,
+    ],
+    [
+      'an error that breaks off',
+      {
+        call: { ...chat, verb: 'generate' },
+        meter: aMeter({ responseBytes: 9 }, { isComplete: false }),
+        served: someAnswer(500),
+      },
+      1000,
+    ],
+    [
+      'events of no known protocol that break off',
+      {
+        call: undefined as never,
+        meter: aMeter({ outputTokens: 7, responseBytes: 90 }, { isComplete: false }),
+        served: { ...someAnswer(200), headers: eventStream },
+      },
+      993,
+    ],
   ]
   for (const [name, more, expected] of rows) {
     const world = aStage([aPolicy({ limits: [tokens] })])

@@ -1,7 +1,7 @@
 import type { RequestFacts } from '#decision/exchange.ts'
 import type { Demand } from '#decision/usage.ts'
 import { unboundedAmount } from '#decision/usage.ts'
-import { type OutputBound, openOutput } from './output-bound.ts'
+import { noOutput, type OutputBound, openOutput } from './output-bound.ts'
 import { PromptTally } from './prompt.ts'
 
 /** What a call asks for. */
@@ -78,6 +78,20 @@ export function unreadAsk(
     inferences: options.hasBatch ? contents : 1,
     prompt,
     output: options.output ?? openOutput,
+  })
+}
+
+/** What a request of no known protocol asks for: without a body a model has nothing to compute from. */
+export function unknownAsk(request: RequestFacts): Ask {
+  const octets = bodyOctets(request)
+  const prompt = new PromptTally()
+  prompt.addOctets(octets > 0 && isBodyEncoded(request) ? unboundedAmount : octets)
+  return askOf({
+    octets,
+    seenOctets: request.body?.length ?? 0,
+    inferences: 1,
+    prompt,
+    output: octets > 0 ? openOutput : noOutput,
   })
 }
 

@@ -11,6 +11,7 @@ export type DialectName =
   | 'v2-http'
   | 'v2-grpc'
   | 'v2-grpc-stream'
+  | 'unknown'
 
 export interface Dialect {
   /** Members that hold generated text, in an answer and in an event of a stream. */
@@ -29,6 +30,16 @@ const openAiFarewell = (message: string): string =>
   `${data({ error: { message, type: quota, param: null, code: quota } })}data: [DONE]\n\n`
 
 const chatTexts = ['content', 'text', 'reasoning_content', 'reasoning', 'refusal', 'arguments']
+/** Those of every API, and of TGI and Ollama. */
+const anyTexts = [
+  ...chatTexts,
+  'delta',
+  'thinking',
+  'partial_json',
+  'text_output',
+  'generated_text',
+  'response',
+]
 
 export const dialects: Readonly<Record<DialectName, Dialect>> = {
   chat: { texts: chatTexts, streamTexts: chatTexts, values: ['usage'], farewell: openAiFarewell },
@@ -61,6 +72,12 @@ export const dialects: Readonly<Record<DialectName, Dialect>> = {
   'v2-http': { texts: ['data'], streamTexts: [], values: ['outputs'] },
   'v2-grpc': { texts: [], streamTexts: [], values: [] },
   'v2-grpc-stream': { texts: [], streamTexts: [], values: [] },
+  unknown: {
+    texts: anyTexts,
+    streamTexts: anyTexts,
+    values: ['usage', ...tokenNames],
+    farewell: openAiFarewell,
+  },
 }
 
 const byEndpoint: ReadonlyMap<string, DialectName> = new Map([

@@ -17,6 +17,8 @@ export interface BodyReader {
 /** A `usage` is small; the outputs of a model that reports tokens are too. */
 const maxUsageOctets = 16_384
 const maxOutputsOctets = 65_536
+/** Nor does an event say so more than a few times: of an event that never ends no more is kept. */
+const maxReports = 64
 
 /** One JSON document. What follows it (contents of tensors) is passed over. */
 export function jsonReader(dialect: Dialect, tally: Tally, batch: number): BodyReader {
@@ -104,7 +106,7 @@ class JsonEvents implements EventReader {
         maxValueOctets: maxUsageOctets,
       },
       (name, json) => {
-        this.#values.push({ name, json })
+        if (this.#values.length < maxReports) this.#values.push({ name, json })
         if (name === 'usage' && json.trimStart().startsWith('{')) this.#hasUsage = true
       },
     )

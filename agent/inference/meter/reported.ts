@@ -9,8 +9,13 @@ export interface Reported {
   readonly reasoning?: number | undefined
 }
 
+/** No call takes more tokens: a report of more is a mistake, and would use up what its tenant has for years. */
+const maxTokens = 2 ** 30
+
 const whole = (value: JsonValue | undefined): number | undefined =>
-  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= maxTokens
+    ? value
+    : undefined
 
 /**
  * Reads the member `usage` of an answer: OpenAI's names, those of its Responses API, or Anthropic's, whose input tokens do

@@ -74,6 +74,14 @@ export function createQuotaAdmin(options: {
   const { store, resources, leaseMs, onChange } = options
   const rules = (): Rules => compileRules(resources(), { leaseMs })
 
+  /** A tenant that is misspelt would be shown, and given back, what nobody uses. */
+  const subjectOf = (query: URLSearchParams): Subject => {
+    const subject = readSubject(query)
+    const { tenant } = subject
+    if (tenant === undefined || resources().tenants.some(({ name }) => name === tenant)) return subject
+    throw fault('tenant', tenant, 'a tenant of the resources')
+  }
+
   const reports = async (rows: readonly Row[]): Promise<LimitReport[]> => {
     const done: LimitReport[] = []
     for (let at = 0; at < rows.length; at += batchSize) {
@@ -93,8 +101,14 @@ export function createQuotaAdmin(options: {
   const chosen = (query: URLSearchParams): Row => {
     const name = readOnce(query, 'limit')
     if (name === undefined) throw fault('limit', 'nothing', 'the name of a limit: policy/limit')
-    const subject = readSubject(query)
+    const subject = subjectOf(query)
     const found = rowsOf(rules(), subject).find(({ rule }) => rule.name === name)
+    if (found?.charge.rule.kind === 'concurrency')
+      throw fault(
+        'limit',
+        `${name}, which counts what runs`,
+        'a limit of another kind: a place is free when its call ends',
+      )
     if (found !== undefined) return found
     const known = rules().all.map((rule) => rule.name)
     throw known.includes(name)
@@ -119,7 +133,7 @@ export function createQuotaAdmin(options: {
     show: async (query) => {
       refuseUnknown(query, ['limit'])
       const name = readOnce(query, 'limit')
-      const subject = readSubject(query)
+      const subject = subjectOf(query)
       const compiled = rules()
       const subjects =
         subject.tenant === undefined
@@ -140,7 +154,7 @@ export function createQuotaAdmin(options: {
     },
     explain: async (query) => {
       refuseUnknown(query, Object.keys(readUsage(new URLSearchParams())))
-      const subject = readSubject(query)
+      const subject = subjectOf(query)
       const usage = readUsage(query)
       const rows = rowsOf(rules(), subject, usage)
       const states = await peeked(

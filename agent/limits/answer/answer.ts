@@ -16,6 +16,9 @@ const ownUnit = 'sluice-unit'
 export const policyHeader = 'ratelimit-policy'
 export const stateHeader = 'ratelimit'
 
+/** Of more limits than this clients read nothing: they and proxies refuse headers that are too long (Node.js at 16 KiB). */
+export const maxTold = 32
+
 /** A limit as it is declared, without how it stands. */
 export type Advertised = Pick<QuotaNotice, 'name' | 'unit' | 'quota' | 'windowSeconds'>
 

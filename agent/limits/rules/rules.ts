@@ -99,13 +99,7 @@ export function compileRules(resources: Resources, options: { readonly leaseMs: 
     policy.limits.map((limit) => compileRule(policy, limit, options.leaseMs)),
   )
   const forEveryone = shelf(all.filter(({ policy }) => policy.tenants.includes('*')))
-  const named = new Set(resources.quotas.flatMap(({ tenants }) => tenants))
-  const byTenant = new Map(
-    [...named].map((tenant) => [
-      tenant,
-      shelf(all.filter(({ policy }) => policy.tenants.includes(tenant) || policy.tenants.includes('*'))),
-    ]),
-  )
+  const byTenant = shelvesOf(all, forEveryone)
   return {
     all,
     rulesFor: (subject) => {
@@ -114,6 +108,24 @@ export function compileRules(resources: Resources, options: { readonly leaseMs: 
       return isOpen ? rules : rules.filter(({ policy }) => applies(policy, subject))
     },
   }
+}
+
+/** In the order of the policies. Each is looked at once for each of its tenants: there may be ten thousand of both. */
+function shelvesOf(all: readonly Rule[], forEveryone: Shelf): ReadonlyMap<string, Shelf> {
+  const places = new Map(all.map((rule, place) => [rule, place]))
+  const own = new Map<string, Rule[]>()
+  for (const rule of all) {
+    if (rule.policy.tenants.includes('*')) continue
+    for (const tenant of new Set(rule.policy.tenants)) {
+      const rules = own.get(tenant)
+      if (rules === undefined) own.set(tenant, [rule])
+      else rules.push(rule)
+    }
+  }
+  const inOrder = (a: Rule, b: Rule) => (places.get(a) ?? 0) - (places.get(b) ?? 0)
+  return new Map(
+    [...own].map(([tenant, rules]) => [tenant, shelf([...forEveryone.rules, ...rules].sort(inOrder))]),
+  )
 }
 
 function shelf(rules: readonly Rule[]): Shelf {

@@ -218,7 +218,6 @@ t.test('what can be sent as JSON has a demand of whole numbers, at once and alwa
 
 t.test('a call that computes nothing has no demand and no meter', async (t) => {
   for (const [path, method] of [
-    ['/v1/models', 'GET'],
     ['/v2/models/fraud', 'GET'],
     ['/v2/health/live', 'GET'],
   ] as const) {

@@ -100,6 +100,11 @@ t.test('what is reported is not believed where it cannot be', async (t) => {
     ['no usage', { choices }, { output: 250 }],
     ['null', { choices, usage: null }, { output: 250 }],
     [
+      'more than any call takes',
+      { choices, usage: { prompt_tokens: Number.MAX_SAFE_INTEGER, completion_tokens: 2 ** 31 } },
+      { output: 250 },
+    ],
+    [
       'no tokens for a text',
       { choices, usage: { ...usage, completion_tokens: 0 } },
       { input: 9, output: 250 },
@@ -375,4 +380,10 @@ t.test('what nobody could bound is charged as far as it was seen', async (t) => 
   const chained = request({ previous_response_id: 'r', input: 'x'.repeat(400) })
   const { usage } = measured(meterOf('/v1/responses', chained), '{}').metered
   t.ok(usage.inputTokens >= 100 && usage.inputTokens < 300, 'the text that was seen')
+})
+
+t.test('an event that reports without end is remembered in part', async (t) => {
+  const reports = Array.from({ length: 1000 }, (_, index) => `"usage":{"completion_tokens":${index + 1}}`)
+  const metered = of(chatPath, `data: {${reports.join(',')}}\n\n`, sse, request({ stream: true }))
+  t.equal(metered.usage.outputTokens, 64)
 })

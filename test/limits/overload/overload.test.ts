@@ -231,6 +231,15 @@ t.test('shares are of tokens where they are what is shared, corrected by what wa
   t.equal(order.map(({ x }) => x.tenant?.name).join(''), 'abbbaa', 'a took more than it said')
 })
 
+t.test('calls of which nobody knows the size take no share from those that come after them', async (t) => {
+  const world = setting({ models: [{ ...one, cost: 'tokens', queue: { total: 20, perTenant: 20 } }] })
+  for (let i = 0; i < 300; i++) world.ask('greedy', demandOf(Number.MAX_SAFE_INTEGER)).end()
+  const first = world.ask('greedy', demandOf(1))
+  const waiting = ['a', 'a', 'a', 'b', 'b', 'b'].map((tenant) => world.ask(tenant, demandOf(10)))
+  const order = await inOrder([first, ...waiting])
+  t.equal(order.map(({ x }) => x.tenant?.name).join(' '), 'greedy a b a b a b')
+})
+
 t.test('a model server that fails is asked no more, and those that wait for it are told', async (t) => {
   const world = setting({ models: [{ ...one, breaker: { failures: 2, openSeconds: 3 } }] })
   const first = world.ask('a')

@@ -293,3 +293,20 @@ t.test('every zone that a policy may name has a calendar', async (t) => {
   if (counter.kind === 'calendar')
     t.equal(counter.calendar.spanAt(Date.UTC(2026, 0, 1)).startMs, Date.UTC(2025, 3, 5, 20))
 })
+
+t.test('each tenant has its policies and those of everyone, in the order of the policies', async () => {
+  const tenants = fc.constantFrom('a', 'b', 'c', '*')
+  fc.assert(
+    fc.property(fc.array(fc.array(tenants, { minLength: 1, maxLength: 4 }), { maxLength: 12 }), (written) => {
+      const quotas = written.map((tenants, index) => aPolicy({ tenants }, `p${index}`))
+      const { rulesFor } = compileRules(someResources({ quotas }), { leaseMs: 0 })
+      return [undefined, 'a', 'b', 'c', 'd'].every((tenant) => {
+        const wanted = quotas.filter(
+          ({ tenants }) => tenants.includes('*') || (tenant !== undefined && tenants.includes(tenant)),
+        )
+        const found = rulesFor(tenant === undefined ? {} : { tenant }).map(({ policy }) => policy.name)
+        return found.join() === wanted.map(({ name }) => name).join()
+      })
+    }),
+  )
+})

@@ -138,6 +138,22 @@ t.test('what runs is counted again after a loss', async (t) => {
   t.match(await one.reserve('e', [slot], ttlMs), { kind: 'granted', states: [{ remaining: 0 }] })
 })
 
+t.test('what ends while others are counted again is not counted again itself', async (t) => {
+  await using valkey = await startValkey()
+  const slot = charge('slots', { rule: concurrency(3) })
+  await using store = await openAt(valkey.port, { slotLifeMs: 600 })
+  for (const id of ['a', 'b', 'c']) await store.reserve(id, [slot], ttlMs)
+  await valkey.client.flushall()
+  t.equal(await store.peek([slot]), 'lost')
+  // By now the first of them is on its way.
+  t.equal(await store.settle('c', [1]), 'unknown')
+  const remaining = await eventually('what runs is known', async () => {
+    const states = await store.peek([slot])
+    return typeof states === 'string' ? undefined : [states[0]?.remaining]
+  })
+  t.same(remaining, [1])
+})
+
 async function use(store: QuotaStore, body: (store: QuotaStore) => unknown): Promise<void> {
   await using open = store
   await body(open)

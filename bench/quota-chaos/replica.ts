@@ -1,10 +1,11 @@
 // One of several processes that share a store: makes calls, and writes down what became of them. Started by `run.ts`.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Clock, systemClock } from '../../agent/base/clock.ts'
 import { openQuotaStore } from '../../agent/limits/open.ts'
 import type { ReserveAnswer } from '../../agent/limits/store/store.ts'
 import { Random } from '../../test/harness/random.ts'
 import { openJournal, sharedUs } from './journal.ts'
-import { chargeOf, leaseMs, ledgerCharge, limits } from './limits.ts'
+import { chargeOf, leaseMs, ledgerCharge, limits, slotLifeMs } from './limits.ts'
 
 export interface ReplicaOptions {
   readonly name: string
@@ -14,7 +15,13 @@ export interface ReplicaOptions {
   readonly stateDir: string
   readonly timeoutMs: number
   readonly callsPerSecond: number
+  /** How far its clock is ahead of the others'. */
+  readonly aheadMs: number
+  /** What it does wrong, so that it is seen that this is noticed. */
+  readonly wrong?: Wrong | undefined
 }
+
+export type Wrong = 'grants what is refused' | 'settles nothing' | 'settles at more'
 
 /** What a process says of itself at its end. */
 export interface ReplicaReport {
@@ -29,18 +36,24 @@ export interface ReplicaReport {
 const options = JSON.parse(process.argv[2] ?? '{}') as ReplicaOptions
 const random = new Random(options.seed)
 const journal = openJournal(options.journal)
-const store = await openQuotaStore({
-  store: `redis://127.0.0.1:${options.port}`,
-  redis: { timeoutMs: options.timeoutMs, keyPrefix: 'chaos' },
-  replica: options.name,
-  stateDir: options.stateDir,
-  leaseMs,
-})
+const clock: Clock = { ...systemClock, nowMs: () => Date.now() + options.aheadMs }
+const store = await openQuotaStore(
+  {
+    store: `redis://127.0.0.1:${options.port}`,
+    redis: { timeoutMs: options.timeoutMs, keyPrefix: 'chaos' },
+    replica: options.name,
+    stateDir: options.stateDir,
+    leaseMs,
+  },
+  { clock, slotLifeMs },
+)
 const tickMs = 4
 const waitsMs: number[] = []
 let made = 0
 let open = 0
 let era = 0
+/** Calls that failed for want of a store, though none of their limits denies then. */
+let keptOut = 0
 let isEnding = false
 const cpu = process.cpuUsage()
 
@@ -80,7 +93,7 @@ const report: ReplicaReport = {
     { length: 1000 },
     (_, index) => waitsMs[Math.floor((index * waitsMs.length) / 1000)] ?? 0,
   ),
-  counts: { ...counts, dropped: store.health.counts.dropped },
+  counts: { ...counts, keptOut, dropped: store.health.counts.dropped },
 }
 process.send?.({ report }, () => process.exit(0))
 
@@ -94,30 +107,43 @@ function call(): void {
   )
   const charges = chosen.map((limit) => chargeOf(limit, 1 + random.below(4)))
   const parts = charges.map(() => random.below(5))
-  const runsMs = random.below(40)
+  const runsMs = random.below(random.below(50) === 0 ? 2000 : 40)
   open++
   const wallMs = Date.now()
   const beforeUs = sharedUs()
   const decided = (answer: ReserveAnswer) => {
     const afterUs = sharedUs()
     waitsMs.push((afterUs - beforeUs) / 1000)
-    if (answer.kind !== 'granted') {
+    if (answer.kind === 'failed' && charges[answer.index]?.onStoreFailure !== 'deny') keptOut++
+    const isWronglyGranted = options.wrong === 'grants what is refused' && answer.kind === 'refused'
+    if (answer.kind !== 'granted' && !isWronglyGranted) {
       open--
       return
     }
     const costs = Object.fromEntries(chosen.map(({ name }, index) => [name, charges[index]?.cost ?? 0]))
     journal.write({ kind: 'admitted', id, beforeUs, afterUs, wallMs, costs, ledger: ledger.key.id })
     setTimeout(() => {
-      const actuals = charges.map(({ cost }, index) => Math.floor((cost * (parts[index] ?? 0)) / 4))
+      const actuals = charges.map(({ cost, rule }, index) =>
+        rule.kind === 'concurrency' ? cost : Math.floor((cost * (parts[index] ?? 0)) / 4),
+      )
       const units = Object.fromEntries(chosen.map(({ name }, index) => [name, actuals[index] ?? 0]))
       // Of the ledger more may be taken than was reserved: debts arrive too.
       const took = random.below(7)
-      journal.write({ kind: 'settled', id, units: { ...units, ledger: took } })
-      void store.settle(id, [...actuals, took])
+      journal.write({ kind: 'settled', id, atUs: sharedUs(), units: { ...units, ledger: took } })
+      settle(id, [...actuals, took])
       open--
     }, runsMs)
   }
   const answer = store.reserve(id, [...charges, ledger], 60_000)
   if (answer instanceof Promise) void answer.then(decided)
   else decided(answer)
+}
+
+function settle(id: string, actuals: readonly number[]): void {
+  if (options.wrong === 'settles nothing') return
+  const more = options.wrong === 'settles at more' ? 1 : 0
+  void store.settle(
+    id,
+    actuals.map((actual) => actual + more),
+  )
 }

@@ -59,6 +59,23 @@ t.test('who resets a counter by hand ends its wait', async (t) => {
   t.match(await store.reserve('other', [charge('d')], ttlMs), lost)
 })
 
+t.test(
+  'who clears the loss from the record has all counters go on from what the store still has',
+  async (t) => {
+    await using valkey = await startValkey()
+    await using one = await openAt(valkey.port, { ...quiet, replica: 'one' })
+    await using other = await openAt(valkey.port, { ...quiet, replica: 'other' })
+    await one.reserve('a', [charge('c')], ttlMs)
+    await other.reserve('b', [charge('d')], ttlMs)
+    await valkey.client.hset('sluice:e:{%}', 'w:one', 0)
+    t.match(await one.reserve('c', [charge('c')], ttlMs), lost)
+    t.match(await other.reserve('d', [charge('d')], ttlMs), lost)
+    await valkey.client.hset('sluice:e:{%}', 'lost', 0)
+    t.match(await other.reserve('e', [charge('d')], ttlMs), { kind: 'granted', states: [{ remaining: 8 }] })
+    t.match(await one.reserve('f', [charge('c')], ttlMs), { kind: 'granted', states: [{ remaining: 8 }] })
+  },
+)
+
 t.test('a server that was started again empty has lost its memory', async (t) => {
   const [port] = (await freePorts(1)) as [number]
   let valkey = await startValkey({ port })

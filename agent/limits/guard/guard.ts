@@ -172,8 +172,18 @@ class GuardedStore implements QuotaStore {
       this.#heard(answer)
       if (answer.kind === 'failed')
         return this.#addLocal(held, { id: partId, charges, ttlMs, fault: answer.fault })
-      if (answer.kind === 'refused') return answer
-      if (held.costs !== undefined)
+      if (answer.kind === 'refused') {
+        const isGone =
+          held.parts === undefined &&
+          !answer.states.some(({ isOver }, index) => isOver && charges[index]?.isEnforced)
+        if (!isGone || this.#held.get(id) !== held) return answer
+        // Nothing is over: the store has lost the hold. What comes now is a hold of its own.
+        held.parts = [
+          { where: 'store', id, indexes: indexesOf(charges), costs: held.costs ?? zeros(charges) },
+        ]
+        return this.topUp(id, step, charges, ttlMs)
+      }
+      if (held.parts === undefined && held.costs !== undefined)
         for (let index = 0; index < charges.length; index++)
           held.costs[index] = (held.costs[index] ?? 0) + (charges[index] as Charge).cost
       if (held.parts !== undefined) {

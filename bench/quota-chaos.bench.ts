@@ -22,6 +22,7 @@ export async function measure({ seconds, seed }: BenchOptions): Promise<Row[]> {
       overAdmitted: sum(result.excesses.map(({ units }) => units)),
       shareOverAdmitted: result.shared?.units ?? 0,
       shareBound: result.sharedBound,
+      keptOut: result.keptOut,
       lostSettles: result.tooMuch,
       doubledSettles: result.tooLittle,
       storeLost: counted('memory_lost'),

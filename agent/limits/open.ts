@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { type Clock, systemClock } from '#base/clock.ts'
 import { createGuardedStore } from './guard/guard.ts'
 import { createLeasedStore } from './lease/lease.ts'
@@ -30,6 +31,8 @@ export interface QuotaStoreOptions {
   readonly warn?: (text: string) => void
   /** Told why the store is given up for the time being, and `undefined` when it answers again. */
   readonly onChange?: (problem: string | undefined) => void
+  /** How long what runs at a replica is counted after its last sign; only tests have another than the usual. */
+  readonly slotLifeMs?: number
 }
 
 const defaultLeaseMs = 500
@@ -45,14 +48,16 @@ export async function openQuotaStore(
   settings: QuotaStoreSettings,
   options: QuotaStoreOptions = {},
 ): Promise<QuotaStore> {
-  const { clock = systemClock, warn, onChange } = options
+  const { clock = systemClock, warn, onChange, slotLifeMs } = options
   if (settings.store === 'memory') return createMemoryStore({ clock })
   const { redis = {}, replica, stateDir, leaseMs = defaultLeaseMs } = settings
   const store = await openRedisStore({
     ...redis,
     url: settings.store,
-    replica,
+    // Who starts again under its name is another one: what ran at the one that was killed runs no more.
+    replica: replica === undefined ? undefined : `${replica}.${randomBytes(6).toString('hex')}`,
     stateDir,
+    slotLifeMs,
     clock,
     ...(warn && { warn }),
   })

@@ -1,4 +1,4 @@
-import type { Line } from './journal.ts'
+import type { Line, Settlement } from './journal.ts'
 import type { ChaosLimit } from './limits.ts'
 
 /** What one call took of one limit, at some time between the two. */
@@ -7,6 +7,8 @@ export interface Taken {
   readonly afterUs: number
   readonly wallMs: number
   readonly units: number
+  /** Until when it ran for certain. */
+  readonly endUs: number
 }
 
 /** What was let through beyond a promise, at its worst. */
@@ -25,16 +27,16 @@ const clockSlackMs = 5
 export function takenOf(journals: readonly (readonly Line[])[]): Map<string, Taken[]> {
   const taken = new Map<string, Taken[]>()
   for (const lines of journals) {
-    const settled = new Map<string, Readonly<Record<string, number>>>()
-    for (const line of lines) if (line.kind === 'settled') settled.set(line.id, line.units)
+    const settled = new Map<string, Settlement>()
+    for (const line of lines) if (line.kind === 'settled') settled.set(line.id, line)
     for (const line of lines) {
       if (line.kind !== 'admitted') continue
       const { beforeUs, afterUs, wallMs } = line
-      const units = settled.get(line.id) ?? line.costs
+      const { units = line.costs, atUs: endUs = afterUs } = settled.get(line.id) ?? {}
       for (const [limit, cost] of Object.entries(line.costs)) {
         const list = taken.get(limit) ?? []
         taken.set(limit, list)
-        list.push({ beforeUs, afterUs, wallMs, units: units[limit] ?? cost })
+        list.push({ beforeUs, afterUs, wallMs, units: units[limit] ?? cost, endUs })
       }
     }
   }
@@ -60,6 +62,8 @@ export function excessOf({ name, promise }: ChaosLimit, taken: readonly Taken[])
       return worst(name, taken, () => promise.limit, promise.windowMs * 1000)
     case 'span':
       return worstSpan(name, taken, promise)
+    case 'slots':
+      return worstMoment(name, taken, promise.limit)
     default:
       return promise satisfies never
   }
@@ -112,6 +116,71 @@ function worstSpan(
     if (excess > (found?.units ?? 0)) found = { limit, units: excess, fromUs, toUs }
   }
   return found
+}
+
+/** What ran at once for certain. */
+function worstMoment(limit: string, taken: readonly Taken[], most: number): Excess | undefined {
+  const changes = taken.flatMap(({ afterUs, endUs, units }) =>
+    endUs <= afterUs
+      ? []
+      : [
+          { atUs: afterUs, units },
+          { atUs: endUs, units: -units },
+        ],
+  )
+  // In one moment what ends goes first: the clock may not tell them apart.
+  changes.sort((a, b) => a.atUs - b.atUs || a.units - b.units)
+  let found: Excess | undefined
+  let running = 0
+  for (const { atUs, units } of changes) {
+    running += units
+    if (running - most > (found?.units ?? 0))
+      found = { limit, units: running - most, fromUs: atUs, toUs: atUs }
+  }
+  return found
+}
+
+/** A time in which a promise may be broken once, and of whose calls. */
+export interface Gap {
+  readonly fromUs: number
+  readonly toUs: number
+}
+
+/**
+ * As {@link excessOf}, where the store lost what only the one who wrote it could notice: before a gap and behind it the
+ * promise holds, over all of it together once more for each gap.
+ */
+export function excessAround(
+  limit: ChaosLimit,
+  taken: readonly Taken[],
+  gaps: readonly Gap[],
+): Excess | undefined {
+  if (gaps.length === 0) return excessOf(limit, taken)
+  const bounds = [0, ...gaps.flatMap(({ fromUs, toUs }) => [fromUs, toUs]), Number.POSITIVE_INFINITY]
+  const found: (Excess | undefined)[] = [excessOf(times(limit, 1 + gaps.length), taken)]
+  for (let at = 0; at < bounds.length; at += 2) {
+    const [fromUs, toUs] = [bounds[at] as number, bounds[at + 1] as number]
+    const inside = taken.filter(({ beforeUs, afterUs }) => beforeUs >= fromUs && afterUs <= toUs)
+    found.push(excessOf(limit, inside))
+  }
+  return found.find((each) => each !== undefined)
+}
+
+/** A limit that promises so many times as much. */
+export function times(limit: ChaosLimit, factor: number, more = 0): ChaosLimit {
+  const { promise } = limit
+  if (promise.kind !== 'rate')
+    return { ...limit, promise: { ...promise, limit: promise.limit * factor + more } }
+  const { perSecond, burst } = promise
+  return { ...limit, promise: { kind: 'rate', perSecond: perSecond * factor, burst: burst * factor + more } }
+}
+
+/** Of calls that ran through a time in which their replica gave no sign, only what ran before it. */
+export function withoutSilence(taken: readonly Taken[], silences: readonly Gap[]): Taken[] {
+  return taken.map((each) => {
+    const silence = silences.find(({ fromUs, toUs }) => each.beforeUs < toUs && each.endUs > fromUs)
+    return silence === undefined ? each : { ...each, endUs: Math.min(each.endUs, silence.fromUs) }
+  })
 }
 
 /** What a counter that refuses nothing should say, and of whom it is known to the unit. */

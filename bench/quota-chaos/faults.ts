@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../../test/harness/random.ts'
 import type { TcpProxy } from '../../test/harness/tcp-proxy.ts'
+import { slotLifeMs } from './limits.ts'
 
 /** What faults are done to. */
 export interface Victims {
@@ -15,6 +16,10 @@ export interface Victims {
   restartStore(): Promise<void>
   /** Has another server take over, in good order. */
   failOver(): Promise<void>
+  /** Has another server take over that has not got the last writes. */
+  failOverLate(random: Random): Promise<void>
+  /** Told before and after a replica gives no sign for longer than its slots live. */
+  silent(index: number, isSilent: boolean): void
   /** Told after what the store knew is gone. */
   forgotten(): void
 }
@@ -33,6 +38,14 @@ export const faults: Readonly<Record<string, Fault>> = {
     victims.signalReplica(index, 'SIGSTOP')
     await whileMs(random, 600)
     victims.signalReplica(index, 'SIGCONT')
+  },
+  async 'a replica stopped for longer than its slots live'(victims, random) {
+    const index = random.below(victims.proxies.length)
+    victims.silent(index, true)
+    victims.signalReplica(index, 'SIGSTOP')
+    await sleep(slotLifeMs + random.below(400))
+    victims.signalReplica(index, 'SIGCONT')
+    victims.silent(index, false)
   },
   async 'the store stopped'(victims, random) {
     victims.signalStore('SIGSTOP')
@@ -70,7 +83,23 @@ export const faults: Readonly<Record<string, Fault>> = {
   async 'another server takes over'(victims) {
     await victims.failOver()
   },
+  async 'another server takes over without the last writes'(victims, random) {
+    await victims.failOverLate(random)
+    victims.forgotten()
+  },
 }
 
 /** Those that leave the store without what it knew. */
-export const forgetful: readonly string[] = ['all keys gone', 'the store ended and empty']
+export const forgetful: readonly string[] = [
+  'all keys gone',
+  'the store ended and empty',
+  'another server takes over without the last writes',
+]
+
+/** Those that may happen while another one does: they leave the store's server alone. */
+export const gentle: readonly string[] = [
+  'a replica stopped',
+  'connections cut',
+  'a replica parted from the store',
+  'a slow network',
+]

@@ -16,6 +16,8 @@ export interface Admission {
 
 export interface Settlement {
   readonly id: string
+  /** Right before the store was told. */
+  readonly atUs: number
   readonly units: Readonly<Record<string, number>>
 }
 

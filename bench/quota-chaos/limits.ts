@@ -1,7 +1,10 @@
-import type { Calendar, Charge, CounterRule } from '../../agent/limits/store/store.ts'
+import type { Calendar, Charge, CounterRule, StoreFailurePolicy } from '../../agent/limits/store/store.ts'
 
 /** How long what is drawn beforehand may be used, in these runs. */
 export const leaseMs = 400
+
+/** How long what runs at a replica is counted after its last sign, in these runs. */
+export const slotLifeMs = 3000
 
 /** One limit as it is promised, and as it is charged. */
 export interface ChaosLimit {
@@ -10,8 +13,9 @@ export interface ChaosLimit {
     | { readonly kind: 'rate'; readonly perSecond: number; readonly burst: number }
     | { readonly kind: 'window'; readonly limit: number; readonly windowMs: number }
     | { readonly kind: 'span'; readonly limit: number; readonly spanMs: number }
+    | { readonly kind: 'slots'; readonly limit: number }
   readonly isLeased: boolean
-  readonly onStoreFailure: 'deny' | 'share'
+  readonly onStoreFailure: StoreFailurePolicy
 }
 
 export const limits: readonly ChaosLimit[] = [
@@ -56,6 +60,31 @@ export const limits: readonly ChaosLimit[] = [
     promise: { kind: 'span', limit: 80, spanMs: 1000 },
     isLeased: false,
     onStoreFailure: 'share',
+  },
+  {
+    name: 'shared-rate',
+    promise: { kind: 'rate', perSecond: 60, burst: 30 },
+    isLeased: false,
+    onStoreFailure: 'share',
+  },
+  {
+    name: 'leased-shared-window',
+    promise: { kind: 'window', limit: 200, windowMs: 1000 },
+    isLeased: true,
+    onStoreFailure: 'share',
+  },
+  {
+    name: 'slots',
+    promise: { kind: 'slots', limit: 8 },
+    isLeased: false,
+    onStoreFailure: 'deny',
+  },
+  // Of it nothing is promised but that it keeps nobody out.
+  {
+    name: 'allowed-span',
+    promise: { kind: 'span', limit: 100, spanMs: 1000 },
+    isLeased: false,
+    onStoreFailure: 'allow',
   },
 ]
 
@@ -128,6 +157,8 @@ function makeRule({ promise, isLeased }: ChaosLimit): CounterRule {
       }
       return { kind: 'calendar', limit: promise.limit, calendar: { spanAt } }
     }
+    case 'slots':
+      return { kind: 'concurrency', limit: promise.limit }
     default:
       return promise satisfies never
   }

@@ -8,11 +8,21 @@ import { Random } from '../../test/harness/random.ts'
 import { startTcpProxy } from '../../test/harness/tcp-proxy.ts'
 import { eventually, temporaryFolder } from '../../test/harness/temp.ts'
 import { startValkey, type Valkey } from '../../test/harness/valkey.ts'
-import { type Excess, excessOf, ledgersOf, takenOf } from './check.ts'
-import { faults, forgetful, type Victims } from './faults.ts'
+import {
+  type Excess,
+  excessAround,
+  excessOf,
+  type Gap,
+  ledgersOf,
+  type Taken,
+  takenOf,
+  times,
+  withoutSilence,
+} from './check.ts'
+import { faults, forgetful, gentle, type Victims } from './faults.ts'
 import { type Line, readJournal, sharedUs } from './journal.ts'
-import { ledgerCharge, ledgerLimit, limits } from './limits.ts'
-import type { ReplicaOptions, ReplicaReport } from './replica.ts'
+import { type ChaosLimit, leaseMs, ledgerCharge, ledgerLimit, limits, slotLifeMs } from './limits.ts'
+import type { ReplicaOptions, ReplicaReport, Wrong } from './replica.ts'
 
 export interface ChaosOptions {
   readonly seed: number
@@ -22,6 +32,8 @@ export interface ChaosOptions {
   readonly callsPerSecond?: number
   /** For one command; a busy machine needs more. */
   readonly timeoutMs?: number
+  /** Ends after that time without anything that goes wrong but this. */
+  readonly wrong?: Wrong
   /** Told what is done, and when. */
   readonly onFault?: (name: string) => void
 }
@@ -32,6 +44,8 @@ export interface ChaosResult {
   readonly kills: number
   /** Broken promises of limits that deny without their store. */
   readonly excesses: readonly Excess[]
+  /** Calls that were kept out though none of their limits denies without its store. */
+  readonly keptOut: number
   /** Of the limit that is shared without its store: the worst span. */
   readonly shared: Excess | undefined
   /** What it may be at most. */
@@ -44,6 +58,9 @@ export interface ChaosResult {
   readonly reports: readonly ReplicaReport[]
   readonly seconds: number
 }
+
+/** How far the clocks of replicas are ahead: one as all, one by whole spans, one by less. */
+const clocksMs = [0, 7000, -430]
 
 const program = join(import.meta.dirname, 'replica.ts')
 
@@ -69,7 +86,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const proxies = await Promise.all(
     Array.from({ length: replicas }, async () => stack.use(await startTcpProxy(primary.port))),
   )
-  const journals: string[] = []
+  const journals: { readonly path: string; readonly replica: number }[] = []
+  const gaps: Gap[] = []
+  const silences: { readonly replica: number; readonly fromUs: number; toUs: number }[] = []
   const children: ChildProcess[] = []
   let era = 0
   let kills = 0
@@ -86,8 +105,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       stateDir: join(folder.path, `state-${index}`),
       timeoutMs,
       callsPerSecond,
+      aheadMs: clocksMs[index % clocksMs.length] ?? 0,
+      wrong: options.wrong,
     }
-    journals.push(journal)
+    journals.push({ path: journal, replica: index })
     const child = fork(program, [JSON.stringify(replica)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     children[index] = child
     await once(child, 'message')
@@ -135,6 +156,37 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       servers.delete(before)
       await before[Symbol.asyncDispose]()
     },
+    async failOverLate(random) {
+      const [port] = (await freePorts(1)) as [number]
+      await using link = await startTcpProxy(primary.port)
+      const next = await startServer(port)
+      await next.client.call('REPLICAOF', '127.0.0.1', String(link.port))
+      await eventually('it follows', async () =>
+        String(await next.client.info('replication')).includes('link_status:up'),
+      )
+      link.isParted = true
+      const fromUs = sharedUs()
+      await sleep(10 + random.below(150))
+      const before = primary
+      before.kill('SIGKILL')
+      await before.ended
+      await next.client.call('REPLICAOF', 'NO', 'ONE')
+      primary = next
+      for (const proxy of proxies) {
+        proxy.target = port
+        proxy.cut()
+      }
+      // What was drawn from the first may be used until then, and by then whoever missed a write has asked.
+      gaps.push({ fromUs, toUs: sharedUs() + Math.max(leaseMs, slotLifeMs / 3) * 1000 + 500_000 })
+      servers.delete(before)
+      await before[Symbol.asyncDispose]()
+    },
+    silent(replica, isSilent) {
+      if (isSilent) silences.push({ replica, fromUs: sharedUs(), toUs: Number.POSITIVE_INFINITY })
+      else
+        for (const silence of silences)
+          if (silence.replica === replica && silence.toUs > sharedUs()) silence.toUs = sharedUs()
+    },
     forgotten() {
       era++
       for (const child of children) child.send({ era })
@@ -149,24 +201,50 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const progress = () =>
     'faults' in until ? done.length / until.faults : (sharedUs() - startUs) / 1e6 / until.seconds
   await sleep(400)
+  if (options.wrong !== undefined && 'seconds' in until) await sleep(until.seconds * 1000)
   while (progress() < 1) {
     // Towards the end nothing is forgotten, so that there is something to compare.
     const possible = progress() < 0.6 ? names : names.filter((name) => !forgetful.includes(name))
     const name = random.pick(possible)
-    options.onFault?.(name)
-    done.push(name)
-    await faults[name]?.(victims, random)
+    const beside = random.below(3) === 0 ? [random.pick(gentle)] : []
+    for (const each of [name, ...beside]) {
+      options.onFault?.(each)
+      done.push(each)
+    }
+    await Promise.all([name, ...beside].map((each) => faults[each]?.(victims, random)))
     await sleep(100 + random.below(500))
   }
   const reports = await Promise.all(children.map(farewell))
-  const lines = journals.map(readJournal)
-  const taken = takenOf(lines)
+  const lines = journals.map(({ path }) => readJournal(path))
+  const taken = mergeAll(
+    journals.map(({ replica }, index) => {
+      const own = takenOf([lines[index] as Line[]])
+      const quiet = [...gaps, ...silences.filter((silence) => silence.replica === replica)]
+      own.set('slots', withoutSilence(own.get('slots') ?? [], quiet))
+      return own
+    }),
+  )
   const excesses = limits.flatMap((limit) => {
-    const excess = limit.onStoreFailure === 'deny' ? excessOf(limit, taken.get(limit.name) ?? []) : undefined
-    return excess === undefined ? [] : [excess]
+    const of = taken.get(limit.name) ?? []
+    const part = partOf(limit, replicas)
+    switch (limit.onStoreFailure) {
+      case 'deny':
+        return excessAround(limit, of, gaps) ?? []
+      case 'share':
+        // At worst once more, and each that is killed, or has another time, takes its part again.
+        return excessOf(times(limit, 2 + gaps.length, (kills + 1) * part), of) ?? []
+      case 'allow':
+        return []
+      default:
+        return limit.onStoreFailure satisfies never
+    }
   })
-  const sharing = limits.filter(({ onStoreFailure }) => onStoreFailure === 'share')
-  const [shared] = sharing.flatMap((limit) => excessOf(limit, taken.get(limit.name) ?? []) ?? [])
+  const spans = limits.filter(
+    ({ onStoreFailure, promise }) => onStoreFailure === 'share' && promise.kind === 'span',
+  )
+  const [shared] = spans.flatMap((limit) => excessOf(limit, taken.get(limit.name) ?? []) ?? [])
+  const [sharing] = spans as [ChaosLimit]
+  const { limit: sharedLimit } = sharing.promise as { limit: number }
   const { tooMuch, tooLittle, ledgers } = await compareLedgers(primary.port, lines, era)
   return {
     admissions: lines.flat().filter(({ kind }) => kind === 'admitted').length,
@@ -174,7 +252,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     kills,
     excesses,
     shared,
-    sharedBound: sharedBound(replicas, kills),
+    sharedBound: sharedLimit * (1 + gaps.length) + (kills + 1) * partOf(sharing, replicas),
+    keptOut: reports.reduce((all, { counts }) => all + (counts['keptOut'] ?? 0), 0),
     tooMuch,
     tooLittle,
     ledgers,
@@ -183,13 +262,15 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   }
 }
 
-/** Without the store all replicas have at most the limit once more, and each that is killed forgets what it had spent. */
-function sharedBound(replicas: number, kills: number): number {
-  const [promise] = limits
-    .filter(({ onStoreFailure }) => onStoreFailure === 'share')
-    .map((limit) => limit.promise)
-  const limit = promise?.kind === 'span' ? promise.limit : 0
-  return limit + kills * Math.floor(limit / replicas)
+/** What one replica may take of a limit without the store. */
+function partOf({ promise }: ChaosLimit, replicas: number): number {
+  return Math.floor((promise.kind === 'rate' ? promise.burst : promise.limit) / replicas)
+}
+
+function mergeAll(maps: readonly Map<string, Taken[]>[]): Map<string, Taken[]> {
+  const all = new Map<string, Taken[]>()
+  for (const map of maps) for (const [name, taken] of map) all.set(name, [...(all.get(name) ?? []), ...taken])
+  return all
 }
 
 async function end(child: ChildProcess | undefined): Promise<void> {

@@ -99,3 +99,24 @@ t.test('a store that is not there at the start keeps nobody from starting, nor f
   t.type(store.health.problem(), 'string')
   await store[Symbol.asyncDispose]()
 })
+
+t.test(
+  'an agent that starts again under its name does not keep the slots of the one that was killed',
+  async (t) => {
+    await using valkey = await startValkey()
+    const settings = { store: `redis://127.0.0.1:${valkey.port}`, redis: patient, replica: 'one' }
+    const slot = charge({ kind: 'concurrency', limit: 1 })
+    const killed = await openQuotaStore(settings, { slotLifeMs: 300 })
+    t.equal((await killed.reserve('runs', [slot], ttlMs)).kind, 'granted')
+    // Nothing is settled: for Valkey that is the same as a kill.
+    await killed[Symbol.asyncDispose]()
+    await using again = await openQuotaStore(settings, { slotLifeMs: 300 })
+    let made = 0
+    t.ok(
+      await eventually('its slot is free', async () => {
+        const { kind } = await again.reserve(`next-${made++}`, [slot], ttlMs)
+        return kind === 'granted'
+      }),
+    )
+  },
+)

@@ -81,6 +81,8 @@ function answerText({ answer, retrySeconds }: CallReport): string {
       return 'never: it costs more than the limit'
     case 'no_cost':
       return 'the cost is no number'
+    case 'lost':
+      return 'refused: the store lost what was used; "sluice quota reset" ends it'
     default:
       return answer satisfies never
   }

@@ -28,9 +28,22 @@ export function reportLines(reports: readonly LimitReport[]): string[] {
     String(each.quota),
     String(each.used),
     String(each.remaining),
-    each.resetSeconds === 0 ? '-' : spanText(each.resetSeconds),
+    each.lost !== undefined ? 'lost' : each.resetSeconds === 0 ? '-' : spanText(each.resetSeconds),
   ])
-  return columns([head, ...rows])
+  return [...columns([head, ...rows]), ...lossLines(reports)]
+}
+
+/** What to do about limits of which the store lost what was used. */
+function lossLines(reports: readonly LimitReport[]): string[] {
+  const denied = reports.filter(({ lost }) => lost === 'deny').length
+  const shared = reports.filter(({ lost }) => lost === 'share').length
+  const lines: string[] = []
+  if (denied > 0) lines.push(`${denied} refused: the store lost what was used; "sluice quota reset" ends it`)
+  if (shared > 0)
+    lines.push(
+      `${shared} granted by each agent's share: the store lost what was used; "sluice quota reset" ends it`,
+    )
+  return lines
 }
 
 /** Two units of time at most. */

@@ -4,7 +4,14 @@ import type { Resources } from '#resources/resources.ts'
 import { chargeOf } from '../rules/charge.ts'
 import { compileRules, type Rule, type Rules, type Subject, type Terms } from '../rules/rules.ts'
 import { mostAtOnce } from '../store/most-at-once.ts'
-import type { Charge, CounterRule, CounterState, QuotaStore } from '../store/store.ts'
+import type {
+  Charge,
+  CounterRule,
+  CounterState,
+  QuotaStore,
+  StoreFailurePolicy,
+  StoreFault,
+} from '../store/store.ts'
 import { fault, readOnce, readSubject, readUnits, readUsage, refuseUnknown } from './subject.ts'
 
 /** How one limit stands for one subject. */
@@ -21,6 +28,8 @@ export interface LimitReport {
   readonly remaining: number
   /** When it will be as new if nothing else comes; 0 for what ends with the calls that run. */
   readonly resetSeconds: number
+  /** The store lost its memory: what is used is what was counted since. `deny` refuses until a reset, or until it cannot matter. */
+  readonly lost?: StoreFailurePolicy
 }
 
 export interface CallReport {
@@ -32,8 +41,8 @@ export interface CallReport {
   /** The counter, so that it can be told which calls share it. */
   readonly counter: string
   readonly remaining: number
-  /** `never`: it asks for more than the limit can give. */
-  readonly answer: 'granted' | 'over' | 'never' | 'no_cost'
+  /** `never`: it asks for more than the limit can give; `lost`: nobody knows what was used. */
+  readonly answer: 'granted' | 'over' | 'never' | 'no_cost' | 'lost'
   readonly retrySeconds?: number
 }
 
@@ -91,7 +100,7 @@ export function createQuotaAdmin(options: {
         batch.map(({ charge }) => charge),
       )
       batch.forEach((row, index) => {
-        done.push(reportOf(row, states[index] as CounterState))
+        done.push(reportOf(row, states[index] as Standing))
       })
     }
     return done
@@ -126,7 +135,7 @@ export function createQuotaAdmin(options: {
       ...(change !== 'reset' && { units: change.back }),
     })
     const [state] = await peeked(store, [row.charge])
-    return reportOf(row, state as CounterState)
+    return reportOf(row, state as Standing)
   }
 
   return {
@@ -161,7 +170,7 @@ export function createQuotaAdmin(options: {
         store,
         rows.map(({ charge }) => charge),
       )
-      const limits = rows.map((row, index) => callReport(row, states[index] as CounterState))
+      const limits = rows.map((row, index) => callReport(row, states[index] as Standing))
       const isRefused = limits.some(({ answer, mode }) => mode === 'enforce' && answer !== 'granted')
       return { answer: isRefused ? 'refused' : 'granted', limits }
     },
@@ -199,14 +208,33 @@ function rowsOf(rules: Rules, subject: Subject, usage?: Usage): Row[] {
   })
 }
 
-async function peeked(store: QuotaStore, charges: readonly Charge[]): Promise<readonly CounterState[]> {
+/** What a counter says, and whether what it said before was lost. */
+interface Standing {
+  readonly state: CounterState
+  readonly isLost: boolean
+}
+
+async function peeked(store: QuotaStore, charges: readonly Charge[]): Promise<readonly Standing[]> {
   const states = await store.peek(charges)
+  if (states !== 'lost') return known(states).map((state) => ({ state, isLost: false }))
+  // Which of them nobody says; and only what does not refuse is told what has been counted since.
+  const since = known(await store.peek(charges.map((charge) => ({ ...charge, isEnforced: false }))))
+  return Promise.all(
+    charges.map(async (charge, index) => ({
+      state: since[index] as CounterState,
+      isLost: (await store.peek([charge])) === 'lost',
+    })),
+  )
+}
+
+function known(states: readonly CounterState[] | StoreFault): readonly CounterState[] {
   if (typeof states === 'string') throw fault('limits.store', states, 'a store that can be asked')
   return states
 }
 
-function reportOf({ rule, terms, tenant, charge }: Row, { remaining, resetUs }: CounterState): LimitReport {
+function reportOf({ rule, terms, tenant, charge }: Row, { state, isLost }: Standing): LimitReport {
   const { quota } = terms
+  const { remaining, resetUs } = state
   // What can be there at once, which for a leased rate is less than what is declared.
   const most = mostAtOnce(charge.rule)
   return {
@@ -219,15 +247,24 @@ function reportOf({ rule, terms, tenant, charge }: Row, { remaining, resetUs }: 
     used: Math.max(0, most - remaining),
     remaining,
     resetSeconds: Math.ceil(resetUs / 1e6),
+    ...(isLost && { lost: charge.onStoreFailure }),
   }
 }
 
-function callReport(
-  { rule, terms, charge, cost }: Row,
-  { isOver, remaining, retryUs }: CounterState,
-): CallReport {
+function callReport({ rule, terms, charge, cost }: Row, { state, isLost }: Standing): CallReport {
+  const { isOver, remaining, retryUs } = state
   const isNever = retryUs === Number.POSITIVE_INFINITY
-  const answer = cost === undefined ? 'no_cost' : !isOver ? 'granted' : isNever ? 'never' : 'over'
+  const isRefusedByLoss = isLost && charge.onStoreFailure === 'deny'
+  const answer =
+    cost === undefined
+      ? 'no_cost'
+      : isRefusedByLoss
+        ? 'lost'
+        : !isOver
+          ? 'granted'
+          : isNever
+            ? 'never'
+            : 'over'
   return {
     limit: rule.name,
     unit: rule.unit,

@@ -162,16 +162,28 @@ class GuardedStore implements QuotaStore {
     const partId = `${id}+${step}`
     if (held.parts?.some((part) => part.id === partId))
       return { kind: 'granted', states: charges.map(neverSeen) }
-    if (this.#breaker.isOpen) return this.#addLocal(held, { id: partId, charges, ttlMs })
+    if (this.#breaker.isOpen)
+      return this.#addLocal(held, { id: partId, charges, ttlMs, fault: 'unavailable' })
     const asked =
       held.parts === undefined
         ? this.#inner.topUp(id, step, charges, ttlMs)
         : this.#inner.reserve(partId, charges, ttlMs)
     return andThen(asked, (answer) => {
       this.#heard(answer)
-      if (answer.kind === 'failed') return this.#addLocal(held, { id: partId, charges, ttlMs })
-      if (answer.kind === 'refused') return answer
-      if (held.costs !== undefined)
+      if (answer.kind === 'failed')
+        return this.#addLocal(held, { id: partId, charges, ttlMs, fault: answer.fault })
+      if (answer.kind === 'refused') {
+        const isGone =
+          held.parts === undefined &&
+          !answer.states.some(({ isOver }, index) => isOver && charges[index]?.isEnforced)
+        if (!isGone || this.#held.get(id) !== held) return answer
+        // Nothing is over: the store has lost the hold. What comes now is a hold of its own.
+        held.parts = [
+          { where: 'store', id, indexes: indexesOf(charges), costs: held.costs ?? zeros(charges) },
+        ]
+        return this.topUp(id, step, charges, ttlMs)
+      }
+      if (held.parts === undefined && held.costs !== undefined)
         for (let index = 0; index < charges.length; index++)
           held.costs[index] = (held.costs[index] ?? 0) + (charges[index] as Charge).cost
       if (held.parts !== undefined) {
@@ -265,10 +277,12 @@ class GuardedStore implements QuotaStore {
       }
       if (rest.length === 0) return done(local)
       const asked = pick(charges, rest)
-      return andThen(this.#inner.reserve(id, asked, ttlMs), (answer) => {
+      // Where some charges were cancelled because others are lost, the store takes nothing more under their id.
+      const restId = `${id}~${lost.length}`.slice(-64)
+      return andThen(this.#inner.reserve(restId, asked, ttlMs), (answer) => {
         this.#heard(answer)
         if (answer.kind === 'granted') {
-          parts.push({ where: 'store', id, indexes: rest, costs: costsOf(asked) })
+          parts.push({ where: 'store', id: restId, indexes: rest, costs: costsOf(asked) })
           return done({ kind: 'granted', states: merge(local.states, rest, answer.states) })
         }
         this.#away.undo(parts)
@@ -276,7 +290,7 @@ class GuardedStore implements QuotaStore {
           return { kind: 'refused', states: merge(local.states, rest, answer.states) }
         if (answer.fault === 'lost')
           return this.#withoutLost(id, charges, ttlMs, [...lost, rest[answer.index] as number])
-        this.#queue.add(id, zeros(rest), false)
+        this.#queue.add(restId, zeros(rest), false)
         return this.#without({ id, charges, ttlMs, fault: 'unavailable' })
       })
     })
@@ -284,11 +298,15 @@ class GuardedStore implements QuotaStore {
 
   #addLocal(
     held: Held,
-    more: { readonly id: string; readonly charges: readonly Charge[]; readonly ttlMs: number },
+    more: {
+      readonly id: string
+      readonly charges: readonly Charge[]
+      readonly ttlMs: number
+      readonly fault: StoreFault
+    },
   ): ReserveAnswer | Promise<ReserveAnswer> {
-    const { id, charges, ttlMs } = more
+    const { id, charges, ttlMs, fault } = more
     const parts: Part[] = []
-    const fault = 'unavailable'
     return andThen(
       this.#away.grant({ id, charges, ttlMs, fault, parts, indexes: indexesOf(charges) }),
       (answer) => {

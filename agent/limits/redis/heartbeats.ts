@@ -1,9 +1,13 @@
+/** Rounds in the time in which every replica gives a sign, and one that may be late. */
+const rememberedRounds = 4
+
 /** Tells every memory in which something of this process runs that it is there, and learns how many others are. */
 export class Heartbeats {
   readonly #tags: () => readonly string[]
   readonly #beat: (tag: string) => Promise<number>
   readonly #timer: NodeJS.Timeout
-  #replicas = 1
+  /** How many the last rounds have seen. */
+  readonly #seen: number[] = []
 
   constructor(options: {
     readonly everyMs: number
@@ -16,9 +20,12 @@ export class Heartbeats {
     void this.#round()
   }
 
-  /** As many as the last round has seen at most; at least this one. */
+  /**
+   * As many as the last rounds have seen at most; at least this one. A memory that was just lost knows only of those that have
+   * said so since: by it alone each would take a larger part of what is shared.
+   */
   replicas(): number {
-    return this.#replicas
+    return Math.max(1, ...this.#seen)
   }
 
   stop(): void {
@@ -29,6 +36,8 @@ export class Heartbeats {
   async #round(): Promise<void> {
     const seen = await Promise.allSettled(this.#tags().map((tag) => this.#beat(tag)))
     const numbers = seen.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
-    if (numbers.length > 0) this.#replicas = Math.max(1, ...numbers)
+    if (numbers.length === 0) return
+    this.#seen.push(Math.max(...numbers))
+    if (this.#seen.length > rememberedRounds) this.#seen.shift()
   }
 }

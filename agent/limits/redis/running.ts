@@ -74,6 +74,10 @@ export class Running {
     }
   }
 
+  has(id: string, tag: string): boolean {
+    return this.#tags.get(tag)?.has(id) ?? false
+  }
+
   /** Where something runs. */
   tags(): readonly string[] {
     for (const tag of [...this.#tags.keys()]) this.holds(tag)

@@ -269,7 +269,9 @@ class RedisStore implements QuotaStore {
   /** After a loss: what runs here is counted again. What fails is tried again by the next heartbeat. */
   async #restore(tag: string): Promise<void> {
     try {
-      for (const { id, charges, indexes, leftMs } of this.#running.holds(tag))
+      for (const { id, charges, indexes, leftMs } of this.#running.holds(tag)) {
+        // Settled while others were counted: the store did not know it, and would keep it now.
+        if (!this.#running.has(id, tag)) continue
         await this.#runner.run({
           tag,
           script: this.#scripts.restore,
@@ -279,6 +281,7 @@ class RedisStore implements QuotaStore {
           charges,
           indexes,
         })
+      }
       this.#toRestore.delete(tag)
     } catch (thrown) {
       faultOf(thrown)

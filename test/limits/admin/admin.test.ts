@@ -2,15 +2,16 @@ import t from 'tap'
 import { createQuotaAdmin } from '#limits/admin/admin.ts'
 import { createLimitsStage } from '#limits/limits.ts'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
+import type { QuotaStore } from '../../../agent/limits/store/store.ts'
 import { acme, anExchange, manualClock, someResources } from '../../decision/an-exchange.ts'
 import { aPolicy, infer } from '../a-quota.ts'
 
 const day = { unit: 'requests', name: 'daily', limit: 10, period: { unit: 'day' } }
 const globex = { ...acme, name: 'globex' }
 
-function setUp() {
+function setUp(around: (store: QuotaStore) => QuotaStore = (store) => store) {
   const clock = manualClock()
-  const store = createMemoryStore({ clock })
+  const store = around(createMemoryStore({ clock }))
   const resources = someResources({
     tenants: [acme, globex],
     quotas: [
@@ -128,4 +129,41 @@ t.test('what cannot be meant is refused by its place', async (t) => {
   for (const [verb, text, expected] of rows)
     await t.rejects(Promise.resolve<unknown>(admin[verb](query(text))), { message: expected }, text)
   t.same(changes, [])
+})
+
+t.test('after a loss it is told which limits are lost, and a reset ends it', async (t) => {
+  const reset = new Set<string>()
+  const { admin, call, query } = setUp((store) => {
+    const { peek } = store
+    store.peek = (charges) =>
+      charges.some(({ key, isEnforced }) => isEnforced && key.id.includes('daily') && !reset.has(key.id))
+        ? Promise.resolve('lost' as const)
+        : peek.call(store, charges)
+    const { adjust } = store
+    store.adjust = (id, charge, change) => {
+      if (change === 'reset') reset.add(charge.key.id)
+      return adjust.call(store, id, charge, change)
+    }
+    return store
+  })
+  call()
+  const asked = query('tenant=acme&model=fraud')
+  const shown = await admin.show(asked)
+  t.same(
+    shown.map(({ limit, used, lost }) => [limit, used, lost]),
+    [
+      ['all/daily', 1, 'deny'],
+      ['models/inferences-1m', 1, undefined],
+      ['slots/concurrency', 1, undefined],
+    ],
+  )
+  t.match(await admin.explain(asked), {
+    answer: 'refused',
+    limits: [{ limit: 'all/daily', answer: 'lost' }, { answer: 'granted' }, { answer: 'granted' }],
+  })
+  const given = query('tenant=acme&limit=all/daily&units=1')
+  t.match(await admin.grant(given), { lost: 'deny', used: 0 }, 'what is given does not end it')
+  const report = await admin.reset(query('tenant=acme&limit=all/daily'))
+  t.equal(report.lost, undefined)
+  t.match(await admin.explain(asked), { answer: 'granted' })
 })

@@ -429,6 +429,28 @@ t.test('after the store lost its memory each limit does what it says, the others
   t.equal(w.store.health.counts.shared, 5)
 })
 
+t.test(
+  'a call whose hold the store has lost grows under another one, and is not stopped for it',
+  async (t) => {
+    const w = world()
+    const allowed = charge(hourRule(100), { id: 'allowed', onStoreFailure: 'allow' })
+    const watched = charge(hourRule(1), { id: 'watched', isEnforced: false })
+    await w.store.reserve('a', [{ ...allowed, cost: 10 }, watched], ttlMs)
+    // As if it had never been there.
+    w.memory.settle('a', [0, 0])
+    const more = (cost: number) => [
+      { ...allowed, cost },
+      { ...watched, cost: 0 },
+    ]
+    t.equal((await w.store.topUp('a', 1, more(5), ttlMs)).kind, 'granted')
+    t.equal((await w.store.topUp('a', 2, more(5), ttlMs)).kind, 'granted')
+    t.equal(w.used(allowed), 10, 'what came later')
+    t.equal((await w.store.topUp('a', 3, more(91), ttlMs)).kind, 'refused', 'a limit is one')
+    await w.store.settle('a', [17, 1])
+    t.equal(w.used(allowed), 7)
+  },
+)
+
 t.test('what a lost share refuses or the store refuses takes nothing of the other', async (t) => {
   const w = world()
   const shared = charge(hourRule(100), { id: 'shared', onStoreFailure: 'share' })

@@ -1,6 +1,8 @@
 import t from 'tap'
+import { createGuardedStore } from '../../../agent/limits/guard/guard.ts'
 import { slotOf } from '../../../agent/limits/redis/slot.ts'
 import { openRedisStore } from '../../../agent/limits/redis/store.ts'
+import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
 import type { Charge } from '../../../agent/limits/store/store.ts'
 import { eventually } from '../../harness/temp.ts'
 import { type ClusterWorld, startCluster } from '../../harness/valkey.ts'
@@ -9,11 +11,12 @@ import { charge, concurrency, remainingOf, timeoutMs, ttlMs } from './rules.ts'
 const slotsPerNode = 16_384 / 3
 
 /** A partition that lies on a node. */
-function partitionAt(node: number): string {
-  for (let i = 0; ; i++) if (Math.floor(slotOf(`p${i}`) / slotsPerNode) === node) return `p${i}`
+function partitionAt(node: number, prefix = 'p'): string {
+  for (let i = 0; ; i++)
+    if (Math.floor(slotOf(`${prefix}${i}`) / slotsPerNode) === node) return `${prefix}${i}`
 }
 
-const places = [0, 1, 2].map(partitionAt) as [string, string, string]
+const places = [0, 1, 2].map((node) => partitionAt(node)) as [string, string, string]
 const one = (): [Charge, Charge, Charge] => [charge(places[0]), charge(places[1]), charge(places[2])]
 
 function open({ nodes }: ClusterWorld) {
@@ -93,6 +96,24 @@ t.test('in a cluster', async (t) => {
     })
     t.equal(await remainingOf(store, charges[0] as Charge), 9, 'what the first had charged came back')
     t.match(await store.reserve('elsewhere', [charges[2] as Charge], ttlMs), { kind: 'granted' })
+  })
+
+  await t.test('a lost limit that is shared does not refuse what lies elsewhere', async (t) => {
+    await using store = createGuardedStore(await open(world), { local: createMemoryStore() })
+    const charges = one().map((each) => ({ ...each, key: { ...each.key, id: 'shared' } }))
+    // Nothing of this partition was lost before.
+    const key = { partition: partitionAt(1, 'q'), id: 'shared' }
+    const shared = charge('shared', { key, onStoreFailure: 'share' })
+    const call = [charges[0] as Charge, shared, charges[2] as Charge]
+    t.match(await store.reserve('before it is lost', call, ttlMs), { kind: 'granted' })
+    await (world.nodes[1] as (typeof world.nodes)[0]).client.flushall()
+    t.match(await store.reserve('shared', call, ttlMs), { kind: 'granted' })
+    t.match(await store.peek([charges[0] as Charge, charges[2] as Charge]), [
+      { remaining: 8 },
+      { remaining: 8 },
+    ])
+    await store.settle('shared', [0, 0, 0])
+    t.match(await store.peek([charges[0] as Charge]), [{ remaining: 9 }])
   })
 
   await t.test('a node that is gone fails what lies there, and nothing else', async (t) => {

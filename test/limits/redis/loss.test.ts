@@ -59,6 +59,23 @@ t.test('who resets a counter by hand ends its wait', async (t) => {
   t.match(await store.reserve('other', [charge('d')], ttlMs), lost)
 })
 
+t.test(
+  'who clears the loss from the record has all counters go on from what the store still has',
+  async (t) => {
+    await using valkey = await startValkey()
+    await using one = await openAt(valkey.port, { ...quiet, replica: 'one' })
+    await using other = await openAt(valkey.port, { ...quiet, replica: 'other' })
+    await one.reserve('a', [charge('c')], ttlMs)
+    await other.reserve('b', [charge('d')], ttlMs)
+    await valkey.client.hset('sluice:e:{%}', 'w:one', 0)
+    t.match(await one.reserve('c', [charge('c')], ttlMs), lost)
+    t.match(await other.reserve('d', [charge('d')], ttlMs), lost)
+    await valkey.client.hset('sluice:e:{%}', 'lost', 0)
+    t.match(await other.reserve('e', [charge('d')], ttlMs), { kind: 'granted', states: [{ remaining: 8 }] })
+    t.match(await one.reserve('f', [charge('c')], ttlMs), { kind: 'granted', states: [{ remaining: 8 }] })
+  },
+)
+
 t.test('a server that was started again empty has lost its memory', async (t) => {
   const [port] = (await freePorts(1)) as [number]
   let valkey = await startValkey({ port })
@@ -136,6 +153,22 @@ t.test('what runs is counted again after a loss', async (t) => {
   t.match(answer, { kind: 'refused', states: [{ remaining: 0 }] }, 'both run still')
   t.equal(await one.settle('a', [1, 1]), 'settled')
   t.match(await one.reserve('e', [slot], ttlMs), { kind: 'granted', states: [{ remaining: 0 }] })
+})
+
+t.test('what ends while others are counted again is not counted again itself', async (t) => {
+  await using valkey = await startValkey()
+  const slot = charge('slots', { rule: concurrency(3) })
+  await using store = await openAt(valkey.port, { slotLifeMs: 600 })
+  for (const id of ['a', 'b', 'c']) await store.reserve(id, [slot], ttlMs)
+  await valkey.client.flushall()
+  t.equal(await store.peek([slot]), 'lost')
+  // By now the first of them is on its way.
+  t.equal(await store.settle('c', [1]), 'unknown')
+  const remaining = await eventually('what runs is known', async () => {
+    const states = await store.peek([slot])
+    return typeof states === 'string' ? undefined : [states[0]?.remaining]
+  })
+  t.same(remaining, [1])
 })
 
 async function use(store: QuotaStore, body: (store: QuotaStore) => unknown): Promise<void> {

@@ -1,0 +1,37 @@
+import { once } from 'node:events'
+import t from 'tap'
+import { Heartbeats } from '../../../agent/limits/redis/heartbeats.ts'
+
+t.test('a memory that was just emptied does not make replicas fewer at once', async (t) => {
+  const { seen } = await rounds([3, 1, 1, 2, 1, 1, 1])
+  t.same(seen, [1, 3, 3, 3, 3, 2, 2])
+})
+
+t.test('a round in which nobody answers changes nothing', async (t) => {
+  const { seen, last } = await rounds([2, 'no', 'no', 'no', 'no', 'no'])
+  t.same([...seen, last], [1, 2, 2, 2, 2, 2, 2])
+})
+
+/** What is known before each round of which the answers are given, and after the last. */
+async function rounds(answers: readonly (number | 'no')[]) {
+  const events = new EventTarget()
+  const seen: number[] = []
+  const heartbeats = new Heartbeats({
+    everyMs: 1,
+    tags: () => [''],
+    beat: async () => {
+      await undefined
+      seen.push(heartbeats.replicas())
+      if (seen.length > answers.length) events.dispatchEvent(new Event('end'))
+      const answer = answers[seen.length - 1] ?? 'no'
+      if (answer === 'no') throw new Error('no answer')
+      return answer
+    },
+  })
+  // Its own timer keeps no process.
+  const kept = setInterval(() => {}, 1000)
+  await once(events, 'end')
+  clearInterval(kept)
+  heartbeats.stop()
+  return { seen: seen.slice(0, answers.length), last: seen[answers.length] }
+}

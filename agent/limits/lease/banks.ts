@@ -15,6 +15,8 @@ export interface BanksOptions {
 
 /** A bank that nobody has used for so many lives of a lease is forgotten. */
 const idleLives = 4
+/** So long a lease that is over can still be given back, however short its calls are. */
+const closeMs = 10_000
 
 /** The banks of all counters: draws leases in the background, and gives back what they did not spend. */
 export class Banks {
@@ -68,7 +70,7 @@ export class Banks {
     const drawn = (answer: ReserveAnswer) => this.#drawnFor(bank, { id, size, sentUs: nowUs, answer })
     // A lease that is over stays at the store until the last call that drew on it is settled.
     const whole = { ...charge, cost: size, isEnforced: true, onStoreFailure: 'deny' as const }
-    const answer = inner.reserve(id, [whole], leaseMs + ttlMs)
+    const answer = inner.reserve(id, [whole], leaseMs + Math.max(ttlMs, closeMs))
     if (answer instanceof Promise) this.#await(answer.then(drawn))
     else drawn(answer)
   }

@@ -56,12 +56,8 @@ export function createRateLimiter(options: {
     limitCounts.record(request, plan, states)
     const outcome = { request, planned: plan.planned, states, nowMs: clock.nowMs() }
     const response = responseOf(outcome, settings, compat)
-    if (id !== undefined) {
-      // All quotas are over: what they were charged comes back.
-      if (response.isOverLimit && compat === 'fixed') store.settle(id, zeros(states.length))
-      // A lease can be given back once its calls are settled; here a call is over as soon as it is counted.
-      else if (settings.isLeased) store.settle(id, costsOf(plan))
-    }
+    // All quotas are over: what they were charged comes back.
+    if (id !== undefined && response.isOverLimit && compat === 'fixed') store.settle(id, zeros(states.length))
     return response
   }
 
@@ -96,17 +92,13 @@ function count(store: QuotaStore, plan: Plan, newId: () => string): Counts | Pro
   return answer instanceof Promise ? answer.then((later) => reserved(later, id)) : reserved(answer, id)
 }
 
-/** What nobody settles, a store needs not remember. */
-function lifeMs({ hasQuota, charges }: Plan): number {
-  return hasQuota || charges[0]?.isLeased ? holdMs : 0
+/** What is never taken back is over as soon as it is counted. */
+function lifeMs({ hasQuota }: Plan): number {
+  return hasQuota ? holdMs : 0
 }
 
 function zeros(length: number): readonly number[] {
   return new Array<number>(length).fill(0)
-}
-
-function costsOf({ charges }: Plan): readonly number[] {
-  return charges.map(({ cost }) => cost)
 }
 
 function lookedAt(states: States | StoreFault): Counts {
@@ -126,10 +118,8 @@ function faultOf(fault: StoreFault): RateLimitFault {
 async function countInTurn(store: QuotaStore, { charges }: Plan, newId: () => string): Promise<Counts> {
   const states: CounterState[] = []
   for (const charge of charges) {
-    const id = newId()
-    const answer = await store.reserve(id, [charge], charge.isLeased ? holdMs : 0)
+    const answer = await store.reserve(newId(), [charge], 0)
     if (answer.kind === 'failed') return faultOf(answer.fault)
-    if (charge.isLeased && answer.kind === 'granted') await store.settle(id, [charge.cost])
     states.push(answer.states[0] as CounterState)
   }
   return { states }

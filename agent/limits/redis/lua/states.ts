@@ -32,41 +32,6 @@ local function charges(firstKey, first)
   return list
 end
 
-local function usedOf(s) return s.sum or s.used or s.running end
-
--- Until the charge passes: 0 where it does now, forever where it never will.
-local function wait(c, s)
-  if c.kind == 'g' then
-    local weight = max(1, c.cost) * c.weight
-    if weight > c.capacity then return forever end
-    local excess = s.level - (c.capacity - weight)
-    return excess <= 0 and 0 or s.at + ceil(excess / c.drain) * c.tick - now
-  end
-  local need = max(1, c.cost)
-  if need > c.limit then return forever end
-  local excess = usedOf(s) + need - c.limit
-  if excess <= 0 then return 0 end
-  if c.kind == 'c' then return (s.endMs - nowMs) * 1000 end
-  if c.kind == 'r' then return 1000000 end
-  for slice = s.oldest, s.newest do
-    excess = excess - unitsIn(c, s, slice)
-    if excess <= 0 then return (slice + c.count + 1) * c.length - now end
-  end
-  return 0
-end
-
-local function remaining(c, s)
-  if c.kind == 'g' then return max(0, floor((c.capacity - s.level) / c.weight)) end
-  return max(0, c.limit - usedOf(s))
-end
-
-local function untilReset(c, s)
-  if c.kind == 'g' then return s.level == 0 and 0 or s.at + ceil(s.level / c.drain) * c.tick - now end
-  if c.kind == 'r' or usedOf(s) == 0 then return 0 end
-  if c.kind == 'c' then return (s.endMs - nowMs) * 1000 end
-  return (s.newest + c.count + 1) * c.length - now
-end
-
 -- Whether what was counted before the memory was lost could still matter. Who resets a counter by hand knows it.
 local function isLost(c, s)
   if lostMs == 0 or not c.isEnforced or not c.isRefusedAfterLoss then return false end
@@ -83,12 +48,13 @@ end
 local function look(list, isTopUp)
   local states, isRefused = {}, false
   for i, c in ipairs(list) do
-    local s = readers[c.kind](c)
+    local kind = kindOf(c.kind)
+    local s = kind.read(c)
     if not s then return nil, nil, answer('T') end
     if isTopUp and c.cost == 0 then s.wait = 0
     else
       if isLost(c, s) then return nil, nil, answer('L', {c.index}) end
-      s.wait = wait(c, s)
+      s.wait = kind.wait(c, s)
     end
     if s.wait ~= 0 and c.isEnforced then isRefused = true end
     states[i] = s
@@ -100,7 +66,8 @@ local function tell(list, states)
   local numbers = {}
   for i, c in ipairs(list) do
     local s = states[i]
-    numbers[3 * i - 2], numbers[3 * i - 1], numbers[3 * i] = remaining(c, s), s.wait, untilReset(c, s)
+    local remaining, untilReset = kindOf(c.kind).tell(c, s)
+    numbers[3 * i - 2], numbers[3 * i - 1], numbers[3 * i] = remaining, s.wait, untilReset
   end
   return numbers
 end

@@ -1,7 +1,7 @@
-/** A span of a calendar: u used, s and e begin and end of the span (ms). */
+/** A span of a calendar: what was used in it, its begin and its end (ms). */
 export const calendarLua = `
 local function calendar()
-  local kind = {}
+  local kind = {form = '<dddd'}
 
   -- Begin and end of the span that holds the present; nothing where the caller has to send others.
   function kind.presentSpan(c)
@@ -14,26 +14,21 @@ local function calendar()
   function kind.read(c)
     local startMs, endMs = kind.presentSpan(c)
     if not startMs then return end
-    local v = call('HMGET', c.key, 'u', 's', 'e', 'g', 'x')
-    local s = {
-      used = 0, startMs = startMs, endMs = endMs, generation = v[4] or '', keptMs = tonumber(v[5] or 0), isSame = false
-    }
-    if not v[1] then return s end
-    local ownStartMs, ownEndMs = tonumber(v[2]), tonumber(v[3])
-    if nowMs < ownEndMs then
-      s.used = tonumber(v[1])
-      -- A clock that went back before the span does not open the one before again.
-      if nowMs < ownStartMs then s.startMs, s.endMs = ownStartMs, ownEndMs end
-      s.isSame = s.startMs == ownStartMs and s.endMs == ownEndMs
-    end
-    return s
+    local value = call('GET', c.key)
+    if not value then return {used = 0, startMs = startMs, endMs = endMs, generation = 0} end
+    local used, ownStartMs, ownEndMs, generation = unpackNumbers(kind.form, value)
+    if nowMs >= ownEndMs then used = 0
+    -- A clock that went back before the span does not open the one before again.
+    elseif nowMs < ownStartMs then startMs, endMs = ownStartMs, ownEndMs end
+    return {used = used, startMs = startMs, endMs = endMs, generation = generation}
   end
 
   function kind.store(c, s)
-    if s.isSame then call('HSET', c.key, 'u', s.used)
-    else call('HSET', c.key, 'u', s.used, 's', s.startMs, 'e', s.endMs) end
-    keep(c.key, s, s.endMs - nowMs)
+    local value = packNumbers(kind.form, s.used, s.startMs, s.endMs, s.generation)
+    call('SET', c.key, value, 'PX', lifeOf(s, s.endMs - nowMs))
   end
+
+  function kind.reset(c) call('SET', c.key, packNumbers(kind.form, 0, 0, 0, now), 'PX', resetMs) end
 
   function kind.put(c, s, units, cap)
     local put = max(0, min(units, min(cap, maxUnits) - s.used))
@@ -61,21 +56,21 @@ local function calendarBack(kind)
   -- Where nobody sent the spans of the present: the counter's own, or from now on as long as the last that is known.
   local function guessSpan(part)
     if kind.presentSpan(part) then return end
-    local endMs = tonumber(call('HGET', part.key, 'e') or 0)
-    local startMs = endMs > nowMs and tonumber(call('HGET', part.key, 's')) or nowMs
-    local lengthMs = part.from[4] - part.from[3]
-    if endMs <= nowMs then endMs = nowMs + lengthMs end
+    local value, startMs, endMs, _ = call('GET', part.key), 0, 0
+    if value then _, startMs, endMs = unpackNumbers(kind.form, value) end
+    if endMs <= nowMs then startMs, endMs = nowMs, nowMs + part.from[4] - part.from[3] end
     part.from = {startMs, endMs, endMs, endMs}
   end
 
   function back.renew() end
 
   function back.give(part, units)
-    local v = call('HMGET', part.key, 'u', 's', 'e', 'g')
-    if not v[1] or (v[4] or '') ~= part.generation then return end
-    if tonumber(v[2]) ~= part.at or nowMs >= tonumber(v[3]) then return end
-    local used = tonumber(v[1])
-    call('HSET', part.key, 'u', used - min(used, units, part.left))
+    local value = call('GET', part.key)
+    if not value then return end
+    local used, startMs, endMs, generation = unpackNumbers(kind.form, value)
+    if generation ~= part.generation or startMs ~= part.at or nowMs >= endMs then return end
+    local s = {used = used - min(used, units, part.left), startMs = startMs, endMs = endMs, generation = generation}
+    kind.store(part, s)
   end
 
   function back.owe(part, units)

@@ -1,5 +1,5 @@
 /**
- * How much runs, for each replica. Beside it a sorted set of what runs, `cost:replica:id` by the end of its life (us): what
+ * How much runs, a hash for each replica. Beside it a sorted set of what runs, `cost:replica:id` by the end of its life (us): what
  * nobody ends, ends. What runs at a replica that gave no sign for a while is not counted until it does.
  */
 export const concurrencyLua = `
@@ -20,7 +20,7 @@ local function concurrency()
   local function memberOf(part, hold, id) return text(part.left) .. ':' .. hold.replica .. ':' .. id end
 
   function kind.read(c)
-    local s = {running = 0, generation = ''}
+    local s = {running = 0, generation = 0}
     local all = call('HGETALL', c.key)
     if #all == 0 then return s end
     local set = setOf(c.key)

@@ -4,13 +4,14 @@ import { gcraLua } from './gcra.ts'
 import { slidingLua } from './sliding.ts'
 
 /**
- * The four kinds of counters, each a hash of its own key; their rules are those of the memory store, number for number.
+ * The four kinds of counters, each under a key of its own; their rules are those of the memory store, number for number.
  *
  * `read` gives what one counts now, `wait` and `tell` what that says of a charge; `put` charges it, and says how much, when and
  * in what measure. `give` gives back what a hold took, `owe` charges its debt, `adjust` takes units out by hand, `renew` brings a
  * part of a hold up to date before more is taken.
  *
- * Beside what is its kind's own a hash has, but for concurrency: g when it was reset by hand (us), x until when it is kept (ms).
+ * The numbers of a counter stand in one string, 8 bytes each, which one command reads and writes; the last is when it was reset by
+ * hand (us), or 0.
  *
  * A charge `c` has key, kind, cost and the numbers of its rule; a part of a hold is a charge with reserved, left, at, scale,
  * earlier and generation.
@@ -19,7 +20,7 @@ import { slidingLua } from './sliding.ts'
  * where the kind is used (`npm run bench -- quota`).
  */
 export const countersLua = `
-local forever = -1
+local forever, packNumbers, unpackNumbers = -1, struct.pack, struct.unpack
 ${gcraLua}${slidingLua}${calendarLua}${concurrencyLua}
 local kinds, backs = {}, {}
 

@@ -1,29 +1,28 @@
 /**
- * A bucket that drains: l level, t time up to which it is drained (us), and the rate it was last charged by: w weight, k tick,
- * d drain, c capacity.
+ * A bucket that drains: level, time up to which it is drained (us), and the rate it was last charged by: weight (0 where it never
+ * was), tick, drain, capacity.
  */
 export const gcraLua = `
 local function gcra()
-  local kind = {}
+  local kind = {form = '<ddddddd'}
 
-  function kind.read(c)
-    local v = call('HMGET', c.key, 'l', 't', 'w', 'k', 'd', 'c', 'g', 'x')
-    local s = {level = 0, at = now, generation = v[7] or '', keptMs = tonumber(v[8] or 0), isSameRate = false}
-    if v[1] then
-      local level, at, weight = tonumber(v[1]), tonumber(v[2]), tonumber(v[3])
-      if weight ~= c.weight then level = min(maxUnits, ceil(level / weight * c.weight)) end
-      s.isSameRate = weight == c.weight and tonumber(v[4]) == c.tick and tonumber(v[5]) == c.drain and tonumber(v[6]) == c.capacity
-      local ticks = max(0, floor((now - at) / c.tick))
-      s.level = max(0, level - ticks * c.drain)
-      s.at = s.level == 0 and max(at, now) or at + ticks * c.tick
-    end
-    return s
+  function kind.read(c, value)
+    value = value or call('GET', c.key)
+    if not value then return {level = 0, at = now, generation = 0} end
+    local level, at, weight, _, _, _, generation = unpackNumbers(kind.form, value)
+    if level > 0 and weight ~= c.weight then level = min(maxUnits, ceil(level / weight * c.weight)) end
+    local ticks = max(0, floor((now - at) / c.tick))
+    level = max(0, level - ticks * c.drain)
+    return {level = level, at = level == 0 and max(at, now) or at + ticks * c.tick, generation = generation}
   end
 
   function kind.store(c, s)
-    if s.isSameRate then call('HSET', c.key, 'l', s.level, 't', s.at)
-    else call('HSET', c.key, 'l', s.level, 't', s.at, 'w', c.weight, 'k', c.tick, 'd', c.drain, 'c', c.capacity) end
-    keep(c.key, s, ceil(s.level / c.drain) * c.tick / 1000)
+    local value = packNumbers(kind.form, s.level, s.at, c.weight, c.tick, c.drain, c.capacity, s.generation)
+    call('SET', c.key, value, 'PX', lifeOf(s, ceil(s.level / c.drain) * c.tick / 1000))
+  end
+
+  function kind.reset(c)
+    call('SET', c.key, packNumbers(kind.form, 0, now, 0, 0, 0, 0, now), 'PX', resetMs)
   end
 
   function kind.put(c, s, units, cap)
@@ -52,11 +51,11 @@ local function gcraBack(kind)
 
   -- The rate that a counter was last charged by: an edit since a hold was taken goes before what the hold knows.
   local function presentRate(part)
-    local v = call('HMGET', part.key, 'w', 'k', 'd', 'c')
-    if not v[1] then return part end
-    return {
-      key = part.key, weight = tonumber(v[1]), tick = tonumber(v[2]), drain = tonumber(v[3]), capacity = tonumber(v[4])
-    }
+    local value = call('GET', part.key)
+    if not value then return part end
+    local _, _, weight, tick, drain, capacity = unpackNumbers(kind.form, value)
+    if weight == 0 then return part, value end
+    return {key = part.key, weight = weight, tick = tick, drain = drain, capacity = capacity}, value
   end
 
   local function stillIn(part, c)
@@ -67,16 +66,16 @@ local function gcraBack(kind)
   function back.renew(part, c) part.left = stillIn(part, c) end
 
   function back.give(part, units)
-    local c = presentRate(part)
-    local s = kind.read(c)
+    local c, value = presentRate(part)
+    local s = kind.read(c, value)
     if s.generation ~= part.generation then return end
     s.level = max(0, s.level - min(units * c.weight, stillIn(part, c)))
     kind.store(c, s)
   end
 
   function back.owe(part, units)
-    local c = presentRate(part)
-    kind.put(c, kind.read(c), units, c.capacity + part.debtCap * c.weight)
+    local c, value = presentRate(part)
+    kind.put(c, kind.read(c, value), units, c.capacity + part.debtCap * c.weight)
   end
 
   function back.adjust(c, s, units)

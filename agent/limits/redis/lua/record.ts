@@ -50,13 +50,10 @@ local function answer(kind, rest)
   return {kind, now, epoch, writes, lostMs, unpack(rest)}
 end
 
--- Keeps a counter for at least that long. Until when it is kept stands in it, and it is seldom to be kept longer.
-local function keep(key, s, ms)
-  if s.keptMs >= nowMs + ms then return end
-  local keptMs = ceil(ms + ms / 4 + spareMs)
-  s.keptMs = nowMs + keptMs
-  call('HSET', key, 'x', s.keptMs)
-  call('PEXPIRE', key, keptMs)
+-- How long a counter is kept that matters that long: what was reset is remembered for a while.
+local function lifeOf(s, ms)
+  if s.generation ~= 0 then ms = max(ms, s.generation / 1000 + resetMs - nowMs) end
+  return ceil(ms + spareMs)
 end
 
 -- Says that this replica is there, where it has not for a while.

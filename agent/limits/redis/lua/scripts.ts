@@ -56,7 +56,7 @@ const counting = [recordLua, countersLua, statesLua] as const
 const reserveLua = `
 local id, ttlMs = ARGV[6], tonumber(ARGV[7])
 if ttlMs == 0 then
-  local list = charges(3, 8)
+  local list = charges(3, ARGV[8])
   local states, isRefused, none = look(list)
   if none then return none end
   if isRefused then return answer('R', tell(list, states)) end
@@ -69,7 +69,7 @@ if ttlMs == 0 then
 end
 local hold = holdAt(KEYS[2])
 if hold and hold ~= 'over' then return answer('G', hold.answer) end
-local list = charges(3, 8)
+local list = charges(3, ARGV[8])
 local states, isRefused, none = look(list)
 if none then return none end
 if isRefused or hold == 'over' then return answer('R', tell(list, states)) end
@@ -87,7 +87,7 @@ const topUpLua = `
 local id, ttlMs, step = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
 local hold = holdAt(KEYS[2])
 if hold == 'over' then hold = nil end
-local list = charges(3, 9)
+local list = charges(3, ARGV[9])
 if hold and #list ~= #hold.parts then hold = nil end
 if hold and step <= hold.step then return answer('G', hold.step > 0 and hold.stepAnswer or hold.answer) end
 local states, isRefused, none = look(list, hold)
@@ -125,7 +125,7 @@ return answer('S')
 
 /** KEYS: record, counters. ARGV after those of the record: charges. */
 const peekLua = `
-local list = charges(2, 6)
+local list = charges(2, ARGV[6])
 local states, _, none = look(list)
 if none then return none end
 return answer('P', tell(list, states))
@@ -133,7 +133,7 @@ return answer('P', tell(list, states))
 
 /** KEYS: record, mark that it was done, counter. ARGV after those of the record: 6 units to take back, or reset; the charge. */
 const adjustLua = `
-local list = charges(3, 7)
+local list = charges(3, ARGV[7])
 local c = list[1]
 c.isRefusedAfterLoss = false
 local kind = kindOf(c.kind)
@@ -141,11 +141,7 @@ local s = kind.read(c)
 if not s then return answer('T') end
 if c.kind ~= 'r' and call('SET', KEYS[2], '1', 'NX', 'PX', 600000) then
   local back = tonumber(ARGV[6])
-  if not back then
-    call('DEL', c.key)
-    call('HSET', c.key, 'g', now)
-    s.keptMs = 0
-    keep(c.key, s, resetMs)
+  if not back then kind.reset(c)
   elseif back < 0 then kind.put(c, s, -back, maxUnits)
   else backOf(c.kind).adjust(c, s, back) end
   wrote()
@@ -179,7 +175,7 @@ return answer('H', {there})
 const restoreLua = `
 local id, ttlMs = ARGV[6], tonumber(ARGV[7])
 if holdAt(KEYS[2]) then return answer('A') end
-local list = charges(3, 8)
+local list = charges(3, ARGV[8])
 local hold = {replica = replica, expires = now + ttlMs * 1000, step = 0, parts = list}
 local states = {}
 for i, c in ipairs(list) do

@@ -1,10 +1,10 @@
 /**
- * A window that slides: u sum, h newest slice with something in it, o oldest, z length of a slice (us), n how many count, and
- * what was used in each slice under its number.
+ * A window that slides, a hash: under h the sum, the newest slice with something in it, the oldest, the length of a slice (us; 0
+ * where nothing was charged), how many count, and until when it is kept (ms); and what was used in each slice under its number.
  */
 export const slidingLua = `
 local function sliding()
-  local kind = {}
+  local kind = {form = '<ddddddd'}
 
   function kind.recut(slice, from, to) return floor(((slice + 1) * from - 1) / to) end
 
@@ -26,12 +26,13 @@ local function sliding()
   end
 
   function kind.read(c)
-    local v = call('HMGET', c.key, 'u', 'h', 'o', 'z', 'g', 'n', 'x')
-    local s = {sum = 0, slice = floor(now / c.length), generation = v[5] or '', keptMs = tonumber(v[7] or 0)}
-    s.isSame = v[4] and tonumber(v[4]) == c.length and tonumber(v[6]) == c.count
-    if not v[1] or v[1] == '0' then return s end
-    s.sum, s.newest, s.oldest = tonumber(v[1]), tonumber(v[2]), tonumber(v[3])
-    if tonumber(v[4]) ~= c.length then recutAll(c, s, tonumber(v[4])) end
+    local s = {sum = 0, slice = floor(now / c.length), generation = 0, keptMs = 0}
+    local head = call('HGET', c.key, 'h')
+    if not head then return s end
+    local length, _
+    s.sum, s.newest, s.oldest, length, _, s.keptMs, s.generation = unpackNumbers(kind.form, head)
+    if s.sum == 0 then return s end
+    if length ~= c.length then recutAll(c, s, length) end
     local first = s.slice - c.count
     if s.newest < first then
       s.sum, s.isStale = 0, true
@@ -52,11 +53,7 @@ local function sliding()
   function kind.sweep(c, s)
     if s.isStale or s.isRecut then
       call('DEL', c.key)
-      s.keptMs, s.isSame = 0, false
-      if s.generation ~= '' then
-        call('HSET', c.key, 'g', s.generation)
-        keep(c.key, s, resetMs)
-      end
+      s.keptMs = 0
       if not s.isStale then
         for slice, units in pairs(s.slices) do call('HSET', c.key, slice, units) end
       end
@@ -67,9 +64,18 @@ local function sliding()
   end
 
   function kind.store(c, s)
-    if s.isSame then call('HSET', c.key, 'u', s.sum, 'h', s.newest, 'o', s.oldest)
-    else call('HSET', c.key, 'u', s.sum, 'h', s.newest, 'o', s.oldest, 'z', c.length, 'n', c.count) end
-    keep(c.key, s, (s.newest + c.count + 2) * c.length / 1000 - nowMs)
+    local lifeMs = lifeOf(s, (s.newest + c.count + 2) * c.length / 1000 - nowMs)
+    local isToKeep = s.keptMs < nowMs + lifeMs
+    -- Longer than it must be, so that few calls have to say it.
+    if isToKeep then s.keptMs = ceil(nowMs + lifeMs + c.count * c.length / 4000) end
+    call('HSET', c.key, 'h', packNumbers(kind.form, s.sum, s.newest, s.oldest, c.length, c.count, s.keptMs, s.generation))
+    if isToKeep then call('PEXPIRE', c.key, s.keptMs - nowMs) end
+  end
+
+  function kind.reset(c)
+    call('DEL', c.key)
+    call('HSET', c.key, 'h', packNumbers(kind.form, 0, 0, 0, 0, 0, nowMs + resetMs, now))
+    call('PEXPIRE', c.key, resetMs)
   end
 
   function kind.put(c, s, units, cap)
@@ -107,9 +113,10 @@ local function slidingBack(kind)
 
   -- As the counter was last charged.
   local function presentSlices(part)
-    local v = call('HMGET', part.key, 'z', 'n')
-    if not v[1] then return part end
-    return {key = part.key, length = tonumber(v[1]), count = tonumber(v[2])}
+    local head = call('HGET', part.key, 'h')
+    if not head then return part end
+    local _, _, _, length, count = unpackNumbers(kind.form, head)
+    return length == 0 and part or {key = part.key, length = length, count = count}
   end
 
   local function rescale(part, length)

@@ -1,33 +1,37 @@
 /** Reads charges, looks at their counters, and tells what they say. */
 export const statesLua = `
--- KEYS from firstKey, and for each what \`pack.ts\` says, from ARGV first on.
-local function charges(firstKey, first)
-  local list, at, args = {}, first, ARGV
-  for i = firstKey, #KEYS do
-    local kind, index, cost = args[at], tonumber(args[at + 1]), tonumber(args[at + 2])
-    local flags, a, b = tonumber(args[at + 3]), tonumber(args[at + 4]), tonumber(args[at + 5])
+-- KEYS from firstKey, and for each what \`pack.ts\` says.
+local function charges(firstKey, text)
+  local list, key = cjson.decode(text), firstKey
+  for i, v in ipairs(list) do
+    local letter, index, cost, flags = v[1], v[2], v[3], v[4]
     local isEnforced, isRefusedAfterLoss = flags % 2 == 1, flags > 1
     -- All fields at once: a table that grows is copied again and again.
-    local c = {
-      kind = kind, key = KEYS[i], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
-      debtCap = a, reserved = cost, left = 0, at = 0, scale = 1, generation = '', limit = b
-    }
-    if kind == 'g' then
-      c.limit = nil
-      c.tick, c.weight = b, tonumber(args[at + 6])
-      c.drain, c.capacity = tonumber(args[at + 7]), tonumber(args[at + 8])
-      at = at + 9
-    elseif kind == 's' then
-      c.length, c.count = tonumber(args[at + 6]), tonumber(args[at + 7])
-      at = at + 8
-    elseif kind == 'c' then
-      c.from = {tonumber(args[at + 6]), tonumber(args[at + 7]), tonumber(args[at + 8]), tonumber(args[at + 9])}
-      at = at + 10
+    if letter == 'g' then
+      list[i] = {
+        kind = letter, key = KEYS[key], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
+        debtCap = v[5], tick = v[6], weight = v[7], drain = v[8], capacity = v[9],
+        reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+      }
+    elseif letter == 's' then
+      list[i] = {
+        kind = letter, key = KEYS[key], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
+        debtCap = v[5], limit = v[6], length = v[7], count = v[8],
+        reserved = cost, left = 0, at = 0, scale = 1, generation = 0, earlier = 0
+      }
+    elseif letter == 'c' then
+      list[i] = {
+        kind = letter, key = KEYS[key], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
+        debtCap = v[5], limit = v[6], from = {v[7], v[8], v[9], v[10]},
+        reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+      }
     else
-      c.debtCap, c.limit = 0, a
-      at = at + 5
+      list[i] = {
+        kind = letter, key = KEYS[key], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
+        debtCap = 0, limit = v[5], reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+      }
     end
-    list[#list + 1] = c
+    key = key + 1
   end
   return list
 end
@@ -36,7 +40,7 @@ end
 local function isLost(c, s)
   if lostMs == 0 or not c.isEnforced or not c.isRefusedAfterLoss then return false end
   local lost = lostMs * 1000
-  if s.generation ~= '' and tonumber(s.generation) > lost then return false end
+  if s.generation > lost then return false end
   if c.kind == 'g' then return now < lost + ceil(c.capacity / c.drain) * c.tick end
   if c.kind == 's' then return now < lost + (c.count + 1) * c.length end
   if c.kind == 'c' then return s.startMs <= lostMs end

@@ -138,13 +138,13 @@ class GuardedStore implements QuotaStore {
       this.#heard(answer)
       if (answer.kind !== 'failed') {
         if (isLevel) this.#away.see(charges, answer.states)
-        if (answer.kind === 'granted')
+        if (answer.kind === 'granted' && ttlMs > 0)
           this.#hold(id, { charges, ttlMs, parts: undefined, costs: costsOf(charges), answer: undefined })
         return answer
       }
       if (answer.fault === 'lost') return this.#withoutLost(id, charges, ttlMs, [answer.index])
       // Whether it was written nobody knows: once this is delivered, it was not.
-      this.#queue.add(id, zeros(charges), false)
+      if (ttlMs > 0) this.#queue.add(id, zeros(charges), false)
       return this.#without({ id, charges, ttlMs, fault: 'unavailable' })
     })
   }
@@ -290,7 +290,7 @@ class GuardedStore implements QuotaStore {
           return { kind: 'refused', states: merge(local.states, rest, answer.states) }
         if (answer.fault === 'lost')
           return this.#withoutLost(id, charges, ttlMs, [...lost, rest[answer.index] as number])
-        this.#queue.add(restId, zeros(rest), false)
+        if (ttlMs > 0) this.#queue.add(restId, zeros(rest), false)
         return this.#without({ id, charges, ttlMs, fault: 'unavailable' })
       })
     })
@@ -349,6 +349,8 @@ class GuardedStore implements QuotaStore {
     const atMs = this.#clock.nowMs()
     const whole: Held = { ...held, atMs, endUs: this.#clock.monotonicUs() + held.ttlMs * 1000 }
     this.#away.begin(whole)
+    if (held.ttlMs === 0 && whole.parts !== undefined)
+      return void this.#away.settle(whole, whole.parts, reservedBy(whole))
     if (!this.#held.hasEnded(id)) this.#held.set(id, whole)
     // Settled while the store was asked: nothing took place.
     else if (whole.parts !== undefined) void this.#away.settle(whole, whole.parts, zeros(held.charges))

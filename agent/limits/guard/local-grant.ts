@@ -15,6 +15,9 @@ export interface LocalCall {
   readonly parts: Part[]
 }
 
+/** So long it can be taken back, where the store refuses the rest, what is over as soon as it is counted. */
+const undoMs = 10_000
+
 /**
  * Grants charges by what they say in `onStoreFailure`: all of them or none. One that is not enforced never refuses; the
  * store is told of it later.
@@ -46,7 +49,8 @@ export function grantLocally(
   if (shared.length === 0) return granted(states)
   // A hold of its own for each set: what one gave back is not what the next one asks for.
   const partId = shared.length === charges.length ? id : `${id}/${shared.join('.')}`.slice(-64)
-  return andThen(by.share.reserve(partId, pick(charges, shared), ttlMs), (answer): ReserveAnswer => {
+  const lifeMs = Math.max(ttlMs, undoMs)
+  return andThen(by.share.reserve(partId, pick(charges, shared), lifeMs), (answer): ReserveAnswer => {
     if (answer.kind === 'failed') return { kind: 'failed', fault, index: shared[answer.index] ?? 0 }
     const all = merge(states, shared, answer.states)
     if (answer.kind === 'refused') return { kind: 'refused', states: all }

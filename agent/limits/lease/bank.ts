@@ -69,6 +69,11 @@ export class Bank {
     return sum
   }
 
+  /** Whether a lease could serve enough calls to be worth it; near the limit none may, however busy it is. */
+  isBusy(nowUs: number): boolean {
+    return this.#pace.unitsPerSpan(nowUs) / 2 > (minCalls - 1) * this.#pace.unitsPerCall()
+  }
+
   /** Whether it is time to draw: less than half of what was drawn last is left. */
   isLow(nowUs: number): boolean {
     return this.left(nowUs) * 2 <= this.#lastSize

@@ -15,6 +15,9 @@ export interface BanksOptions {
 
 /** A bank that nobody has used for so many lives of a lease is forgotten. */
 const idleLives = 4
+const ticksPerSweep = 4
+/** So long a lease that is over can still be given back, however short its calls are. */
+const closeMs = 10_000
 
 /** The banks of all counters: draws leases in the background, and gives back what they did not spend. */
 export class Banks {
@@ -22,10 +25,13 @@ export class Banks {
   readonly #leaseUs: number
   readonly #name = randomUUID()
   readonly #byPartition = new Map<string, Map<string, Bank>>()
+  /** Those that have leases. */
+  readonly #holding = new Set<Bank>()
   /** What was given back or drawn, and the store has not answered yet. */
   readonly #underway = new Set<Promise<unknown>>()
   #count = 0
   #drawn = 0
+  #ticks = 0
   #isClosed = false
   #stopTimer: () => void
 
@@ -57,7 +63,8 @@ export class Banks {
 
   /** Draws a lease where little is left and one is worth it. Nobody waits for it. */
   refill(bank: Bank, charge: Charge, ttlMs: number, nowUs: number): void {
-    if (bank.isDrawing || this.#isClosed || nowUs < bank.pauseUntilUs || !bank.isLow(nowUs)) return
+    if (bank.isDrawing || this.#isClosed || nowUs < bank.pauseUntilUs) return
+    if (!bank.isBusy(nowUs) || !bank.isLow(nowUs)) return
     const { inner, leaseMs } = this.#options
     // What a local share or nobody grants is not worth drawing beforehand.
     if (inner.health.problem() !== undefined) return
@@ -68,7 +75,7 @@ export class Banks {
     const drawn = (answer: ReserveAnswer) => this.#drawnFor(bank, { id, size, sentUs: nowUs, answer })
     // A lease that is over stays at the store until the last call that drew on it is settled.
     const whole = { ...charge, cost: size, isEnforced: true, onStoreFailure: 'deny' as const }
-    const answer = inner.reserve(id, [whole], leaseMs + ttlMs)
+    const answer = inner.reserve(id, [whole], leaseMs + Math.max(ttlMs, closeMs))
     if (answer instanceof Promise) this.#await(answer.then(drawn))
     else drawn(answer)
   }
@@ -90,8 +97,7 @@ export class Banks {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#stopTimer()
-    for (const banks of this.#byPartition.values())
-      for (const bank of banks.values()) for (const lease of bank.unclosed) this.#close(lease)
+    for (const bank of this.#holding) for (const lease of bank.unclosed) this.#close(lease)
     // A lease that arrives now is given back at once, which is one more to wait for.
     while (this.#underway.size > 0) await Promise.all(this.#underway)
   }
@@ -128,6 +134,7 @@ export class Banks {
       isClosed: false,
     }
     bank.add(lease)
+    this.#holding.add(bank)
     if (this.#isClosed) this.#close(lease)
   }
 
@@ -136,20 +143,23 @@ export class Banks {
     this.#stopTimer = after(Math.max(10, leaseMs / 4), () => {
       const nowUs = clock.monotonicUs()
       this.onTick(nowUs)
-      for (const [partition, banks] of this.#byPartition) {
-        for (const bank of banks.values()) this.#look(bank, banks, nowUs)
-        if (banks.size === 0) this.#byPartition.delete(partition)
-      }
+      for (const bank of this.#holding) this.#endLeases(bank, nowUs)
+      // Most counters are quiet: all of them are looked at seldom.
+      if (this.#ticks++ % ticksPerSweep === 0) this.#forgetIdle(nowUs)
       this.#tickLater()
     })
   }
 
-  #look(bank: Bank, banks: Map<string, Bank>, nowUs: number): void {
-    this.#endLeases(bank, nowUs)
-    const isIdle = nowUs - bank.usedUs > idleLives * this.#leaseUs
-    if (!isIdle || bank.isDrawing || bank.unclosed.size > 0) return
-    banks.delete(bank.key.id)
-    this.#count--
+  #forgetIdle(nowUs: number): void {
+    for (const [partition, banks] of this.#byPartition) {
+      for (const bank of banks.values()) {
+        const isIdle = nowUs - bank.usedUs > idleLives * this.#leaseUs
+        if (!isIdle || bank.isDrawing || bank.unclosed.size > 0) continue
+        banks.delete(bank.key.id)
+        this.#count--
+      }
+      if (banks.size === 0) this.#byPartition.delete(partition)
+    }
   }
 
   #endLeases(bank: Bank, nowUs: number): void {
@@ -167,7 +177,9 @@ export class Banks {
   #close(lease: Lease): void {
     if (lease.isClosed) return
     lease.isClosed = true
-    lease.bank.unclosed.delete(lease)
+    const { bank } = lease
+    bank.unclosed.delete(lease)
+    if (bank.unclosed.size === 0) this.#holding.delete(bank)
     const answer = this.#options.inner.settle(lease.id, [lease.spent + lease.held])
     if (answer instanceof Promise) this.#await(answer)
   }

@@ -71,10 +71,11 @@ class LeasedStore implements QuotaStore {
   }
 
   reserve(id: string, charges: readonly Charge[], ttlMs: number): ReserveAnswer | Promise<ReserveAnswer> {
+    const nowUs = this.#clock.monotonicUs()
+    if (ttlMs === 0) return this.#charge(id, charges, nowUs)
     const known = this.#holds.get(id)
     if (known !== undefined) return known.answer
     if (this.#holds.hasEnded(id)) return { kind: 'refused', states: charges.map(() => ended) }
-    const nowUs = this.#clock.monotonicUs()
     const drawn = this.#draw(charges, ttlMs, nowUs)
     if (drawn.draws.length === 0) return this.#ask(id, charges, ttlMs, nowUs)
     const { draws, rest } = drawn
@@ -158,6 +159,25 @@ class LeasedStore implements QuotaStore {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#banks.close()
     await this.#inner[Symbol.asyncDispose]()
+  }
+
+  /** Charges what is over at once: what leases give is spent, of the rest nothing is held. */
+  #charge(id: string, charges: readonly Charge[], nowUs: number): ReserveAnswer | Promise<ReserveAnswer> {
+    const { draws, rest } = this.#draw(charges, 0, nowUs)
+    if (draws.length === 0) return this.#ask(id, charges, 0, nowUs)
+    const end = (isGranted: boolean) => {
+      const endUs = this.#clock.monotonicUs()
+      for (const draw of draws) this.#release(draw, isGranted ? draw.cost : 0, endUs)
+    }
+    if (rest.length === 0) {
+      this.#leased++
+      end(true)
+      return { kind: 'granted', states: this.#states(charges, [], [], nowUs) }
+    }
+    return andThen(this.#ask(id, pick(charges, rest), 0, nowUs), (answer) => {
+      end(answer.kind === 'granted')
+      return this.#whole(answer, charges, rest)
+    })
   }
 
   /** Takes what leases can give; of the other charges it says which they are. */

@@ -7,7 +7,7 @@ import type { KeyNames } from './keys.ts'
 import type { Script } from './lua/scripts.ts'
 import type { MemoryRecords } from './memory-record.ts'
 import type { Argument } from './node.ts'
-import { packCharge } from './pack.ts'
+import { packCharges } from './pack.ts'
 
 /** One script with what it is given behind the arguments of the record. */
 export interface ScriptCall {
@@ -79,15 +79,12 @@ export class ScriptRunner {
   }
 
   async #once(call: ScriptCall): Promise<ScriptAnswer> {
-    const { tag, script, keys = none, before = none, charges = none, indexes = none } = call
+    const { tag, script, keys = none, before = none, charges = none, indexes } = call
     const record = this.#names.record(tag)
     const args: Argument[] = [script.sha, 1 + keys.length + charges.length, record, ...keys]
     for (const { key, rule } of charges) args.push(this.#names.counter(key, rule.kind))
     args.push(...this.#records.arguments(tag), ...before)
-    const nowMs = this.#clock.nowMs() + this.#aheadMs
-    charges.forEach((charge, place) => {
-      packCharge(args, charge, { index: indexes[place] ?? place, redisNowMs: nowMs })
-    })
+    if (charges.length > 0) args.push(packCharges(charges, indexes, this.#clock.nowMs() + this.#aheadMs))
     this.#counts.calls++
     const answer = parseAnswer(await this.#evaluate(record, script, args))
     this.#aheadMs = answer.nowMs - this.#clock.nowMs()

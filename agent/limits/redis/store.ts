@@ -181,7 +181,9 @@ class RedisStore implements QuotaStore {
   async #charge(call: ChargingCall): Promise<ReserveAnswer> {
     const { id, charges, ttlMs, step } = call
     const parts = partsOf(charges, this.#link.isCluster)
-    this.#places.remember(id, parts, ttlMs)
+    // What is over at once cannot be cancelled.
+    if (ttlMs === 0 && parts.length > 1) return this.#chargeAndEnd(call)
+    if (ttlMs > 0) this.#places.remember(id, parts, ttlMs)
     const states: CounterState[] = new Array(charges.length)
     const done: string[] = []
     for (const part of parts) {
@@ -195,6 +197,17 @@ class RedisStore implements QuotaStore {
       return { kind: 'refused', states: await this.#rest(states, parts, charges) }
     }
     return { kind: 'granted', states }
+  }
+
+  async #chargeAndEnd(call: ChargingCall): Promise<ReserveAnswer> {
+    const { id, charges } = call
+    const answer = await this.#charge({ ...call, ttlMs: endingMs })
+    if (answer.kind === 'granted')
+      void this.settle(
+        id,
+        charges.map(({ cost }) => cost),
+      )
+    return answer
   }
 
   /** `undefined` where it was charged; then, and where it was refused, its states are in their places. */
@@ -214,7 +227,7 @@ class RedisStore implements QuotaStore {
       if (answer.kind === 'L') return { kind: 'failed', fault: 'lost', index: answer.rest[0] ?? 0 }
       place(states, part, answer)
       if (answer.kind === 'R') return 'refused'
-      this.#running.note(id, part, { ttlMs, step })
+      if (ttlMs > 0) this.#running.note(id, part, { ttlMs, step })
       return undefined
     } catch (thrown) {
       return { kind: 'failed', fault: faultOf(thrown), index: part.indexes[0] ?? 0 }
@@ -302,6 +315,9 @@ function faultOf(thrown: unknown): StoreFault {
   if (!(thrown instanceof RedisFault)) throw thrown
   return 'unavailable'
 }
+
+/** How long a call on several servers, which is over at once, may take until the last of them has said so. */
+const endingMs = 10_000
 
 /** Of a counter that nobody could ask after another had refused. */
 const unasked: CounterState = { isOver: false, remaining: 0, retryUs: 0, resetUs: 0 }

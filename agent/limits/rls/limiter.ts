@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, systemClock } from '#base/clock.ts'
-import { costsOf, zeros } from '../store/split.ts'
+import { zeros } from '../store/split.ts'
 import type { CounterState, QuotaStore, ReserveAnswer, StoreFault } from '../store/store.ts'
 import { type LimitCount, LimitCounts } from './limit-counts.ts'
 import { type Plan, planRequest } from './plan.ts'
@@ -57,12 +57,8 @@ export function createRateLimiter(options: {
     limitCounts.record(request, plan, states)
     const outcome = { request, planned: plan.planned, states, nowMs: clock.nowMs() }
     const response = responseOf(outcome, settings, compat)
-    if (id !== undefined) {
-      // All quotas are over: what they were charged comes back.
-      if (response.isOverLimit && compat === 'fixed') void store.settle(id, zeros(states))
-      // A lease can be given back once its calls are settled; here a call is over as soon as it is counted.
-      else if (settings.isLeased) void store.settle(id, costsOf(plan.charges))
-    }
+    // All quotas are over: what they were charged comes back.
+    if (id !== undefined && response.isOverLimit && compat === 'fixed') void store.settle(id, zeros(states))
     return response
   }
 
@@ -97,9 +93,9 @@ function count(store: QuotaStore, plan: Plan, newId: () => string): Counts | Pro
   return answer instanceof Promise ? answer.then((later) => reserved(later, id)) : reserved(answer, id)
 }
 
-/** What nobody settles, a store needs not remember. */
-function lifeMs({ hasQuota, charges }: Plan): number {
-  return hasQuota || charges[0]?.isLeased ? holdMs : 0
+/** What is never taken back is over as soon as it is counted. */
+function lifeMs({ hasQuota }: Plan): number {
+  return hasQuota ? holdMs : 0
 }
 
 function lookedAt(states: States | StoreFault): Counts {
@@ -119,10 +115,8 @@ function faultOf(fault: StoreFault): RateLimitFault {
 async function countInTurn(store: QuotaStore, { charges }: Plan, newId: () => string): Promise<Counts> {
   const states: CounterState[] = []
   for (const charge of charges) {
-    const id = newId()
-    const answer = await store.reserve(id, [charge], charge.isLeased ? holdMs : 0)
+    const answer = await store.reserve(newId(), [charge], 0)
     if (answer.kind === 'failed') return faultOf(answer.fault)
-    if (charge.isLeased && answer.kind === 'granted') await store.settle(id, [charge.cost])
     states.push(answer.states[0] as CounterState)
   }
   return { states }

@@ -61,6 +61,7 @@ class Memory implements MemoryStore {
 
   reserve(id: string, charges: readonly Charge[], ttlMs: number): ReserveAnswer {
     const now = this.#begin()
+    if (ttlMs === 0) return this.#charge(charges, now)
     const known = this.#holds.get(id)
     if (known !== undefined) return known.answer
     if (this.#over.has(id)) return { kind: 'refused', states: this.#look(charges, now) }
@@ -151,6 +152,17 @@ class Memory implements MemoryStore {
   #end(hold: Hold): void {
     this.#holds.delete(hold.id)
     for (const part of hold.parts) part.counter.end(part)
+  }
+
+  /** Charges what is over at once. */
+  #charge(charges: readonly Charge[], now: Instant): ReserveAnswer {
+    const judged = this.#judge(charges, now, false)
+    if (!judged.isRefused)
+      for (let index = 0; index < charges.length; index++) {
+        const counter = judged.counters[index] as Counter
+        counter.end(this.#take(counter, charges[index] as Charge, now, undefined))
+      }
+    return { kind: judged.isRefused ? 'refused' : 'granted', states: statesOf(judged, charges, now) }
   }
 
   #look(charges: readonly Charge[], now: Instant): readonly CounterState[] {

@@ -116,6 +116,10 @@ export interface QuotaStore extends AsyncDisposable {
    * While the hold lives, the same id is answered as before; what was refused left nothing and is asked anew. The id of a
    * hold that was settled, or cancelled before it came, is refused.
    *
+   * A `ttlMs` of 0 is for what is over as soon as it is counted: its charge is final, nothing runs under it, and nothing is
+   * kept of it. So it need not be settled; who asks again under its id is charged again, whatever became of that id before,
+   * and where no answer came it cannot be cancelled: it may be charged.
+   *
    * @param id of the hold: unique over all processes, at most 64 characters
    * @param ttlMs how long the hold lives unless it is settled: then it ends, its charge is what was reserved, and what
    * runs under it counts no more as running

@@ -64,6 +64,18 @@ t.test('while the store answers, its word counts', async (t) => {
   t.same(inner.asked, ['reserve a 1', 'reserve b 1', 'reserve c 1', 'settle a 0'])
 })
 
+t.test('what is over at once is charged to the store once it is back, and not cancelled', async (t) => {
+  const w = world()
+  const one = charge(hourRule(10), { onStoreFailure: 'share' })
+  t.equal((await w.store.reserve('first', [one], ttlMs)).kind, 'granted')
+  await openBreaker(w)
+  t.equal((await w.store.reserve('away', [one], 0)).kind, 'granted')
+  w.inner.weather = 'well'
+  await w.time.advance(2000)
+  t.equal(w.used(one), 2)
+  t.notOk(w.inner.asked.some((asked) => asked.includes('settle away')))
+})
+
 t.test('after three answers that did not come nobody waits for the store', async (t) => {
   const w = world()
   const one = charge(hourRule(2))

@@ -71,6 +71,28 @@ t.test('what was drawn and not spent is given back when the life of the lease is
   await store[Symbol.asyncDispose]()
 })
 
+t.test('what is over at once is spent from a lease, or charged in one call to the store', async (t) => {
+  const { store, inner, traffic, time, used } = world()
+  t.equal((await store.reserve('quiet', [leased], 0)).kind, 'granted')
+  t.equal(inner.asked.length, 1, 'it is not settled')
+  await traffic(leased, 300)
+  t.equal(now(store.reserve('busy', [{ ...leased, cost: 7 }], 0)).kind, 'granted')
+  await time.advance(2 * leaseMs)
+  t.equal(used(leased), 308)
+  await store[Symbol.asyncDispose]()
+})
+
+t.test('what is over at once puts back what it drew where the store refuses the rest', async (t) => {
+  const { store, traffic, time, used } = world()
+  await traffic(leased, 300)
+  const strict = charge(hourRule(1), { id: 'strict' })
+  t.equal((await store.reserve('one', [{ ...leased, cost: 3 }, strict], 0)).kind, 'granted')
+  t.equal((await store.reserve('two', [{ ...leased, cost: 3 }, strict], 0)).kind, 'refused')
+  await time.advance(2 * leaseMs)
+  t.equal(used(leased), 303)
+  await store[Symbol.asyncDispose]()
+})
+
 t.test('what was drawn and not spent is given back at the end', async (t) => {
   const { store, traffic, used } = world()
   await traffic(leased, 300)

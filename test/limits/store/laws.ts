@@ -13,7 +13,7 @@ export function storeLaws(t: Test, options: LawOptions): void {
 
   t.test(`${name}: every answer is that of a log which is read from its start`, async (t) => {
     await using trial = await openTrial(options)
-    await check(numRuns, sequences({ hasDebts: true }), async (sequence) => {
+    await check(numRuns, sequences({ hasDebts: true, hasFinal: true }), async (sequence) => {
       const run = new Run(sequence, trial.fresh(), trial.clock.timeUs)
       const reference = new Reference(trial.clock.timeUs)
       for (const step of sequence.steps) {
@@ -30,7 +30,7 @@ export function storeLaws(t: Test, options: LawOptions): void {
 
   t.test(`${name}: in no window is more let through than the limit`, async (t) => {
     await using trial = await openTrial(options)
-    await check(numRuns, sequences({ hasDebts: false, maxSteps: 60 }), async (sequence) => {
+    await check(numRuns, sequences({ hasDebts: false, hasFinal: true, maxSteps: 60 }), async (sequence) => {
       const run = new Run(sequence, trial.fresh(), trial.clock.timeUs)
       for (const step of sequence.steps) await make(trial, run, step, (call) => call(trial.store))
       sequence.limits.forEach(({ rule, isEnforced }, index) => {
@@ -43,7 +43,7 @@ export function storeLaws(t: Test, options: LawOptions): void {
 
   t.test(`${name}: what comes again changes nothing and is answered as before`, async (t) => {
     await using trial = await openTrial(options)
-    await check(numRuns, sequences({ hasDebts: true }), async (sequence) => {
+    await check(numRuns, sequences({ hasDebts: true, hasFinal: false }), async (sequence) => {
       const run = new Run(sequence, trial.fresh(), trial.clock.timeUs)
       for (const step of sequence.steps)
         await make(trial, run, step, async (call) => {
@@ -60,7 +60,7 @@ export function storeLaws(t: Test, options: LawOptions): void {
 
   t.test(`${name}: a refusal changes no counter`, async (t) => {
     await using trial = await openTrial(options)
-    await check(numRuns, sequences({ hasDebts: true }), async (sequence) => {
+    await check(numRuns, sequences({ hasDebts: true, hasFinal: true }), async (sequence) => {
       const run = new Run(sequence, trial.fresh(), trial.clock.timeUs)
       for (const step of sequence.steps)
         await make(trial, run, step, async (call) => {
@@ -77,7 +77,7 @@ export function storeLaws(t: Test, options: LawOptions): void {
     await using trial = await openTrial(options)
     const limit = 1_000_000
     const calendar = { spanAt: () => ({ startMs: 0, endMs: 8.64e15 }) }
-    await check(numRuns, sequences({ hasDebts: false }), async (drawn) => {
+    await check(numRuns, sequences({ hasDebts: false, hasFinal: true }), async (drawn) => {
       const rule = { kind: 'calendar' as const, limit, calendar }
       const limits = drawn.limits.map(() => ({ rule, isEnforced: true, debtCap: Number.POSITIVE_INFINITY }))
       const run = new Run({ limits, steps: drawn.steps }, trial.fresh(), trial.clock.timeUs)

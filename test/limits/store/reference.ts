@@ -51,12 +51,14 @@ export class Reference {
   }
 
   reserve(id: string, charges: readonly Charge[], ttlMs: number): ReserveAnswer {
-    const held = this.#alive(id)
+    const isFinal = ttlMs === 0
+    const held = isFinal ? undefined : this.#alive(id)
     if (held?.answer !== undefined) return held.answer
-    if (this.#over.has(id) || !this.#isGrantable(charges))
+    if ((this.#over.has(id) && !isFinal) || !this.#isGrantable(charges))
       return { kind: 'refused', states: this.peek(charges) }
     const before = this.peek(charges)
     const taken = charges.map((charge) => [this.#take(charge)])
+    if (isFinal) return this.#granted(charges, before)
     const expiresUs = this.#nowUs + BigInt(ttlMs) * 1000n
     const hold: Held = { charges, taken, expiresUs, step: 0 }
     this.#holds.set(id, hold)

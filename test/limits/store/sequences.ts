@@ -66,7 +66,7 @@ const costs = fc.array(fc.oneof({ weight: 6, arbitrary: small(0, 3) }, small(0, 
   minLength: maxLimits,
   maxLength: maxLimits,
 })
-const ttlMs = fc.constantFrom(1, 300, 1000, 20_000, 20_000, 60_000)
+const ttlsMs = [1, 300, 1000, 20_000, 20_000, 60_000]
 /** Single microseconds, whole slices, and long enough for everything to come back. */
 const waits = fc.oneof(
   small(0, 3),
@@ -78,19 +78,23 @@ const waits = fc.oneof(
 interface SequenceOptions {
   /** Whether calls may take more than they reserved, and people may change what was used. */
   readonly hasDebts: boolean
+  /** Whether some calls are over as soon as they are counted. */
+  readonly hasFinal: boolean
   readonly maxSteps?: number
 }
 
 /** A few limits, and what comes their way. */
-export function sequences({ hasDebts, maxSteps = 40 }: SequenceOptions): fc.Arbitrary<Sequence> {
+export function sequences({ hasDebts, hasFinal, maxSteps = 40 }: SequenceOptions): fc.Arbitrary<Sequence> {
   const percent = fc.record({ percent: fc.constantFrom(0, 0, 30, 70, 100) })
   const actual: fc.Arbitrary<Actual> = hasDebts
     ? fc.oneof({ weight: 2, arbitrary: percent }, fc.record({ over: small(1, 9) }))
     : percent
   const actuals = fc.array(actual, { minLength: maxLimits, maxLength: maxLimits })
   const change = fc.oneof(fc.record({ back: small(-3, 6) }), fc.constant('reset' as const))
+  const ttlMs = fc.constantFrom(...ttlsMs)
+  const callMs = hasFinal ? fc.oneof({ weight: 4, arbitrary: ttlMs }, fc.constant(0)) : ttlMs
   const step: fc.Arbitrary<Step> = fc.oneof(
-    { weight: 8, arbitrary: fc.record({ do: fc.constant('reserve' as const), costs, ttlMs }) },
+    { weight: 8, arbitrary: fc.record({ do: fc.constant('reserve' as const), costs, ttlMs: callMs }) },
     {
       weight: 3,
       arbitrary: fc.record({ do: fc.constant('topUp' as const), hold: fc.nat(30), costs, ttlMs }),

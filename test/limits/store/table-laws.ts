@@ -97,6 +97,20 @@ export function tableLaws(t: Test, name: string, open: () => Promise<Trial & Asy
     t.match(await peek(store, charges), [{ remaining: 6 }, { remaining: 1 }])
   })
 
+  law('what is over at once is charged for good and runs nowhere', async (t, { store, fresh }) => {
+    const [used, runs, id] = [fresh(), fresh(), fresh()]
+    const charges = [chargeOn(used, calendar(10), 4), chargeOn(runs, concurrency(1), 1)]
+    const granted = { kind: 'granted', states: [{ isOver: false, remaining: 6 }, { remaining: 1 }] }
+    t.match(await store.reserve(id, charges, 0), granted)
+    t.match(await store.topUp(id, 1, charges, ttlMs), { kind: 'refused' })
+    t.equal(await store.settle(id, [0, 0]), 'unknown')
+    t.match(await peek(store, charges), [{ remaining: 6 }, { remaining: 1 }])
+    t.match(await store.reserve(id, charges, 0), { kind: 'granted', states: [{ remaining: 2 }, {}] })
+    const refused = { kind: 'refused', states: [{ isOver: true, remaining: 2 }, { isOver: false }] }
+    t.match(await store.reserve(id, charges, 0), refused)
+    t.match(await peek(store, charges), [{ remaining: 2 }, { remaining: 1 }])
+  })
+
   law('what is cancelled before it comes is refused', async (t, { store, fresh }) => {
     const [id, charges] = [fresh(), [chargeOn(fresh(), calendar(10), 4)]]
     t.equal(await store.settle(id, [0]), 'unknown')

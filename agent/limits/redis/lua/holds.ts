@@ -5,10 +5,7 @@
 export const holdsLua = `
 local tombstoneMs = 120000
 
--- 'over', nothing, or a hold that lives.
-local function holdAt(key)
-  local value = call('GET', key)
-  if not value or value == 'over' then return value end
+local function unpackHold(value)
   local packed = cmsgpack.unpack(value)
   if packed[2] <= now then return end
   local hold = {
@@ -17,51 +14,58 @@ local function holdAt(key)
   for i = 6, #packed do
     local v = packed[i]
     local kind = v[1]
-    hold.parts[i - 5] = {
+    local p = {
       kind = kind, key = v[2], index = v[3], reserved = v[4], left = v[5], at = v[6], scale = v[7], generation = v[8],
-      earlier = v[9], debtCap = v[10], limit = v[11], tick = v[12], length = v[12], from = v[12], weight = v[13], count = v[13],
-      drain = v[14], capacity = v[15]
+      debtCap = v[9]
     }
+    if kind == 'g' then p.tick, p.weight, p.drain, p.capacity = v[10], v[11], v[12], v[13]
+    elseif kind == 's' then p.limit, p.length, p.count, p.earlier = v[10], v[11], v[12], v[13]
+    elseif kind == 'c' then p.limit, p.from = v[10], {v[11], v[12], v[13], v[14]} end
+    hold.parts[i - 5] = p
   end
   return hold
+end
+
+-- 'over', nothing, or a hold that lives.
+local function holdAt(key)
+  local value = call('GET', key)
+  if not value or value == 'over' then return value end
+  return unpackHold(value)
 end
 
 -- A list takes half the room and time of a table with names.
 local function storeHold(key, hold)
   local packed = {hold.replica, hold.expires, hold.step, hold.answer, hold.stepAnswer}
   for i, p in ipairs(hold.parts) do
-    packed[5 + i] = {
-      p.kind, p.key, p.index, p.reserved, p.left, p.at, p.scale, p.generation, p.earlier or 0,
-      p.debtCap or 0, p.limit or 0, p.tick or p.length or p.from or 0, p.weight or p.count or 0, p.drain or 0, p.capacity or 0
-    }
+    local kind = p.kind
+    if kind == 'g' then
+      packed[5 + i] = {
+        kind, p.key, p.index, p.reserved, p.left, p.at, p.scale, p.generation, p.debtCap, p.tick, p.weight, p.drain, p.capacity
+      }
+    elseif kind == 's' then
+      packed[5 + i] = {
+        kind, p.key, p.index, p.reserved, p.left, p.at, p.scale, p.generation, p.debtCap, p.limit, p.length, p.count, p.earlier
+      }
+    elseif kind == 'c' then
+      local from = p.from
+      packed[5 + i] = {
+        kind, p.key, p.index, p.reserved, p.left, p.at, p.scale, p.generation, p.debtCap, p.limit,
+        from[1], from[2], from[3], from[4]
+      }
+    else packed[5 + i] = {kind, p.key, p.index, p.reserved, p.left, p.at, p.scale, p.generation, 0} end
   end
   call('SET', key, cmsgpack.pack(packed), 'PX', ceil((hold.expires - now) / 1000) + spareMs)
 end
 
 local function bury(key) call('SET', key, 'over', 'PX', tombstoneMs) end
 
-local function alive()
-  local untilMs = tonumber(call('HGET', record, 'a:' .. replica) or 0)
-  if untilMs < nowMs + lifeMs / 2 then call('HSET', record, 'a:' .. replica, nowMs + lifeMs) end
-end
-
-local function put(c, s)
-  if c.kind == 'g' then return putGcra(c, s, c.cost, maxUnits), now, c.weight end
-  if c.kind == 's' then return putSliding(c, s, c.cost, maxUnits), s.slice, c.length end
-  if c.kind == 'c' then return putCalendar(c, s, c.cost, maxUnits), s.startMs, 1 end
-  s.running = s.running + c.cost
-  return c.cost, 0, 1
-end
-
 -- A new part of a hold: the charge itself, with what it took.
 local function take(c, s, hold, id)
+  local kind = kindOf(c.kind)
   c.reserved, c.generation = c.cost, s.generation
   if c.kind == 's' then c.earlier = {} end
-  c.left, c.at, c.scale = put(c, s)
-  if c.kind == 'r' and c.left > 0 then
-    run(c.key, c.left, hold.replica, id, hold.expires)
-    alive()
-  end
+  c.left, c.at, c.scale = kind.put(c, s, c.cost, maxUnits)
+  if c.kind == 'r' then kind.run(c, hold, id) end
 end
 
 local function takeMore(part, c, s, hold, id)
@@ -73,20 +77,17 @@ local function takeMore(part, c, s, hold, id)
     c.reserved, c.index = c.reserved + before, part.index
     return c
   end
+  local kind = kindOf(c.kind)
   if c.kind == 'r' then
-    local set = setOf(part.key)
-    if part.left > 0 then endRunning(part.key, set, text(part.left) .. ':' .. hold.replica .. ':' .. id) end
+    kind.stop(part, hold, id)
     part.left, part.reserved = part.left + c.cost, part.reserved + c.cost
-    s.running = s.running + c.cost
-    if part.left > 0 then
-      run(part.key, part.left, hold.replica, id, hold.expires)
-      alive()
-    end
+    kind.put(c, s, c.cost)
+    kind.run(part, hold, id)
     return part
   end
   if c.cost == 0 then return part end
-  if c.kind == 'g' then part.left = stillIn(part, c) elseif c.kind == 's' then rescale(part, c.length) end
-  local added, at, scale = put(c, s)
+  backOf(c.kind).renew(part, c)
+  local added, at, scale = kind.put(c, s, c.cost, maxUnits)
   part.reserved = part.reserved + c.cost
   if c.kind == 'g' then part.left = part.left + added
   elseif part.at == at then part.left = part.left + added
@@ -105,51 +106,9 @@ local function takeMore(part, c, s, hold, id)
   return part
 end
 
-local function giveBack(part, units)
-  if part.kind == 'g' then
-    local c = presentRate(part)
-    local s = readGcra(c)
-    if s.generation ~= part.generation then return end
-    s.level = max(0, s.level - min(units * c.weight, stillIn(part, c)))
-    storeGcra(c, s)
-  elseif part.kind == 's' then
-    local c = presentSlices(part)
-    local s = readSliding(c)
-    if s.generation ~= part.generation or s.sum == 0 then return end
-    sweep(c, s)
-    rescale(part, c.length)
-    local left = units - removeSliding(c, s, part.at, min(units, part.left))
-    for i = #part.earlier - 1, 1, -2 do
-      if left > 0 then left = left - removeSliding(c, s, part.earlier[i], min(left, part.earlier[i + 1])) end
-    end
-    storeSliding(c, s)
-  elseif part.kind == 'c' then
-    local v = call('HMGET', part.key, 'u', 's', 'e', 'g')
-    if not v[1] or (v[4] or '') ~= part.generation then return end
-    if tonumber(v[2]) ~= part.at or nowMs >= tonumber(v[3]) then return end
-    local used = tonumber(v[1])
-    call('HSET', part.key, 'u', used - min(used, units, part.left))
-  end
-end
-
-local function owe(part, units)
-  if part.kind == 'g' then
-    local c = presentRate(part)
-    putGcra(c, readGcra(c), units, c.capacity + part.debtCap * c.weight)
-  elseif part.kind == 's' then
-    putSliding(part, readSliding(part), units, part.limit + part.debtCap)
-  elseif part.kind == 'c' then
-    guessSpan(part)
-    putCalendar(part, readCalendar(part), units, part.limit + part.debtCap)
-  end
-end
-
 local function settlePart(part, actual, hold, id)
-  if part.kind == 'r' then
-    if part.left > 0 then endRunning(part.key, setOf(part.key), text(part.left) .. ':' .. hold.replica .. ':' .. id) end
-    return
-  end
+  if part.kind == 'r' then return kindOf('r').stop(part, hold, id) end
   local more = actual - part.reserved
-  if more < 0 then giveBack(part, -more) elseif more > 0 then owe(part, more) end
+  if more < 0 then backOf(part.kind).give(part, -more) elseif more > 0 then backOf(part.kind).owe(part, more) end
 end
 `

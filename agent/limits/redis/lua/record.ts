@@ -18,7 +18,7 @@ local nowMs = floor(now / 1000)
 local record, replica, known = KEYS[1], ARGV[1], ARGV[2]
 local lifeMs = tonumber(ARGV[5])
 local recordMs, resetMs = 400 * 86400000, 8 * 86400000
-local own = call('HMGET', record, 'epoch', 'lost', 'born', 'w:' .. replica)
+local own = call('HMGET', record, 'epoch', 'lost', 'born', 'w:' .. replica, 'a:' .. replica)
 local epoch, lostMs, writes = own[1], tonumber(own[2] or 0), tonumber(own[4] or 0)
 if not epoch then
   epoch = ARGV[4]
@@ -46,13 +46,21 @@ end
 
 -- Kind, time, epoch, writes and loss, and behind them the numbers of \`rest\`.
 local function answer(kind, rest)
-  local all = {kind, now, epoch, writes, lostMs}
-  for i, number in ipairs(rest or {}) do all[5 + i] = number end
-  return all
+  if not rest then return {kind, now, epoch, writes, lostMs} end
+  return {kind, now, epoch, writes, lostMs, unpack(rest)}
 end
 
--- Keeps a key for at least that long; seldom a write of its own.
-local function keep(key, ms)
-  if call('PTTL', key) < ms then call('PEXPIRE', key, ceil(ms + ms / 4 + spareMs)) end
+-- How long a counter is kept that matters that long: what was reset is remembered for a while.
+local function lifeOf(s, ms)
+  if s.generation ~= 0 then ms = max(ms, s.generation / 1000 + resetMs - nowMs) end
+  return ceil(ms + spareMs)
+end
+
+-- Says that this replica is there, where it has not for a while.
+local function alive()
+  if tonumber(own[5] or 0) < nowMs + lifeMs / 2 then
+    own[5] = nowMs + lifeMs
+    call('HSET', record, 'a:' .. replica, own[5])
+  end
 end
 `

@@ -52,12 +52,24 @@ export function createScripts({ timeLua, spareMs }: ScriptTime = serverTime): Sc
 
 const counting = [recordLua, countersLua, statesLua] as const
 
-/** KEYS: record, hold, counters. ARGV after those of the record: 6 id, 7 life of the hold (ms), charges. */
+/** KEYS: record, hold, counters. ARGV after those of the record: 6 id, 7 life of the hold (ms) or 0, charges. */
 const reserveLua = `
 local id, ttlMs = ARGV[6], tonumber(ARGV[7])
+if ttlMs == 0 then
+  local list = charges(3, ARGV[8])
+  local states, isRefused, none = look(list)
+  if none then return none end
+  if isRefused then return answer('R', tell(list, states)) end
+  for i, c in ipairs(list) do
+    -- What is over at once does not run.
+    if c.kind ~= 'r' then kindOf(c.kind).put(c, states[i], c.cost, maxUnits) end
+  end
+  wrote()
+  return answer('G', tell(list, states))
+end
 local hold = holdAt(KEYS[2])
 if hold and hold ~= 'over' then return answer('G', hold.answer) end
-local list = charges(3, 8)
+local list = charges(3, ARGV[8])
 local states, isRefused, none = look(list)
 if none then return none end
 if isRefused or hold == 'over' then return answer('R', tell(list, states)) end
@@ -75,7 +87,7 @@ const topUpLua = `
 local id, ttlMs, step = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
 local hold = holdAt(KEYS[2])
 if hold == 'over' then hold = nil end
-local list = charges(3, 9)
+local list = charges(3, ARGV[9])
 if hold and #list ~= #hold.parts then hold = nil end
 if hold and step <= hold.step then return answer('G', hold.step > 0 and hold.stepAnswer or hold.answer) end
 local states, isRefused, none = look(list, hold)
@@ -113,7 +125,7 @@ return answer('S')
 
 /** KEYS: record, counters. ARGV after those of the record: charges. */
 const peekLua = `
-local list = charges(2, 6)
+local list = charges(2, ARGV[6])
 local states, _, none = look(list)
 if none then return none end
 return answer('P', tell(list, states))
@@ -121,35 +133,17 @@ return answer('P', tell(list, states))
 
 /** KEYS: record, mark that it was done, counter. ARGV after those of the record: 6 units to take back, or reset; the charge. */
 const adjustLua = `
-local list = charges(3, 7)
+local list = charges(3, ARGV[7])
 local c = list[1]
 c.isRefusedAfterLoss = false
-local s = readers[c.kind](c)
+local kind = kindOf(c.kind)
+local s = kind.read(c)
 if not s then return answer('T') end
 if c.kind ~= 'r' and call('SET', KEYS[2], '1', 'NX', 'PX', 600000) then
   local back = tonumber(ARGV[6])
-  if not back then
-    call('DEL', c.key)
-    call('HSET', c.key, 'g', now)
-    keep(c.key, resetMs)
-  elseif c.kind == 'g' then
-    if back < 0 then putGcra(c, s, -back, maxUnits)
-    else
-      s.level = max(0, s.level - back * c.weight)
-      storeGcra(c, s)
-    end
-  elseif c.kind == 'c' then
-    if back < 0 then putCalendar(c, s, -back, maxUnits)
-    else
-      s.used = max(0, s.used - back)
-      storeCalendar(c, s)
-    end
-  elseif back < 0 then putSliding(c, s, -back, maxUnits)
-  elseif s.sum > 0 then
-    sweep(c, s)
-    while back > 0 and s.sum > 0 do back = back - removeSliding(c, s, s.newest, back) end
-    storeSliding(c, s)
-  end
+  if not back then kind.reset(c)
+  elseif back < 0 then kind.put(c, s, -back, maxUnits)
+  else backOf(c.kind).adjust(c, s, back) end
   wrote()
 end
 return answer('P', tell(list, (look(list))))
@@ -160,7 +154,7 @@ return answer('P', tell(list, (look(list))))
  */
 const heartbeatLua = `
 call('HSET', record, 'a:' .. replica, nowMs + lifeMs)
-keep(record, recordMs)
+if call('PTTL', record) < recordMs then call('PEXPIRE', record, recordMs * 5 / 4) end
 local all = call('HGETALL', record)
 local there = 0
 for i = 1, #all, 2 do
@@ -181,11 +175,11 @@ return answer('H', {there})
 const restoreLua = `
 local id, ttlMs = ARGV[6], tonumber(ARGV[7])
 if holdAt(KEYS[2]) then return answer('A') end
-local list = charges(3, 8)
+local list = charges(3, ARGV[8])
 local hold = {replica = replica, expires = now + ttlMs * 1000, step = 0, parts = list}
 local states = {}
 for i, c in ipairs(list) do
-  states[i] = readConcurrency(c)
+  states[i] = kindOf('r').read(c)
   states[i].wait = 0
   take(c, states[i], hold, id)
 end

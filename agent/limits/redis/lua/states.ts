@@ -1,77 +1,46 @@
 /** Reads charges, looks at their counters, and tells what they say. */
 export const statesLua = `
--- KEYS from firstKey, and for each what \`pack.ts\` says, from ARGV first on.
-local function charges(firstKey, first)
-  local list, at, args = {}, first, ARGV
-  for i = firstKey, #KEYS do
-    local kind, index, cost = args[at], tonumber(args[at + 1]), tonumber(args[at + 2])
-    local flags, a, b = tonumber(args[at + 3]), tonumber(args[at + 4]), tonumber(args[at + 5])
+-- KEYS from firstKey, and for each what \`pack.ts\` says.
+local function charges(firstKey, text)
+  local list, key = cjson.decode(text), firstKey
+  for i, v in ipairs(list) do
+    local letter, index, cost, flags = v[1], v[2], v[3], v[4]
     local isEnforced, isRefusedAfterLoss = flags % 2 == 1, flags > 1
     -- All fields at once: a table that grows is copied again and again.
-    local c = {
-      kind = kind, key = KEYS[i], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
-      debtCap = a, reserved = cost, left = 0, at = 0, scale = 1, generation = '', limit = b
-    }
-    if kind == 'g' then
-      c.limit = nil
-      c.tick, c.weight = b, tonumber(args[at + 6])
-      c.drain, c.capacity = tonumber(args[at + 7]), tonumber(args[at + 8])
-      at = at + 9
-    elseif kind == 's' then
-      c.length, c.count = tonumber(args[at + 6]), tonumber(args[at + 7])
-      at = at + 8
-    elseif kind == 'c' then
-      c.from = {tonumber(args[at + 6]), tonumber(args[at + 7]), tonumber(args[at + 8]), tonumber(args[at + 9])}
-      at = at + 10
+    if letter == 'g' then
+      list[i] = {
+        kind = letter, key = KEYS[key], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
+        debtCap = v[5], tick = v[6], weight = v[7], drain = v[8], capacity = v[9],
+        reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+      }
+    elseif letter == 's' then
+      list[i] = {
+        kind = letter, key = KEYS[key], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
+        debtCap = v[5], limit = v[6], length = v[7], count = v[8],
+        reserved = cost, left = 0, at = 0, scale = 1, generation = 0, earlier = 0
+      }
+    elseif letter == 'c' then
+      list[i] = {
+        kind = letter, key = KEYS[key], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
+        debtCap = v[5], limit = v[6], from = {v[7], v[8], v[9], v[10]},
+        reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+      }
     else
-      c.debtCap, c.limit = 0, a
-      at = at + 5
+      list[i] = {
+        kind = letter, key = KEYS[key], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
+        debtCap = 0, limit = v[5], reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+      }
     end
-    list[#list + 1] = c
+    key = key + 1
   end
   return list
-end
-
-local function usedOf(s) return s.sum or s.used or s.running end
-
--- Until the charge passes: 0 where it does now, forever where it never will.
-local function wait(c, s)
-  if c.kind == 'g' then
-    local weight = max(1, c.cost) * c.weight
-    if weight > c.capacity then return forever end
-    local excess = s.level - (c.capacity - weight)
-    return excess <= 0 and 0 or s.at + ceil(excess / c.drain) * c.tick - now
-  end
-  local need = max(1, c.cost)
-  if need > c.limit then return forever end
-  local excess = usedOf(s) + need - c.limit
-  if excess <= 0 then return 0 end
-  if c.kind == 'c' then return (s.endMs - nowMs) * 1000 end
-  if c.kind == 'r' then return 1000000 end
-  for slice = s.oldest, s.newest do
-    excess = excess - unitsIn(c, s, slice)
-    if excess <= 0 then return (slice + c.count + 1) * c.length - now end
-  end
-  return 0
-end
-
-local function remaining(c, s)
-  if c.kind == 'g' then return max(0, floor((c.capacity - s.level) / c.weight)) end
-  return max(0, c.limit - usedOf(s))
-end
-
-local function untilReset(c, s)
-  if c.kind == 'g' then return s.level == 0 and 0 or s.at + ceil(s.level / c.drain) * c.tick - now end
-  if c.kind == 'r' or usedOf(s) == 0 then return 0 end
-  if c.kind == 'c' then return (s.endMs - nowMs) * 1000 end
-  return (s.newest + c.count + 1) * c.length - now
 end
 
 -- Whether what was counted before the memory was lost could still matter. Who resets a counter by hand knows it.
 local function isLost(c, s)
   if lostMs == 0 or not c.isEnforced or not c.isRefusedAfterLoss then return false end
   local lost = lostMs * 1000
-  if s.generation ~= '' and tonumber(s.generation) > lost then return false end
+  if s.generation > lost then return false end
   if c.kind == 'g' then return now < lost + ceil(c.capacity / c.drain) * c.tick end
   if c.kind == 's' then return now < lost + (c.count + 1) * c.length end
   if c.kind == 'c' then return s.startMs <= lostMs end
@@ -83,12 +52,13 @@ end
 local function look(list, isTopUp)
   local states, isRefused = {}, false
   for i, c in ipairs(list) do
-    local s = readers[c.kind](c)
+    local kind = kindOf(c.kind)
+    local s = kind.read(c)
     if not s then return nil, nil, answer('T') end
     if isTopUp and c.cost == 0 then s.wait = 0
     else
       if isLost(c, s) then return nil, nil, answer('L', {c.index}) end
-      s.wait = wait(c, s)
+      s.wait = kind.wait(c, s)
     end
     if s.wait ~= 0 and c.isEnforced then isRefused = true end
     states[i] = s
@@ -100,7 +70,8 @@ local function tell(list, states)
   local numbers = {}
   for i, c in ipairs(list) do
     local s = states[i]
-    numbers[3 * i - 2], numbers[3 * i - 1], numbers[3 * i] = remaining(c, s), s.wait, untilReset(c, s)
+    local remaining, untilReset = kindOf(c.kind).tell(c, s)
+    numbers[3 * i - 2], numbers[3 * i - 1], numbers[3 * i] = remaining, s.wait, untilReset
   end
   return numbers
 end

@@ -70,6 +70,7 @@ export function usageRecord(
   time: string,
 ): LogRecord {
   const { peer, token, tenant, call, route } = x
+  const version = route?.version ?? call?.version
   return {
     time,
     id: x.id,
@@ -79,7 +80,7 @@ export function usageRecord(
     ...(token !== undefined && { issuer: short(token.issuer), subject: short(token.subject) }),
     ...(tenant !== undefined && { tenant: tenant.name }),
     ...(call?.model !== undefined && { model: call.model }),
-    ...(route !== undefined && { version: route.version }),
+    ...(version !== undefined && { version }),
     source,
     complete: isComplete,
     usage: Object.fromEntries(Object.entries(usage).filter(([, units]) => units > 0)),

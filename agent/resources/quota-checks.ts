@@ -1,5 +1,5 @@
 import { rateOf } from '#base/gcra.ts'
-import { type CostFacts, parseCost } from './cost/cost.ts'
+import { type CostFacts, outputNumbers, parseCost } from './cost/cost.ts'
 import { limitNameOf, type QuotaLimit } from './quota-limit.ts'
 
 /** What of a policy is looked at together. */
@@ -131,7 +131,7 @@ function readsOutputTokens(limit: QuotaLimit): boolean {
   if (limit.kind === 'concurrency') return false
   if (limit.cost === undefined) return limit.unit === 'outputTokens' || limit.unit === 'tokens'
   const parsed = parseCost(limit.cost)
-  return parsed.ok && (parsed.cost.reads.has('output_tokens') || parsed.cost.reads.has('tokens'))
+  return parsed.ok && !parsed.cost.reads.isDisjointFrom(outputNumbers)
 }
 
 /** What a slice alone costs; 0 where that is not to be known. */

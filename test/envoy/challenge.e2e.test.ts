@@ -1,12 +1,10 @@
 import { join } from 'node:path'
 import { pino } from 'pino'
 import t from 'tap'
-import type { JsonObject } from '#base/json.ts'
 import { createChallenger } from '#decision/challenger.ts'
 import { createPipeline } from '#decision/pipeline.ts'
 import { reasons } from '#decision/reasons.ts'
 import { cluster } from '#envoy/bootstrap/cluster.ts'
-import { typed } from '#envoy/bootstrap/types.ts'
 import { startEnvoyServer } from '#envoy/envoy.ts'
 import { noResources } from '#resources/resources.ts'
 import { startEnvoy } from '../harness/envoy.ts'
@@ -14,39 +12,7 @@ import { grpcInfer, inferRequest } from '../harness/grpc.ts'
 import { http } from '../harness/http.ts'
 import { freePorts } from '../harness/ports.ts'
 import { temporaryFolder } from '../harness/temp.ts'
-
-const service = { envoy_grpc: { cluster_name: 'sluice' } }
-const filters = [
-  typed('envoy.filters.http.ext_authz', 'extAuthz', {
-    transport_api_version: 'V3',
-    grpc_service: { ...service, timeout: '10s' },
-  }),
-  // The message of a gRPC call comes without waiting for the answer to its headers, as in the generated configuration.
-  typed('envoy.filters.http.ext_proc', 'extProc', {
-    grpc_service: service,
-    message_timeout: '10s',
-    processing_mode: { request_body_mode: 'STREAMED' },
-    send_body_without_waiting_for_header_response: true,
-  }),
-]
-
-function listener(port: number, filter: JsonObject): JsonObject {
-  const manager = typed('hcm', 'httpConnectionManager', {
-    stat_prefix: 'main',
-    http_filters: [filter, typed('router', 'router', {})],
-    route_config: {
-      virtual_hosts: [
-        {
-          name: 'all',
-          domains: ['*'],
-          routes: [{ match: { prefix: '/' }, direct_response: { status: 200 } }],
-        },
-      ],
-    },
-  })
-  const address = { socket_address: { address: '127.0.0.1', port_value: port } }
-  return { name: `at-${port}`, address, filter_chains: [{ filters: [manager] }] }
-}
+import { bothFilters, filteredListener } from './both-filters.ts'
 
 t.test('a challenge passes a real Envoy whole, on both APIs, to every kind of client', async (t) => {
   using folder = temporaryFolder()
@@ -79,7 +45,7 @@ t.test('a challenge passes a real Envoy whole, on both APIs, to every kind of cl
   const ports = (await freePorts(2)) as [number, number]
   await using _envoy = await startEnvoy({
     static_resources: {
-      listeners: filters.map((filter, index) => listener(ports[index] as number, filter)),
+      listeners: bothFilters.map((filter, index) => filteredListener(ports[index] as number, filter)),
       clusters: [cluster({ name: 'sluice', address, isHttp2: true })],
     },
   })

@@ -2,10 +2,8 @@ import { join } from 'node:path'
 import { fromBinary } from '@bufbuild/protobuf'
 import { pino } from 'pino'
 import t from 'tap'
-import type { JsonObject } from '#base/json.ts'
 import { createPipeline } from '#decision/pipeline.ts'
 import { cluster } from '#envoy/bootstrap/cluster.ts'
-import { typed } from '#envoy/bootstrap/types.ts'
 import { startEnvoyServer } from '#envoy/envoy.ts'
 import { StatusSchema } from '#gen/google/rpc/status_pb.js'
 import { createInferenceStage } from '#inference/inference.ts'
@@ -18,38 +16,7 @@ import { http } from '../harness/http.ts'
 import { freePorts } from '../harness/ports.ts'
 import { temporaryFolder } from '../harness/temp.ts'
 import { aPolicy } from '../limits/a-quota.ts'
-
-const service = { envoy_grpc: { cluster_name: 'sluice' } }
-const filters = [
-  typed('envoy.filters.http.ext_authz', 'extAuthz', {
-    transport_api_version: 'V3',
-    grpc_service: { ...service, timeout: '10s' },
-  }),
-  typed('envoy.filters.http.ext_proc', 'extProc', {
-    grpc_service: service,
-    message_timeout: '10s',
-    processing_mode: { request_body_mode: 'STREAMED' },
-    send_body_without_waiting_for_header_response: true,
-  }),
-]
-
-function listener(port: number, filter: JsonObject): JsonObject {
-  const manager = typed('hcm', 'httpConnectionManager', {
-    stat_prefix: 'main',
-    http_filters: [filter, typed('router', 'router', {})],
-    route_config: {
-      virtual_hosts: [
-        {
-          name: 'all',
-          domains: ['*'],
-          routes: [{ match: { prefix: '/' }, direct_response: { status: 200 } }],
-        },
-      ],
-    },
-  })
-  const address = { socket_address: { address: '127.0.0.1', port_value: port } }
-  return { name: `at-${port}`, address, filter_chains: [{ filters: [manager] }] }
-}
+import { bothFilters, filteredListener } from './both-filters.ts'
 
 t.test(
   'a used-up quota is told whole through a real Envoy, on both APIs, to every kind of client',
@@ -83,7 +50,7 @@ t.test(
     const ports = (await freePorts(2)) as [number, number]
     await using _envoy = await startEnvoy({
       static_resources: {
-        listeners: filters.map((filter, index) => listener(ports[index] as number, filter)),
+        listeners: bothFilters.map((filter, index) => filteredListener(ports[index] as number, filter)),
         clusters: [cluster({ name: 'sluice', address, isHttp2: true })],
       },
     })

@@ -3,7 +3,7 @@ import type { Charge, CounterRule, CounterState, ReserveAnswer } from '../../age
 const hourMs = 3_600_000
 
 /** Hours of UTC. */
-export const hourly = {
+const hourly = {
   spanAt(atMs: number) {
     const startMs = Math.floor(atMs / hourMs) * hourMs
     return { startMs, endMs: startMs + hourMs }

@@ -4,6 +4,7 @@ import {
   type CostFacts,
   type CostNumber,
   type CostText,
+  outputNumbers,
   parseCost,
 } from '#resources/cost/cost.ts'
 import type { QuotaLimit, QuotaUnit } from '#resources/resources.ts'
@@ -53,7 +54,7 @@ function describe(reads: ReadonlySet<CostNumber>): Omit<UnitCost, 'of' | 'atMost
     isMetered: !reads.isSubsetOf(ofRequest),
     readsUsage: numbers.some((each) => each !== 'requests'),
     isBoundedBy: (bound) => numbers.every((each) => numberOf(each, bound) < unboundedAmount),
-    readsOutputTokens: reads.has('output_tokens') || reads.has('tokens') || reads.has('reasoning_tokens'),
+    readsOutputTokens: !reads.isDisjointFrom(outputNumbers),
   }
 }
 

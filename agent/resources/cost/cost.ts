@@ -15,6 +15,8 @@ export const costNumbers = [
   'gpu_ms',
 ] as const
 export type CostNumber = (typeof costNumbers)[number]
+/** Those that grow while an answer is generated. */
+export const outputNumbers: ReadonlySet<CostNumber> = new Set(['output_tokens', 'tokens', 'reasoning_tokens'])
 
 /** Texts that an expression may compare; absent where they are not known. */
 const costTexts = ['model', 'version', 'tenant'] as const

@@ -18,7 +18,7 @@ export interface ScriptTime {
   readonly spareMs: number
 }
 
-export const serverTime: ScriptTime = {
+const serverTime: ScriptTime = {
   timeLua: `local time = redis.call('TIME') return time[1] * 1000000 + time[2]`,
   spareMs: 1000,
 }

@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs'
-import { get } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { SluiceError } from '#base/errors.ts'
 import { askConsole } from '#console/client.ts'
 import { type ConsoleRoute, openConsole } from '#console/console.ts'
+import { http } from '../harness/http.ts'
 import { temporaryFolder } from '../harness/temp.ts'
 
 const routes: readonly ConsoleRoute[] = [
@@ -41,13 +41,7 @@ t.test('a route answers with JSON, at once or later', async (t) => {
 
 t.test('a query goes to its end, whatever it holds', async (t) => {
   const { path } = await opened(t)
-  const body = await new Promise<string>((resolve, reject) => {
-    get({ socketPath: path, path: '/echo?word=a?b' }, (response) => {
-      let text = ''
-      response.on('data', (piece: Buffer) => (text += piece.toString()))
-      response.on('end', () => resolve(text))
-    }).on('error', reject)
-  })
+  const { body } = await http({ socketPath: path, path: '/echo?word=a?b' })
   t.same(JSON.parse(body), { said: ['a?b'] })
 })
 

@@ -44,8 +44,18 @@ export function costsOf(charges: readonly Charge[]): number[] {
   return charges.map(({ cost }) => cost)
 }
 
-export function indexesOf(charges: readonly Charge[]): number[] {
+export function indexesOf(charges: readonly unknown[]): number[] {
   return charges.map((_, index) => index)
+}
+
+/** What the store holds of all charges of a call, in their order. */
+export function partAtStore(id: string, costs: number[]): Part {
+  return { where: 'store', id, indexes: indexesOf(costs), costs }
+}
+
+/** Whether a limit refuses. Where none does, a hold is gone. */
+export function isRefusedByOne(charges: readonly Charge[], states: readonly CounterState[]): boolean {
+  return states.some(({ isOver }, index) => isOver && charges[index]?.isEnforced)
 }
 
 /** Puts what was told of some charges among the states of all. */

@@ -117,6 +117,7 @@ function call(): void {
     (given) => store.reserve(id, given, ttlMs),
     (answer, asked) => {
       waitsMs.push((asked.afterUs - asked.beforeUs) / 1000)
+      noteKeptOut(answer, charges)
       const isWronglyGranted = options.wrong === 'grants what is refused' && answer.kind === 'refused'
       if (answer.kind !== 'granted' && !isWronglyGranted) {
         open--
@@ -133,6 +134,10 @@ function call(): void {
       setTimeout(() => (grows ? grow({ id, chosen, charges, ledger }) : end({ id, chosen, charges })), runsMs)
     },
   )
+}
+
+function noteKeptOut(answer: ReserveAnswer, charges: readonly Charge[]): void {
+  if (answer.kind === 'failed' && charges[answer.index]?.onStoreFailure !== 'deny') keptOut++
 }
 
 interface Call {
@@ -155,6 +160,7 @@ function grow(call: Call & { readonly ledger: Charge }): void {
     (given) => store.topUp(id, 1, given, ttlMs),
     (answer, asked) => {
       if (!isPatient) return
+      noteKeptOut(answer, more)
       if (answer.kind !== 'granted') return end(call)
       const grown = { ...asked, id: `${id}+`, costs: costsOf(chosen, more), ledger: ledger.key.id }
       journal.write({ kind: 'admitted', ...grown })
@@ -198,7 +204,6 @@ function ask(
   const wallMs = Date.now()
   const beforeUs = sharedUs()
   const heard = (answer: ReserveAnswer) => {
-    if (answer.kind === 'failed' && charges[answer.index]?.onStoreFailure !== 'deny') keptOut++
     told(answer, { beforeUs, afterUs: sharedUs(), wallMs })
   }
   const answer = question(charges)

@@ -17,7 +17,17 @@ import type {
 import { Away } from './away.ts'
 import { Breaker } from './breaker.ts'
 import { Debts } from './debts.ts'
-import { type Held, isAway, merge, neverSeen, type Part, reservedBy } from './parts.ts'
+import type { LocalCall } from './local-grant.ts'
+import {
+  type Held,
+  isAway,
+  isRefusedByOne,
+  merge,
+  neverSeen,
+  type Part,
+  partAtStore,
+  reservedBy,
+} from './parts.ts'
 import { SettleQueue } from './settle-queue.ts'
 import { LocalShare } from './share.ts'
 
@@ -33,6 +43,9 @@ export interface GuardOptions {
   /** Told when the store is given up for the time being, and when it answers again. */
   readonly onChange?: (problem: string | undefined) => void
 }
+
+/** A call that the store cannot be asked for. */
+type Asked = Omit<LocalCall, 'indexes' | 'parts'>
 
 /** Pause before the store is told again what it was not told. */
 const retryMs = 500
@@ -159,7 +172,8 @@ class GuardedStore implements QuotaStore {
     if (held === undefined && !this.#breaker.isOpen) return this.#inner.topUp(id, step, charges, ttlMs)
     if (held === undefined) return { kind: 'refused', states: charges.map(neverSeen) }
     this.#held.prolong(id, held, this.#clock.monotonicUs() + ttlMs * 1000)
-    const partId = `${id}+${step}`
+    // Not `+step`: so a lease around this calls what it reserves for the same step.
+    const partId = `${id}+g${step}`
     if (held.parts?.some((part) => part.id === partId))
       return { kind: 'granted', states: charges.map(neverSeen) }
     if (this.#breaker.isOpen)
@@ -170,29 +184,24 @@ class GuardedStore implements QuotaStore {
         : this.#inner.reserve(partId, charges, ttlMs)
     return andThen(asked, (answer) => {
       this.#heard(answer)
-      if (answer.kind === 'failed')
+      if (answer.kind === 'failed') {
+        // Whether it was written nobody knows: once this is delivered, it was not.
+        if (held.parts !== undefined && answer.fault === 'unavailable')
+          this.#queue.add(partId, zeros(charges), false)
         return this.#addLocal(held, { id: partId, charges, ttlMs, fault: answer.fault })
+      }
       if (answer.kind === 'refused') {
-        const isGone =
-          held.parts === undefined &&
-          !answer.states.some(({ isOver }, index) => isOver && charges[index]?.isEnforced)
+        const isGone = held.parts === undefined && !isRefusedByOne(charges, answer.states)
         if (!isGone || this.#held.get(id) !== held) return answer
         // Nothing is over: the store has lost the hold. What comes now is a hold of its own.
-        held.parts = [
-          { where: 'store', id, indexes: indexesOf(charges), costs: held.costs ?? zeros(charges) },
-        ]
+        held.parts = [partAtStore(id, held.costs ?? zeros(charges))]
         return this.topUp(id, step, charges, ttlMs)
       }
       if (held.parts === undefined && held.costs !== undefined)
         for (let index = 0; index < charges.length; index++)
           held.costs[index] = (held.costs[index] ?? 0) + (charges[index] as Charge).cost
       if (held.parts !== undefined) {
-        const part: Part = {
-          where: 'store',
-          id: partId,
-          indexes: indexesOf(charges),
-          costs: costsOf(charges),
-        }
+        const part = partAtStore(partId, costsOf(charges))
         if (this.#held.get(id) === held) held.parts.push(part)
         else void this.#deliver(partId, zeros(charges), false)
       }
@@ -243,12 +252,7 @@ class GuardedStore implements QuotaStore {
   }
 
   /** Answers for charges of which the store cannot be asked. */
-  #without(call: {
-    readonly id: string
-    readonly charges: readonly Charge[]
-    readonly ttlMs: number
-    readonly fault: StoreFault
-  }): ReserveAnswer | Promise<ReserveAnswer> {
+  #without(call: Asked): ReserveAnswer | Promise<ReserveAnswer> {
     const { id, charges, ttlMs, fault } = call
     if (this.#held.hasEnded(id)) return { kind: 'refused', states: charges.map(neverSeen) }
     const parts: Part[] = []
@@ -296,15 +300,7 @@ class GuardedStore implements QuotaStore {
     })
   }
 
-  #addLocal(
-    held: Held,
-    more: {
-      readonly id: string
-      readonly charges: readonly Charge[]
-      readonly ttlMs: number
-      readonly fault: StoreFault
-    },
-  ): ReserveAnswer | Promise<ReserveAnswer> {
+  #addLocal(held: Held, more: Asked): ReserveAnswer | Promise<ReserveAnswer> {
     const { id, charges, ttlMs, fault } = more
     const parts: Part[] = []
     return andThen(
@@ -312,13 +308,10 @@ class GuardedStore implements QuotaStore {
       (answer) => {
         if (answer.kind !== 'granted') return answer
         const holdId = id.slice(0, id.lastIndexOf('+'))
-        const own = {
-          where: 'store' as const,
-          id: holdId,
-          indexes: indexesOf(charges),
-          costs: held.costs ?? [],
-        }
-        this.#away.add(held, own, parts)
+        const own = partAtStore(holdId, held.costs ?? [])
+        // Settled while it was asked for: nothing took place.
+        if (this.#held.get(holdId) !== held) this.#away.undo(parts)
+        else this.#away.add(held, own, parts)
         return answer
       },
     )

@@ -1,4 +1,5 @@
 import { mostAtOnce } from '../store/most-at-once.ts'
+import { indexesOf } from '../store/split.ts'
 import type { Charge, CounterState, ReserveAnswer } from '../store/store.ts'
 
 /** Where some of the charges of a call were written. */
@@ -38,6 +39,16 @@ export function reservedBy({ charges, parts }: Held): number[] {
       sums[index] = (sums[index] ?? 0) + (costs[position] ?? 0)
     })
   return sums
+}
+
+/** What the store holds of all charges of a call, in their order. */
+export function partAtStore(id: string, costs: number[]): Part {
+  return { where: 'store', id, indexes: indexesOf(costs), costs }
+}
+
+/** Whether a limit refuses. Where none does, a hold is gone. */
+export function isRefusedByOne(charges: readonly Charge[], states: readonly CounterState[]): boolean {
+  return states.some(({ isOver }, index) => isOver && charges[index]?.isEnforced)
 }
 
 /** Puts what was told of some charges among the states of all. */

@@ -442,6 +442,41 @@ t.test('after the store lost its memory each limit does what it says, the others
 })
 
 t.test(
+  'what a call asked for more and was not answered is cancelled, whatever it was granted by',
+  async (t) => {
+    const w = world()
+    const one = charge(hourRule(100), { onStoreFailure: 'share' })
+    await w.store.reserve('seen', [one], ttlMs)
+    await w.store.settle('seen', [0])
+    await openBreaker(w)
+    t.equal((await w.store.reserve('a', [{ ...one, cost: 4 }], ttlMs)).kind, 'granted')
+    w.inner.weather = 'well'
+    await w.time.advance(300)
+    t.equal(w.used(one), 4, 'it is told of')
+    w.inner.weather = 'mute'
+    const asked = w.store.topUp('a', 1, [{ ...one, cost: 7 }], ttlMs)
+    t.equal((await asked).kind, 'granted')
+    w.inner.weather = 'well'
+    await w.store.settle('a', [9])
+    await w.time.advance(5000)
+    t.equal(w.used(one), 9)
+  },
+)
+
+t.test('what is granted for a call that was settled meanwhile takes nothing', async (t) => {
+  const w = world()
+  const one = charge(hourRule(100), { onStoreFailure: 'share' })
+  await w.store.reserve('a', [one], ttlMs)
+  w.inner.weather = 'away'
+  const late = w.store.topUp('a', 1, [{ ...one, cost: 40 }], ttlMs)
+  const ended = w.store.settle('a', [1])
+  await Promise.all([late, ended])
+  await openBreaker(w)
+  const next = await w.store.reserve('b', [{ ...one, cost: 49 }], ttlMs)
+  t.equal(next.kind, 'granted', 'of 99 one half is ours, and all of it is left')
+})
+
+t.test(
   'a call whose hold the store has lost grows under another one, and is not stopped for it',
   async (t) => {
     const w = world()

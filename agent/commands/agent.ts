@@ -9,7 +9,6 @@ import { createResourceGate } from '#decision/gate.ts'
 import { createPipeline } from '#decision/pipeline.ts'
 import type { Stage } from '#decision/stage.ts'
 import { startEnvoyServer } from '#envoy/envoy.ts'
-import { openSecretDiscovery } from '#envoy/sds/sds.ts'
 import { createIdentityStage, tenantFault } from '#identity/identity.ts'
 import { createInferenceStage, tensorSummaries } from '#inference/inference.ts'
 import { createTenantCeiling, openPolicy } from '#policy/policy.ts'
@@ -227,7 +226,10 @@ async function startAgent(
     checks.push(rateLimits.check)
   }
 
-  const secrets = identities && opening.use(openSecretDiscovery({ source: identities, log }))
+  // Only who serves an identity pays for the messages of the protocol: 6 MB.
+  const discovery = identities && (await import('#envoy/sds/sds.ts'))
+  const secrets =
+    identities && discovery && opening.use(discovery.openSecretDiscovery({ source: identities, log }))
   if (secrets) {
     demandPrivateFolder(config.listen.agent)
     checks.push({ name: 'sds', problem: secrets.problem, warning: secrets.warning })

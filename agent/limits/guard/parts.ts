@@ -1,5 +1,4 @@
 import { mostAtOnce } from '../store/most-at-once.ts'
-import { indexesOf } from '../store/split.ts'
 import type { Charge, CounterState, ReserveAnswer } from '../store/store.ts'
 
 /** Where some of the charges of a call were written. */
@@ -43,7 +42,7 @@ export function reservedBy({ charges, parts }: Held): number[] {
 
 /** What the store holds of all charges of a call, in their order. */
 export function partAtStore(id: string, costs: number[]): Part {
-  return { where: 'store', id, indexes: indexesOf(costs), costs }
+  return { where: 'store', id, indexes: costs.map((_, index) => index), costs }
 }
 
 /** Whether a limit refuses. Where none does, a hold is gone. */

@@ -72,7 +72,8 @@ export class Hold implements QuotaHold {
     const settled = measured
       ? { ...measured, charges }
       : { usage: reserved, source: 'estimated' as const, isComplete: false, charges }
-    x.settled = settled
+    // Of a call that is only counted the record of its decision says all.
+    if (bill.charged.some(({ rule }) => rule.readsUsage)) x.settled = settled
     observer.onSettled?.(x, settled)
     this.#close(actuals)
   }

@@ -8,6 +8,6 @@ export type LimitOutcome = 'granted' | 'refused' | 'soft_over' | 'shadow_over' |
 /** Sees what limits decide, for metrics. Names are those of declared limits, never what clients write. Must not throw. */
 export interface LimitsObserver {
   onOutcome?(rule: string, unit: QuotaUnit, outcome: LimitOutcome, cost: number): void
-  /** A call has ended and was charged what it took; the same stands in `x.settled`. */
+  /** A call has ended and was charged what it took; the same stands in `x.settled` where that depends on more than that there was a call. */
   onSettled?(x: Exchange, settled: Settlement): void
 }

@@ -9,7 +9,7 @@ const maxBytes = 64 << 20
  * Asks the agent on its admin socket.
  *
  * @returns what it answered, as JSON
- * @throws SluiceError where nobody listens there, or in the agent's own words where it says no.
+ * @throws SluiceError where nobody listens there, and Error in the agent's own words where it says no.
  */
 export async function askConsole(options: {
   /** `unix:/path` */
@@ -37,5 +37,7 @@ export async function askConsole(options: {
   }
   if (answer.status === 200) return body
   const { error } = (body ?? {}) as { readonly error?: unknown }
-  throw refuse(typeof error === 'string' ? error : `status ${answer.status}`, 'a question it can answer')
+  // What it says names the place already.
+  if (typeof error === 'string') throw new Error(error)
+  throw refuse(`status ${answer.status}`, 'an agent that listens there')
 }

@@ -33,6 +33,8 @@ export interface NodeOptions {
 
 const minPauseMs = 20
 const maxPauseMs = 2000
+/** So many may wait for their turn for each that may be under way. */
+const waitingPerInFlight = 4
 
 /** Resolves when there is a connection, or when the first try has failed: what is not there yet keeps nobody from starting. */
 export async function openNode(options: NodeOptions): Promise<RedisNode> {
@@ -52,6 +54,8 @@ class Node implements RedisNode {
   #isClosed = false
   #problem: string | undefined = 'not connected yet'
   #inFlight = 0
+  /** Commands that wait for one of those under way to end, the longest first. */
+  readonly #line: (() => void)[] = []
   #failures = 0
   #timer: NodeJS.Timeout | undefined
   #isCorked = false
@@ -68,8 +72,12 @@ class Node implements RedisNode {
     const client = this.#client
     if (!this.#isUsable || client === undefined)
       throw new RedisFault('disconnected', this.#problem ?? 'no connection')
-    if (this.#inFlight >= this.#options.maxInFlight)
-      throw new RedisFault('busy', `${this.#options.maxInFlight} commands wait for Redis`)
+    if (this.#inFlight >= this.#options.maxInFlight) {
+      await this.#turn()
+      // What it waited for may have been the end of the connection.
+      if (!this.#isUsable || client !== this.#client)
+        throw new RedisFault('disconnected', this.#problem ?? 'no connection')
+    }
     const waiting: Waiting = { isDone: false }
     this.#inFlight++
     this.#cork(client)
@@ -83,7 +91,26 @@ class Node implements RedisNode {
     } finally {
       waiting.isDone = true
       this.#inFlight--
+      this.#line.shift()?.()
     }
+  }
+
+  /** A burst waits here for its turn, for as long as a command may take; more than that is refused at once. */
+  #turn(): Promise<void> {
+    const { maxInFlight, timeoutMs } = this.#options
+    return new Promise((resolve, reject) => {
+      const refuse = () => reject(new RedisFault('busy', `${maxInFlight} commands wait for Redis`))
+      if (this.#line.length >= waitingPerInFlight * maxInFlight) return refuse()
+      const go = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      const timer = setTimeout(() => {
+        this.#line.splice(this.#line.indexOf(go), 1)
+        refuse()
+      }, timeoutMs)
+      this.#line.push(go)
+    })
   }
 
   problem(): string | undefined {

@@ -61,7 +61,8 @@ t.test('a server that stops in the middle fails what waits for it, within the de
   })
   valkey.kill('SIGSTOP')
   try {
-    const waiting = Array.from({ length: 8 }, (_, i) => store.claim(`w${i}`, 60_000))
+    // Those under way, and those that may wait for their turn.
+    const waiting = Array.from({ length: 40 }, (_, i) => store.claim(`w${i}`, 60_000))
     await t.rejects(store.claim('too many', 60_000), { message: /8 commands wait/ })
     for (const outcome of await Promise.allSettled(waiting)) t.equal(outcome.status, 'rejected')
   } finally {

@@ -15,6 +15,8 @@ export type Weather =
   | 'away'
   /** What is asked is done, but the answer is lost. */
   | 'mute'
+  /** It is not asked: too many wait already. */
+  | 'busy'
   | 'lost'
 
 export interface ScriptedStore extends QuotaStore {
@@ -35,7 +37,7 @@ export function scriptedStore(inner: QuotaStore): ScriptedStore {
     asked.push(what)
     counts.calls++
     const { weather } = store
-    if (weather === 'away') {
+    if (weather === 'away' || weather === 'busy') {
       await settled()
       return undefined
     }
@@ -43,7 +45,9 @@ export function scriptedStore(inner: QuotaStore): ScriptedStore {
     await settled()
     return weather === 'mute' ? undefined : answer
   }
-  const unavailable: ReserveAnswer = { kind: 'failed', fault: 'unavailable', index: 0 }
+  const unanswered = (): ReserveAnswer => {
+    return { kind: 'failed', fault: store.weather === 'busy' ? 'busy' : 'unavailable', index: 0 }
+  }
   const lostOf = (charges: readonly Charge[]): ReserveAnswer | undefined => {
     const index = charges.findIndex(
       (charge) => charge.isEnforced && charge.onStoreFailure !== 'allow' && store.isLost(charge),
@@ -58,11 +62,11 @@ export function scriptedStore(inner: QuotaStore): ScriptedStore {
     reserve: async (id, charges, ttlMs) =>
       (await over(`reserve ${id} ${charges.map(({ cost }) => cost)}`, () => {
         return lostOf(charges) ?? inner.reserve(id, charges, ttlMs)
-      })) ?? unavailable,
+      })) ?? unanswered(),
     topUp: async (id, step, charges, ttlMs) =>
       (await over(`topUp ${id} ${step} ${charges.map(({ cost }) => cost)}`, () => {
         return lostOf(charges) ?? inner.topUp(id, step, charges, ttlMs)
-      })) ?? unavailable,
+      })) ?? unanswered(),
     settle: async (id, actuals): Promise<SettleAnswer> =>
       (await over(`settle ${id} ${actuals}`, () => inner.settle(id, actuals))) ?? 'queued',
     peek: async (charges): Promise<readonly CounterState[] | StoreFault> =>

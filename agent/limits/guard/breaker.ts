@@ -1,4 +1,5 @@
 import type { After } from '#base/timers.ts'
+import type { StoreFault } from '../store/store.ts'
 
 /** Answers missed in a row until nobody is asked any more. */
 const maxMissed = 3
@@ -35,13 +36,18 @@ export class Breaker {
     return this.#isOpen
   }
 
-  /** Told of each answer that came; what was asked before it opened does not close it. */
-  answered(): void {
-    if (!this.#isOpen) this.#missed = 0
+  /**
+   * Told of each answer, or why there is none. What was asked before it opened does not close it; a store that was not asked
+   * for too many wait already says nothing of itself.
+   */
+  heard(fault: StoreFault | undefined): void {
+    if (this.#isOpen || fault === 'busy') return
+    if (fault === 'unavailable') this.#miss()
+    else this.#missed = 0
   }
 
-  missed(): void {
-    if (this.#isOpen || ++this.#missed < maxMissed) return
+  #miss(): void {
+    if (++this.#missed < maxMissed) return
     this.#isOpen = true
     this.#options.onOpen()
     this.#probeLater()

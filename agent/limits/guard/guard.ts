@@ -157,7 +157,7 @@ class GuardedStore implements QuotaStore {
       }
       if (answer.fault === 'lost') return this.#withoutLost(id, charges, ttlMs, [answer.index])
       // Whether it was written nobody knows: once this is delivered, it was not.
-      if (ttlMs > 0) this.#queue.add(id, zeros(charges), false)
+      if (ttlMs > 0 && answer.fault !== 'busy') this.#queue.add(id, zeros(charges), false)
       return this.#without({ id, charges, ttlMs, fault: 'unavailable' })
     })
   }
@@ -332,8 +332,8 @@ class GuardedStore implements QuotaStore {
 
   #tell(answer: SettleAnswer | Promise<SettleAnswer>): SettleAnswer | Promise<SettleAnswer> {
     return andThen(answer, (answer) => {
-      if (answer === 'queued') this.#breaker.missed()
-      else this.#breaker.answered()
+      // Why it was not taken is not said; the next reservation finds out.
+      if (answer !== 'queued') this.#breaker.heard(undefined)
       return answer
     })
   }
@@ -350,16 +350,15 @@ class GuardedStore implements QuotaStore {
   }
 
   #heard(answer: ReserveAnswer): void {
-    if (answer.kind === 'failed' && answer.fault === 'unavailable') return this.#breaker.missed()
-    this.#breaker.answered()
-    if (!this.#breaker.isOpen) this.#catchUp()
+    const fault = answer.kind === 'failed' ? answer.fault : undefined
+    this.#breaker.heard(fault)
+    if ((fault === undefined || fault === 'lost') && !this.#breaker.isOpen) this.#catchUp()
   }
 
   #heardState<T>(answer: T | Promise<T | StoreFault>): T | Promise<T | StoreFault> {
     if (!(answer instanceof Promise)) return answer
     return answer.then((answer) => {
-      if (answer === 'unavailable') this.#breaker.missed()
-      else this.#breaker.answered()
+      this.#breaker.heard(typeof answer === 'string' ? (answer as StoreFault) : undefined)
       return answer
     })
   }

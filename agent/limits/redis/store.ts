@@ -313,7 +313,7 @@ interface ChargingCall {
 /** What a store says of trouble with Redis; any other is a bug, and thrown on. */
 function faultOf(thrown: unknown): StoreFault {
   if (!(thrown instanceof RedisFault)) throw thrown
-  return 'unavailable'
+  return thrown.kind === 'busy' ? 'busy' : 'unavailable'
 }
 
 /** How long a call on several servers, which is over at once, may take until the last of them has said so. */

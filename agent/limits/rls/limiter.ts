@@ -24,11 +24,6 @@ const maxEntries = 32
 /** How long it can still be taken back that a request was counted, where that may have to be. */
 const holdMs = 1000
 
-const faultTexts: Readonly<Record<StoreFault, string>> = {
-  unavailable: 'the counters cannot be reached',
-  lost: 'the counters were lost',
-}
-
 type States = readonly CounterState[]
 /** `id` is there where something was written that can be taken back. */
 type Counts = { readonly states: States; readonly id?: string } | RateLimitFault
@@ -108,7 +103,9 @@ function reserved(answer: ReserveAnswer, id: string): Counts {
 }
 
 function faultOf(fault: StoreFault): RateLimitFault {
-  return { fault, why: faultTexts[fault] }
+  return fault === 'lost'
+    ? { fault, why: 'the counters were lost' }
+    : { fault: 'unavailable', why: 'the counters cannot be reached' }
 }
 
 /** One charge after the other: two of them have the same counter, and each is told what it found. */

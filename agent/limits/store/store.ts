@@ -80,8 +80,11 @@ export interface CounterState {
   readonly resetUs: number
 }
 
-/** Why there is no answer: `unavailable` (no store could be asked), `lost` (the store lost its memory). */
-export type StoreFault = 'unavailable' | 'lost'
+/**
+ * Why there is no answer: `unavailable` (no store could be asked), `busy` (it was not asked, for too many wait already),
+ * `lost` (the store lost its memory).
+ */
+export type StoreFault = 'unavailable' | 'busy' | 'lost'
 
 /** `states` stand in the order of the charges. */
 export type ReserveAnswer =

@@ -87,6 +87,22 @@ t.test('after three answers that did not come nobody waits for the store', async
   t.type(w.store.health.problem(), 'string')
 })
 
+t.test(
+  'a store that is busy is not given up, and nothing is cancelled that it was never asked',
+  async (t) => {
+    const { store, inner } = world()
+    const one = charge(hourRule(100))
+    inner.weather = 'busy'
+    for (let i = 0; i < 10; i++)
+      t.match(await store.reserve(`b${i}`, [one], ttlMs), { kind: 'failed', fault: 'unavailable' })
+    t.match(await store.reserve('allowed', [{ ...one, onStoreFailure: 'allow' }], ttlMs), { kind: 'granted' })
+    inner.weather = 'well'
+    t.equal((await store.reserve('c', [one], ttlMs)).kind, 'granted')
+    t.equal(store.health.counts.breaker_opened, 0)
+    t.notOk(inner.asked.some((asked) => asked.startsWith('settle b')))
+  },
+)
+
 t.test('two missed answers and one that came do not give the store up', async (t) => {
   const { store, inner } = world()
   const one = charge(hourRule(100))

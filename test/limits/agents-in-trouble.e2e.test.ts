@@ -110,8 +110,9 @@ async function startWorld(mode: 'strict' | 'leased'): Promise<World> {
     },
     async counted(key) {
       const names = await valkey.client.keys(`sluice:q:*${key}*`)
-      const used = await Promise.all(names.map((name) => valkey.client.hget(name, 'u')))
-      return used.reduce((sum, units) => sum + Number(units ?? 0), 0)
+      const counters = await Promise.all(names.map((name) => valkey.client.getBuffer(name)))
+      // A span of a calendar: what was used in it stands first.
+      return counters.reduce((sum, counter) => sum + (counter?.readDoubleLE(0) ?? 0), 0)
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }

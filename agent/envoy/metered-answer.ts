@@ -38,26 +38,25 @@ export class MeteredAnswer {
    * @returns what goes to the client in its place
    */
   feed(piece: Uint8Array, isEnd: boolean): Uint8Array {
-    // What is whole has been computed: nothing would be saved by ending it.
-    if (isEnd) return this.#meter.feed(piece, true)
     const cut = this.#hold.isGrowing ? eventEnd(piece, 0) : piece.length
-    return cut === piece.length ? this.#measure(piece) : this.#byEvents(piece, cut)
+    return cut < piece.length ? this.#byEvents(piece, cut, isEnd) : this.#measure(piece, isEnd)
   }
 
   /** Several events in one piece are measured one by one: what is left may be enough for the first of them only. */
-  #byEvents(piece: Uint8Array, firstCut: number): Uint8Array {
+  #byEvents(piece: Uint8Array, firstCut: number, isEnd: boolean): Uint8Array {
     const given: Uint8Array[] = []
     let from = 0
     for (let cut = firstCut; from < piece.length && !this.isUsedUp; cut = eventEnd(piece, from)) {
-      given.push(this.#measure(piece.subarray(from, cut)))
+      given.push(this.#measure(piece.subarray(from, cut), isEnd && cut === piece.length))
       from = cut
     }
     return Buffer.concat(given)
   }
 
-  #measure(piece: Uint8Array): Uint8Array {
-    const given = this.#meter.feed(piece, false)
-    this.isUsedUp = this.#hold.progress(this.#meter.metered()) === 'stop'
+  #measure(piece: Uint8Array, isEnd: boolean): Uint8Array {
+    const given = this.#meter.feed(piece, isEnd)
+    // Behind the end there is nothing left to be kept back.
+    this.isUsedUp = !isEnd && this.#hold.progress(this.#meter.metered()) === 'stop'
     return given
   }
 

@@ -26,7 +26,7 @@ const used = (pods: readonly Pod[]): Used[] =>
     .filter((line) => line['phase'] === 'usage')
     .map((line) => ({
       tenant: String(line['tenant']),
-      units: (line['charged'] as Record<string, number>)['all/tokens-day'] ?? 0,
+      units: (line['charged'] as Record<string, number>)['all/tokens'] ?? 0,
       source: String(line['source']),
       isComplete: line['complete'] === true,
     }))
@@ -80,7 +80,11 @@ for (const { name, pods, count, ...shared } of worlds) {
     await using world = await startQuotaWorld({
       tenants: some,
       pods,
-      quotas: [aQuota({ limits: [{ unit: 'tokens', limit: 100_000, period: { unit: 'day' }, ...shared }] })],
+      quotas: [
+        aQuota({
+          limits: [{ unit: 'tokens', name: 'tokens', limit: 100_000, period: { unit: 'year' }, ...shared }],
+        }),
+      ],
       model: { answerTokens, promptTokens: promptWords },
       // A busy machine must not make the store one that is away.
       ...(isShared && {
@@ -128,7 +132,7 @@ t.test('clients that go away in the middle are charged what they were sent', asy
     tenants: tenants.slice(0, 20),
     quotas: [
       aQuota({
-        limits: [{ unit: 'outputTokens', name: 'tokens-day', limit: 100_000, period: { unit: 'day' } }],
+        limits: [{ unit: 'outputTokens', name: 'tokens', limit: 100_000, period: { unit: 'year' } }],
       }),
     ],
     model: {
@@ -189,7 +193,7 @@ t.test('a stream whose quota runs out is ended, and no tenant gets more than the
     pods: 1,
     quotas: [
       aQuota({
-        limits: [{ unit: 'outputTokens', name: 'tokens-day', limit, period: { unit: 'day' } }],
+        limits: [{ unit: 'outputTokens', name: 'tokens', limit, period: { unit: 'year' } }],
         reserve: { slice: 16 },
       }),
     ],

@@ -238,6 +238,26 @@ t.test('the length of an answer that may change is not said', async (t) => {
   }
 })
 
+t.test('of several events in one piece only those are shown that what was held pays for', async (t) => {
+  for (const blank of ['\n\n', '\r\n\r\n']) {
+    const measured = meterScript({ allowedBytes: 5, farewell: 'bye' })
+    const bench = kit(measuredBy(measured))
+    const envoy = script(bench)
+    begin(envoy, requestHeaders({ path: streamPath, isEager: false, responseMode: Mode.NONE }))
+    envoy.say(responseBody(bytes(`data: 1${blank}data: 2${blank}`), true))
+    const said = envoy.heard().map(({ response }) => {
+      const mutation =
+        response.case === 'responseBody' ? response.value.response?.bodyMutation?.mutation : undefined
+      return mutation?.case === 'streamedResponse'
+        ? `${Buffer.from(mutation.value.body)}${mutation.value.endOfStream ? '.' : ''}`
+        : response.case
+    })
+    t.strictSame(said, [`data: 1${blank}bye ${reasons.quota_exceeded.text}.`])
+    t.strictSame(measured.told.slice(1), [`feed data: 1${blank}`])
+    envoy.cancel()
+  }
+})
+
 t.test('an answer that has used up what was held for it ends, and nothing more of it is shown', async (t) => {
   const { text } = reasons.quota_exceeded
   const rows: [

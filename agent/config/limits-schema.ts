@@ -40,8 +40,10 @@ export const limitsSchema = z.strictObject({
         .int()
         .min(1)
         .max(100_000)
-        .default(256)
-        .describe('How many commands may wait for the answer of one server; more fail at once.'),
+        .default(64)
+        .describe(
+          'How many commands may be under way to one server. Four times as many wait for their turn, as long as one may take; more fail at once.',
+        ),
       keyPrefix: z
         .string()
         .regex(/^[A-Za-z0-9:._-]{1,64}$/, 'letters, digits and : . _ -')

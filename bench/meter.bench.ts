@@ -1,8 +1,8 @@
 import type { Exchange } from '#decision/exchange.ts'
-import { RequestHeaders } from '#decision/request-headers.ts'
 import type { AnswerMeter } from '#decision/usage.ts'
 import { createInferenceStage } from '#inference/inference.ts'
 import { noResources } from '#resources/resources.ts'
+import { someRequest } from '../test/decision/an-exchange.ts'
 import type { BenchOptions, Row } from './bench.ts'
 import { cores, pinMyself } from './pin.ts'
 import { rssMb } from './process-usage.ts'
@@ -67,24 +67,7 @@ function meterOf(path: string): AnswerMeter {
   const body = Buffer.from(JSON.stringify({ model: 'm', messages: [], stream: true, text_input: 'x' }))
   const x: Exchange = {
     id: 'x',
-    request: {
-      api: 'ext_proc',
-      requestId: '',
-      method: 'POST',
-      path,
-      authority: 'models',
-      scheme: 'https',
-      protocol: 'HTTP/2',
-      headers: new RequestHeaders(),
-      client: 'json',
-      sourceAddress: '',
-      body,
-      isBodyComplete: true,
-      routeName: '',
-      contextExtensions: {},
-      receivedAtMs: 0,
-      attributes: () => ({}),
-    },
+    request: someRequest({ client: 'json', path, body }),
     resources: noResources,
     startedUs: 0,
     canonical: { path, authority: 'models', withheld: [] },

@@ -3,6 +3,7 @@ import type { Exchange } from '#decision/exchange.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import { openOverload } from '#limits/overload/overload.ts'
 import { noResources } from '#resources/resources.ts'
+import { someRequest } from '../test/decision/an-exchange.ts'
 import type { BenchOptions, Row } from './bench.ts'
 import { cores, pinMyself } from './pin.ts'
 import { rssMb } from './process-usage.ts'
@@ -48,28 +49,14 @@ export async function measure(options: BenchOptions): Promise<Row[]> {
 
 const names = ['content-type', 'content-length', 'accept', 'user-agent', 'x-request-id', 'x-forwarded-proto']
 
+const headers = [':method', ':path', ':authority', ':scheme', ...names].map(
+  (name) => [name, 'value'] as const,
+)
+
 function anExchange(): Exchange {
-  const headers = new RequestHeaders()
-  for (const name of [':method', ':path', ':authority', ':scheme', ...names]) headers.add(name, 'value')
   return {
     id: 'x',
-    request: {
-      api: 'ext_proc',
-      requestId: '',
-      method: 'POST',
-      path: '/v2/models/fraud/infer',
-      authority: 'models',
-      scheme: 'https',
-      protocol: 'HTTP/2',
-      headers,
-      client: 'json',
-      sourceAddress: '',
-      isBodyComplete: true,
-      routeName: '',
-      contextExtensions: {},
-      receivedAtMs: 0,
-      attributes: () => ({}),
-    },
+    request: someRequest({ client: 'json', headers }),
     resources: noResources,
     startedUs: 0,
     tenant: { name: 'acme', peers: [], models: ['*'], residency: { allow: [] } },

@@ -7,7 +7,8 @@ import { configSchema } from '#config/schema.ts'
 import { reasons } from '#decision/reasons.ts'
 import { auditAreas } from '#envoy/audit/audit.ts'
 import { differences } from '#limits/rls/rls.ts'
-import { accessPolicySpec, modelRouteSpec, quotaPolicySpec, tenantSpec } from '#resources/schema.ts'
+import { quotaPolicySpec } from '#resources/quota-schema.ts'
+import { accessPolicySpec, modelRouteSpec, tenantSpec } from '#resources/schema.ts'
 
 const { values } = parseArgs({ options: { out: { type: 'string' } } })
 const docs = values.out ?? join(import.meta.dirname, '..', 'docs')

@@ -4,7 +4,8 @@ import t from 'tap'
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
 import { configSchema, loadConfig } from '#config/config.ts'
-import { anyResource, quotaPolicySpec } from '#resources/schema.ts'
+import { quotaPolicySpec } from '#resources/quota-schema.ts'
+import { anyResource } from '#resources/schema.ts'
 import { temporaryFolder } from './harness/temp.ts'
 
 const root = join(import.meta.dirname, '..')

@@ -56,7 +56,7 @@ export class MeteredAnswer {
   #measure(piece: Uint8Array, isEnd: boolean): Uint8Array {
     const given = this.#meter.feed(piece, isEnd)
     // Behind the end there is nothing left to be kept back.
-    this.isUsedUp = !isEnd && this.#hold.progress(this.#meter.metered()) === 'stop'
+    if (!isEnd && this.#hold.isGrowing) this.isUsedUp = this.#hold.progress(this.#meter.metered()) === 'stop'
     return given
   }
 

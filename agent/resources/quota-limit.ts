@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { parseCost } from './cost/cost.ts'
+import { dnsLabel } from './covered.ts'
 
 /** The widest limit that can be written. Counters are exact up to 2^52 and refuse beyond, whatever the limit. */
 const maxLimit = 2n ** 63n - 1n
@@ -43,10 +44,6 @@ const longDuration = z
     return Number.parseInt(text, 10) * unitMs[unit]
   })
   .refine((ms) => ms <= 400 * 86_400_000, 'at most 400d')
-
-export const limitName = z
-  .string()
-  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'a DNS label: lower-case letters, digits and -')
 
 function isZone(zone: string): boolean {
   // An offset is a zone to the platform, but has no midnight that moves with the law.
@@ -103,7 +100,7 @@ const costText = z
   })
 
 const common = {
-  name: limitName
+  name: dnsLabel
     .optional()
     .describe(
       'What the counter is called, with the policy: an edit keeps what was used while both stay. The unit and the window or period if absent, such as `tokens-day`.',

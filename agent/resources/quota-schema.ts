@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { coveredModels, coveredRoutes, coveredTenants, dnsLabel } from './covered.ts'
 import { checkQuotaPolicy } from './quota-checks.ts'
-import { amount, concurrent, limitName, quotaLimit, rate } from './quota-limit.ts'
+import { amount, concurrent, quotaLimit, rate } from './quota-limit.ts'
 
 const headerName = /^[a-z0-9!#$%&'*+.^_`|~-]+$/
 
@@ -18,7 +19,7 @@ const quotaScope = z.union([
 const override = z
   .strictObject({
     tenant: z.string().min(1).describe('The tenant it is for.'),
-    limit: limitName.describe('The name of one of the limits.'),
+    limit: dnsLabel.describe('The name of one of the limits.'),
     rate: rate.optional().describe('In place of `rate`.'),
     burst: rate.optional().describe('In place of `burst`.'),
     amount: amount.optional().describe('In place of `limit`.'),
@@ -30,54 +31,40 @@ const override = z
   })
   .readonly()
 
-export const quotaPolicySpec = (dnsLabel: z.ZodString, modelPattern: z.ZodString) =>
-  z
-    .strictObject({
-      tenants: z
-        .array(z.union([dnsLabel, z.literal('*')]))
-        .min(1)
-        .describe('Tenants it is for; `*` for every one, and for calls without a tenant.'),
-      models: z
-        .array(modelPattern)
-        .min(1)
-        .default(['*'])
-        .describe('Models it is for. A call of which the model is not known is covered.'),
-      routes: z
-        .array(z.string().min(1))
-        .min(1)
-        .optional()
-        .describe(
-          "Names of Envoy's routes it is for; every one if absent. A call of which the route is not known is covered.",
-        ),
-      scope: z
-        .union([quotaScope, z.array(quotaScope)])
-        .default('tenant')
-        .describe(
-          'What has a counter of its own: one or more of tenant, user, peer, model, version, route, `header:name`; an empty list for one counter for all.',
-        ),
-      limits: z.array(quotaLimit).min(1).describe('All of them hold: a call is charged on each, or on none.'),
-      overrides: z.array(override).default([]).describe('Other numbers for single tenants.'),
-      reserve: z
-        .strictObject({
-          outputTokens: z
-            .int()
-            .min(1)
-            .default(1024)
-            .describe('Output tokens reserved for a call that sets no bound.'),
-          slice: z
-            .int()
-            .min(1)
-            .optional()
-            .describe(
-              'Output tokens reserved at first and again whenever they run out while an answer streams, in place of the whole bound.',
-            ),
-        })
-        .prefault({})
-        .describe('What is taken before an answer is known.'),
-      advertise: z
-        .boolean()
-        .default(true)
-        .describe('Whether clients read its state in `RateLimit` headers, and its name when it refuses.'),
-    })
-    .superRefine(checkQuotaPolicy)
-    .readonly()
+export const quotaPolicySpec = z
+  .strictObject({
+    tenants: coveredTenants.describe('Tenants it is for; `*` for every one, and for calls without a tenant.'),
+    models: coveredModels,
+    routes: coveredRoutes,
+    scope: z
+      .union([quotaScope, z.array(quotaScope)])
+      .default('tenant')
+      .describe(
+        'What has a counter of its own: one or more of tenant, user, peer, model, version, route, `header:name`; an empty list for one counter for all.',
+      ),
+    limits: z.array(quotaLimit).min(1).describe('All of them hold: a call is charged on each, or on none.'),
+    overrides: z.array(override).default([]).describe('Other numbers for single tenants.'),
+    reserve: z
+      .strictObject({
+        outputTokens: z
+          .int()
+          .min(1)
+          .default(1024)
+          .describe('Output tokens reserved for a call that sets no bound.'),
+        slice: z
+          .int()
+          .min(1)
+          .optional()
+          .describe(
+            'Output tokens reserved at first and again whenever they run out while an answer streams, in place of the whole bound.',
+          ),
+      })
+      .prefault({})
+      .describe('What is taken before an answer is known.'),
+    advertise: z
+      .boolean()
+      .default(true)
+      .describe('Whether clients read its state in `RateLimit` headers, and its name when it refuses.'),
+  })
+  .superRefine(checkQuotaPolicy)
+  .readonly()

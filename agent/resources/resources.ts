@@ -2,7 +2,8 @@ import type { z } from 'zod'
 import { messageOf } from '#base/errors.ts'
 import { watchPath } from '#base/watch.ts'
 import { type ResourceChecks, readResources } from './directory.ts'
-import type { accessPolicySpec, modelRouteSpec, quotaPolicySpec, tenantSpec } from './schema.ts'
+import type { quotaPolicySpec } from './quota-schema.ts'
+import type { accessPolicySpec, modelRouteSpec, tenantSpec } from './schema.ts'
 
 export { limitNameOf, type QuotaLimit, type QuotaUnit } from './quota-limit.ts'
 

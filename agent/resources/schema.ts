@@ -1,18 +1,13 @@
 import { z } from 'zod'
-import { quotaPolicySpec as quotaPolicyOf } from './quota-schema.ts'
+import { coveredModels, coveredRoutes, coveredTenants, dnsLabel, modelPattern } from './covered.ts'
+import { quotaPolicySpec } from './quota-schema.ts'
 
 /** Shares are written as parts per million: no rounding, and 1 % is 10,000. */
 const PPM = 1_000_000
 
-const dnsLabel = z
-  .string()
-  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'a DNS label: lower-case letters, digits and -')
 const modelName = z
   .string()
   .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/, 'a model name: letters, digits, _ . -')
-const modelPattern = z
-  .string()
-  .regex(/^(\*|[A-Za-z0-9_][A-Za-z0-9_./:-]*\*?)$/, 'a model name, a prefix followed by *, or *')
 const modelVersion = z
   .string()
   .regex(/^[1-9][0-9]{0,18}$/, 'a model version: a positive whole number in quotes')
@@ -82,8 +77,6 @@ export const tenantSpec = z
   })
   .readonly()
 
-export const quotaPolicySpec = quotaPolicyOf(dnsLabel, modelPattern)
-
 export const modelRouteSpec = z
   .strictObject({
     model: modelName,
@@ -137,23 +130,11 @@ export const modelRouteSpec = z
 
 export const accessPolicySpec = z
   .strictObject({
-    tenants: z
-      .array(z.union([dnsLabel, z.literal('*')]))
-      .min(1)
+    tenants: coveredTenants
       .default(['*'])
       .describe('Tenants it is for; `*` for every one, and for calls without a tenant.'),
-    models: z
-      .array(modelPattern)
-      .min(1)
-      .default(['*'])
-      .describe('Models it is for. A call of which the model is not known is covered.'),
-    routes: z
-      .array(z.string().min(1))
-      .min(1)
-      .optional()
-      .describe(
-        "Names of Envoy's routes it is for; every one if absent. On ext_authz the route says its name in `context_extensions.route`. A call of which the route is not known is covered.",
-      ),
+    models: coveredModels,
+    routes: coveredRoutes,
     decision: z
       .string()
       .regex(/^[^/.\s]+(\/[^/\s]+)*$/, 'a path such as finance/authz/allow')

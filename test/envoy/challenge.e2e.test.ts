@@ -1,18 +1,13 @@
 import { join } from 'node:path'
-import { pino } from 'pino'
 import t from 'tap'
 import { createChallenger } from '#decision/challenger.ts'
 import { createPipeline } from '#decision/pipeline.ts'
 import { reasons } from '#decision/reasons.ts'
-import { cluster } from '#envoy/bootstrap/cluster.ts'
-import { startEnvoyServer } from '#envoy/envoy.ts'
 import { noResources } from '#resources/resources.ts'
-import { startEnvoy } from '../harness/envoy.ts'
 import { grpcInfer, inferRequest } from '../harness/grpc.ts'
 import { http } from '../harness/http.ts'
-import { freePorts } from '../harness/ports.ts'
 import { temporaryFolder } from '../harness/temp.ts'
-import { bothFilters, filteredListener } from './both-filters.ts'
+import { startBothFilters } from './both-filters.ts'
 
 t.test('a challenge passes a real Envoy whole, on both APIs, to every kind of client', async (t) => {
   using folder = temporaryFolder()
@@ -34,21 +29,8 @@ t.test('a challenge passes a real Envoy whole, on both APIs, to every kind of cl
     deadlineMs: 10_000,
     challenger,
   })
-  await using _server = await startEnvoyServer({
-    listen: address,
-    pipeline,
-    isReady: () => true,
-    maxMessageBytes: 1 << 20,
-    firstMessageTimeoutMs: 10_000,
-    log: pino({ level: 'silent' }),
-  })
-  const ports = (await freePorts(2)) as [number, number]
-  await using _envoy = await startEnvoy({
-    static_resources: {
-      listeners: bothFilters.map((filter, index) => filteredListener(ports[index] as number, filter)),
-      clusters: [cluster({ name: 'sluice', address, isHttp2: true })],
-    },
-  })
+  await using world = await startBothFilters(pipeline, address)
+  const { ports } = world
   const challenge =
     'DPoP realm="the \\"models\\"", error="use_dpop_nonce", ' +
     `error_description="${reasons.dpop_nonce_required.text}", algs="ES256 EdDSA", ` +

@@ -1,22 +1,17 @@
 import { join } from 'node:path'
 import { fromBinary } from '@bufbuild/protobuf'
-import { pino } from 'pino'
 import t from 'tap'
 import { createPipeline } from '#decision/pipeline.ts'
-import { cluster } from '#envoy/bootstrap/cluster.ts'
-import { startEnvoyServer } from '#envoy/envoy.ts'
 import { StatusSchema } from '#gen/google/rpc/status_pb.js'
 import { createInferenceStage } from '#inference/inference.ts'
 import { createLimitsStage } from '../../agent/limits/limits.ts'
 import { createMemoryStore } from '../../agent/limits/store/memory.ts'
 import { manualClock, someResources, strictForm } from '../decision/an-exchange.ts'
-import { startEnvoy } from '../harness/envoy.ts'
 import { grpcInfer, inferRequest } from '../harness/grpc.ts'
 import { http } from '../harness/http.ts'
-import { freePorts } from '../harness/ports.ts'
 import { temporaryFolder } from '../harness/temp.ts'
 import { aPolicy } from '../limits/a-quota.ts'
-import { bothFilters, filteredListener } from './both-filters.ts'
+import { startBothFilters } from './both-filters.ts'
 
 t.test(
   'a used-up quota is told whole through a real Envoy, on both APIs, to every kind of client',
@@ -39,21 +34,8 @@ t.test(
       resources: () => resources,
       deadlineMs: 10_000,
     })
-    await using _server = await startEnvoyServer({
-      listen: address,
-      pipeline,
-      isReady: () => true,
-      maxMessageBytes: 1 << 20,
-      firstMessageTimeoutMs: 10_000,
-      log: pino({ level: 'silent' }),
-    })
-    const ports = (await freePorts(2)) as [number, number]
-    await using _envoy = await startEnvoy({
-      static_resources: {
-        listeners: bothFilters.map((filter, index) => filteredListener(ports[index] as number, filter)),
-        clusters: [cluster({ name: 'sluice', address, isHttp2: true })],
-      },
-    })
+    await using world = await startBothFilters(pipeline, address)
+    const { ports } = world
     const apis = ['ext_authz', 'ext_proc'] as const
     const call = (port: number, path: string, headers: Readonly<Record<string, string>> = {}) =>
       http({ port, path, body: '{}', headers })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Exchange } from '#decision/exchange.ts'
 import type { QuotaPolicy } from '#resources/resources.ts'
-import type { LimitOutcome } from '../../agent/limits/observer.ts'
+import type { QuotaOutcome } from '#telemetry/quota-metrics.ts'
 import { acme, aToken, someRequest } from '../decision/an-exchange.ts'
 import { aPolicy, aStage, infer } from './a-quota.ts'
 
@@ -250,7 +250,7 @@ t.test('what never refuses does not refuse where it cannot be counted either', a
 })
 
 t.test('metrics hear what became of each limit', async (t) => {
-  const heard: (readonly [string, LimitOutcome, number])[] = []
+  const heard: (readonly [string, QuotaOutcome, number])[] = []
   const { ask } = aStage(
     [
       aPolicy({

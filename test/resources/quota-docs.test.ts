@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parseAllDocuments } from 'yaml'
-import { quotaPolicySpec } from '#resources/schema.ts'
+import { quotaPolicySpec } from '#resources/quota-schema.ts'
 
 const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'quotas.md'), 'utf8')
 

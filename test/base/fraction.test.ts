@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { largestBelow } from '#base/fraction.ts'
+import fc from '../fast-check.ts'
 
 t.test(
   'no fraction of a denominator as small lies between the one found and the one asked for',

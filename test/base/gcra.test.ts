@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { type Bucket, charge, type Rate, rateOf, refund, smallRateOf, waitUs } from '#base/gcra.ts'
+import fc from '../fast-check.ts'
 
 const newBucket = (): Bucket => ({ level: 0, atUs: 0 })
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { hasRepeatedMember } from '#base/json-members.ts'
+import fc from '../fast-check.ts'
 
 t.test('a member that stands twice in one object is found, at any depth', async (t) => {
   const rows: [text: string, isRepeated: boolean][] = [

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { parseStrictJson } from '#base/strict-json.ts'
+import fc from '../fast-check.ts'
 
 t.test('whatever JSON.stringify writes is read as JSON.parse reads it', async (t) => {
   fc.assert(

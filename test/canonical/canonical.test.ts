@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createCanonicalStage } from '#canonical/canonical.ts'
 import { configSchema } from '#config/schema.ts'
@@ -7,6 +6,7 @@ import type { Verdict } from '#decision/verdict.ts'
 import { upstreamHeaders } from '#envoy/upstream-headers.ts'
 import { createInferenceStage } from '#inference/inference.ts'
 import { anExchange, inTurn, someRequest } from '../decision/an-exchange.ts'
+import fc from '../fast-check.ts'
 import { headerForms, hostForms, methodForms } from './forms.ts'
 import { spellings } from './spellings.ts'
 

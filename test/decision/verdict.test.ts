@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { ALLOW, type Header, type Mutations, mergeMutations } from '#decision/verdict.ts'
+import fc from '../fast-check.ts'
 
 const text = fc.constantFrom('a', 'b', 'c')
 const headers: fc.Arbitrary<readonly Header[]> = fc.array(fc.tuple(text, text), { maxLength: 3 })

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { reasons } from '#decision/reasons.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, allowWith, deny, type Verdict } from '#decision/verdict.ts'
 import type { ProcessingResponse } from '#gen/envoy/service/ext_proc/v3/external_processor_pb.js'
+import fc from '../fast-check.ts'
 import {
   type Ask,
   grpcHeaders,

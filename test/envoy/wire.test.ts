@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
-import fc from 'fast-check'
 import t from 'tap'
 import { ALLOW, deny } from '#decision/verdict.ts'
 import { startEnvoyServer } from '#envoy/envoy.ts'
@@ -11,6 +10,7 @@ import {
   ProcessingResponseSchema,
 } from '#gen/envoy/service/ext_proc/v3/external_processor_pb.js'
 import { HealthCheckRequestSchema, HealthCheckResponseSchema } from '#gen/grpc/health/v1/health_pb.js'
+import fc from '../fast-check.ts'
 import { eventually, temporaryFolder } from '../harness/temp.ts'
 import {
   type Ask,

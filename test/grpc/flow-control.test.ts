@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import t from 'tap'
+import fc from '../fast-check.ts'
 import { type EchoServer, echo, isServed, startEcho, wholeCall } from '../harness/echo-server.ts'
 import { H2Client } from '../harness/h2-client.ts'
 import { data, flag, headers, message, setting, settings, type, windowUpdate } from '../harness/h2-frames.ts'

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { MessageReader } from '#grpc/messages.ts'
+import fc from '../fast-check.ts'
 
 function frame(message: Uint8Array, flag = 0): Buffer {
   const prefix = Buffer.alloc(5, flag)

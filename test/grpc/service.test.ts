@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { encodeGrpcMessage } from '#grpc/service.ts'
+import fc from '../fast-check.ts'
 
 t.test('a gRPC message survives its encoding', async () => {
   fc.assert(

@@ -2,7 +2,6 @@ import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t from 'tap'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Verdict } from '#decision/verdict.ts'
@@ -10,6 +9,7 @@ import { createDevCa, type IssueRequest, openDevCa } from '#identity/dev-ca/dev-
 import { createIdentityStage } from '#identity/identity.ts'
 import { parseLeafPem } from '#identity/x509/leaf.ts'
 import { acme, manualClock, someRequest, someResources } from '../decision/an-exchange.ts'
+import fc from '../fast-check.ts'
 
 const clock = manualClock()
 const ca = createDevCa({ trustDomain: 'example.org', clock })

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { matchesPeer, parsePeerPattern } from '#identity/peer-pattern.ts'
 import { parseSpiffeId, segmentFault, trustDomainFault } from '#identity/spiffe-id.ts'
+import fc from '../fast-check.ts'
 
 const legalPath = /[a-zA-Z0-9._-]/
 const legalDomain = /[a-z0-9._-]/

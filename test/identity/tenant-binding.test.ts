@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { TokenFacts } from '#decision/exchange.ts'
 import { tenantFault } from '#identity/identity.ts'
 import { bindTenant } from '#identity/tenant-binding.ts'
 import type { Tenant } from '#resources/resources.ts'
 import { acme, aToken, someResources } from '../decision/an-exchange.ts'
+import fc from '../fast-check.ts'
 
 const idp = 'https://idp.example'
 

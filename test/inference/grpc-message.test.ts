@@ -1,5 +1,4 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
-import fc from 'fast-check'
 import t from 'tap'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Verdict } from '#decision/verdict.ts'
@@ -12,6 +11,7 @@ import {
   spliceModelVersion,
 } from '#inference/inference.ts'
 import { inTurn, someRequest, someResources, strictForm } from '../decision/an-exchange.ts'
+import fc from '../fast-check.ts'
 
 const inferPath = '/inference.GRPCInferenceService/ModelInfer'
 

@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Verdict } from '#decision/verdict.ts'
 import { createInferenceStage } from '#inference/inference.ts'
 import { createTenantCeiling } from '#policy/policy.ts'
 import { acme, inTurn, someRequest, someResources, strictForm } from '../decision/an-exchange.ts'
+import fc from '../fast-check.ts'
 
 const stage = createInferenceStage()
 const ceiling = createTenantCeiling()

@@ -1,11 +1,11 @@
 import { create, toBinary } from '@bufbuild/protobuf'
-import fc from 'fast-check'
 import t from 'tap'
 import type { Exchange, TensorSummary } from '#decision/exchange.ts'
 import type { Verdict } from '#decision/verdict.ts'
 import { ModelInferRequestSchema } from '#gen/inference/grpc_service_pb.js'
 import { createInferenceStage } from '#inference/inference.ts'
 import { messageSummaries } from '#inference/tensors.ts'
+import fc from '../fast-check.ts'
 import { validExchange } from '../policy/exchange.ts'
 
 function framed(message: Uint8Array, flag = 0): Buffer {

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Verdict } from '#decision/verdict.ts'
 import { createInferenceStage, pinPathVersion } from '#inference/inference.ts'
 import { inTurn, someRequest, someResources, strictForm } from '../decision/an-exchange.ts'
+import fc from '../fast-check.ts'
 
 function read(path: string, more: Parameters<typeof someRequest>[0] = {}): { verdict: Verdict; x: Exchange } {
   const x: Exchange = {

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createLimitsStage } from '../../agent/limits/limits.ts'
 import { createMemoryStore } from '../../agent/limits/store/memory.ts'
 import type { QuotaStore, ReserveAnswer } from '../../agent/limits/store/store.ts'
 import { anExchange, manualClock, someResources } from '../decision/an-exchange.ts'
+import fc from '../fast-check.ts'
 import { aDemand, aMeter, aPolicy, aStage, chat } from './a-quota.ts'
 
 const perHour = (limit: number) => ({ unit: 'outputTokens', kind: 'sliding', limit, window: '1h' })

@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { JsonValue } from '#base/json.ts'
 import { rawJSON } from '#base/raw-json.ts'
 import { verdictOf } from '#policy/result.ts'
 import { plainResult, resultSchema } from '#policy/result-schema.ts'
 import { withDoubles } from '#policy/values/json.ts'
+import fc from '../fast-check.ts'
 
 const decided = { decision_id: 'd1' }
 

@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Verdict } from '#decision/verdict.ts'
 import { createResidencyStage } from '#residency/residency.ts'
 import { acme, anExchange, fraudRoute } from '../decision/an-exchange.ts'
+import fc from '../fast-check.ts'
 
 const here = { zone: 'AE', partOf: ['GCC'], requireTag: true }
 const judge = (

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Verdict } from '#decision/verdict.ts'
 import { pick, placeOf } from '#traffic/pick.ts'
 import { createTrafficStage } from '#traffic/traffic.ts'
 import { anExchange, fraudRoute, someRequest } from '../decision/an-exchange.ts'
+import fc from '../fast-check.ts'
 
 const split = (candidatePpm: number) => [
   { version: '2', weight: candidatePpm },

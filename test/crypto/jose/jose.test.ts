@@ -1,11 +1,11 @@
 import { generateKeyPairSync, type JsonWebKey, sign } from 'node:crypto'
-import fc from 'fast-check'
 import { calculateJwkThumbprint } from 'jose'
 import t from 'tap'
 import { decodeBase64url } from '#crypto/jose/base64url.ts'
 import { parsePublicJwk, type VerifyingKey } from '#crypto/jose/jwk.ts'
 import { isSameKeys, parseJwkSet } from '#crypto/jose/jwk-set.ts'
 import { parseCompactJws, verifyJws } from '#crypto/jose/jws.ts'
+import fc from '../../fast-check.ts'
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' })

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { JsonObject } from '#base/json.ts'
 import { auditEnvoyConfig, expectationsOf } from '#envoy/audit/audit.ts'
+import fc from '../../fast-check.ts'
 import { temporaryFolder } from '../../harness/temp.ts'
 import { agentConfig, changed, dumpOf, goodBootstrap, parts } from './good.ts'
 

@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import t from 'tap'
+import fc from '../../fast-check.ts'
 import { bundle, bundles } from '../../harness/identity-source.ts'
 import { ca, envoyId, freshPair, otherId, own, partners, type Said, setting, stranger } from './setting.ts'
 import { type Answer, contentOf, forms, plain, talk } from './talk.ts'

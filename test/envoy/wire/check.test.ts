@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { RequestFacts } from '#decision/exchange.ts'
 import { decodeCheck } from '#envoy/decode-check.ts'
 import { CheckRequestSchema } from '#gen/envoy/service/auth/v3/external_auth_pb.js'
+import fc from '../../fast-check.ts'
 import { boundaries, isAmbiguous, messageBytes, strictness } from './message-bytes.ts'
 import { oracleCheck } from './oracle-check.ts'
 

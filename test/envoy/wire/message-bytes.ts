@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf'
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
-import fc from 'fast-check'
+import fc from '../../fast-check.ts'
 
 /**
  * Bytes of a message as some other encoder might write it: any fields, in any order, as often as it likes, with fields

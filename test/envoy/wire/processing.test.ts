@@ -1,10 +1,10 @@
 import { fromBinary } from '@bufbuild/protobuf'
-import fc from 'fast-check'
 import t from 'tap'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import { decodeProcessing, type ProcessingMessage } from '#envoy/processing-message.ts'
 import type { HeaderMap } from '#gen/envoy/config/core/v3/base_pb.js'
 import { ProcessingRequestSchema } from '#gen/envoy/service/ext_proc/v3/external_processor_pb.js'
+import fc from '../../fast-check.ts'
 import { boundaries, isAmbiguous, messageBytes, strictness } from './message-bytes.ts'
 
 /** The same message by way of protobuf-es. */

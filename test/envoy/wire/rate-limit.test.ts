@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import { fromBinary } from '@bufbuild/protobuf'
-import fc from 'fast-check'
 import t from 'tap'
 import type { JsonObject } from '#base/json.ts'
 import { decodeRateLimit, encodeRateLimit } from '#envoy/wire/rate-limit.ts'
 import { RateLimitRequestSchema, RateLimitResponseSchema } from '#gen/envoy/service/ratelimit/v3/rls_pb.js'
 import type { Unit } from '#limits/rls/rls.ts'
+import fc from '../../fast-check.ts'
 import { boundaries, isAmbiguous, messageBytes, strictness } from './message-bytes.ts'
 
 const units = ['', 'second', 'minute', 'hour', 'day', 'month', 'year', 'week'] as const

@@ -1,10 +1,10 @@
 import { fromBinary } from '@bufbuild/protobuf'
-import fc from 'fast-check'
 import t from 'tap'
 import type { JsonObject } from '#base/json.ts'
 import { writeHeaderOptions } from '#envoy/wire/header-options.ts'
 import { Writer } from '#envoy/wire/writer.ts'
 import { CheckResponseSchema } from '#gen/envoy/service/auth/v3/external_auth_pb.js'
+import fc from '../../fast-check.ts'
 
 const text = fc.oneof(
   fc.string({ maxLength: 60 }),

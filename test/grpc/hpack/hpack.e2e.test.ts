@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { HpackDecoder } from '#grpc/hpack/decoder.ts'
 import { HpackFault } from '#grpc/hpack/fault.ts'
+import fc from '../../fast-check.ts'
 import { type HpackAnswer, startHpackOracle } from '../../harness/go-peers.ts'
 
 const oracle = await startHpackOracle()

@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { HpackDecoder } from '#grpc/hpack/decoder.ts'
 import { encodeHeaders } from '#grpc/hpack/encoder.ts'
 import { staticTable } from '#grpc/hpack/static-table.ts'
+import fc from '../../fast-check.ts'
 
 const hex = (text: string) => Buffer.from(text.replaceAll(/\s/g, ''), 'hex')
 const decoder = (maxTableBytes = 4096) => new HpackDecoder({ maxListBytes: 65_536, maxTableBytes })

@@ -1,11 +1,11 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import fc from 'fast-check'
 import t from 'tap'
 import { parsePublicJwk } from '#crypto/jose/jwk.ts'
 import { parseSpiffeBundle, parseTrustBundleMap, spiffeBundleText } from '#identity/bundle/bundle.ts'
 import { parsePemBundle } from '#identity/bundle/pem-bundle.ts'
 import type { JwtAuthority, TrustBundle } from '#identity/bundle/trust-bundle.ts'
 import { createDevCa } from '#identity/dev-ca/dev-ca.ts'
+import fc from '../../fast-check.ts'
 import { certificatesOf, dersOf } from '../x509/kit.ts'
 import { trustBundleMapText } from './map-text.ts'
 

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import { readCredential } from '#identity/credential/credential.ts'
+import fc from '../../fast-check.ts'
 
 type HeaderList = readonly (readonly [name: string, value: string])[]
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { normalPath, parseTargetUri } from '#identity/dpop/target-uri.ts'
+import fc from '../../fast-check.ts'
 
 t.test('equivalent URIs have one spelling', async (t) => {
   const rows: [rule: string, text: string, uri: string | undefined][] = [

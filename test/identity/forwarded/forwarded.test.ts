@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Peer } from '#decision/exchange.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import { createDevCa } from '#identity/dev-ca/dev-ca.ts'
 import { createForwardedReader } from '#identity/forwarded/forwarded.ts'
+import fc from '../../fast-check.ts'
 import { certificatesOf } from '../x509/kit.ts'
 
 const gatewayId = 'spiffe://example.org/ns/gateways/sa/edge'

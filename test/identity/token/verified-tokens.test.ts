@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Issuer } from '#identity/token/issuer.ts'
 import { createTokenVerifier } from '#identity/token/token.ts'
 import { VerificationBudget } from '#identity/token/verification-budget.ts'
 import { type VerifiedToken, VerifiedTokens } from '#identity/token/verified-tokens.ts'
 import { manualClock } from '../../decision/an-exchange.ts'
+import fc from '../../fast-check.ts'
 import {
   createSigner,
   manualAfter,

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { grpcTarget, parseEndpointAddress } from '#identity/workload-api/address.ts'
+import fc from '../../fast-check.ts'
 
 t.test('the address of a Workload API is a Unix socket or an IP address and a port', async (t) => {
   const rows: [text: string, target: string][] = [

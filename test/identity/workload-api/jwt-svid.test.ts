@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { parseJwtBundlesResponse } from '#identity/workload-api/jwt-bundles.ts'
 import { parseJwtSvid } from '#identity/workload-api/jwt-svid.ts'
+import fc from '../../fast-check.ts'
 import { jwtBundles } from './messages.ts'
 
 const wanted = { audience: ['models'], nowMs: 1_700_000_000_000 }

@@ -1,5 +1,4 @@
 import { X509Certificate } from 'node:crypto'
-import fc from 'fast-check'
 import t from 'tap'
 import { MalformedError } from '#base/malformed.ts'
 import { createDevCa } from '#identity/dev-ca/dev-ca.ts'
@@ -7,6 +6,7 @@ import { parseCertificate } from '#identity/x509/certificate.ts'
 import { findChain } from '#identity/x509/chain.ts'
 import { parseLeaf } from '#identity/x509/leaf.ts'
 import { manualClock } from '../../decision/an-exchange.ts'
+import fc from '../../fast-check.ts'
 import { certificatesOf, dersOf } from './kit.ts'
 
 const clock = manualClock()

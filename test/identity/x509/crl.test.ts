@@ -1,7 +1,6 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t from 'tap'
 import {
   bits,
@@ -20,6 +19,7 @@ import { parseX509SvidResponse } from '#identity/workload-api/x509-messages.ts'
 import { type Certificate, parseCertificate } from '#identity/x509/certificate.ts'
 import { isRevoked, parseCrl } from '#identity/x509/crl.ts'
 import { virtualTime } from '../../base/virtual-time.ts'
+import fc from '../../fast-check.ts'
 import { temporaryFolder } from '../../harness/temp.ts'
 import { derOf, entry, spiffeId, x509Message } from '../workload-api/messages.ts'
 

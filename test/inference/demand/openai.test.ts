@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import t from 'tap'
+import fc from '../../fast-check.ts'
 import { chatPath, demandOf, judged } from '../a-call.ts'
 
 const unbounded = Number.MAX_SAFE_INTEGER

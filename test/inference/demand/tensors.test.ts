@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import t from 'tap'
+import fc from '../../fast-check.ts'
 import { demandOf, grpcPath, inferMessage, judged, type RequestChange } from '../a-call.ts'
 
 const path = '/v2/models/fraud/infer'

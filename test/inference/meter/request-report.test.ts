@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import t from 'tap'
+import fc from '../../fast-check.ts'
 import { chatPath, meterOf } from '../a-call.ts'
 
 const members = '"model":"m","messages":[]'

@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import t from 'tap'
+import fc from '../../fast-check.ts'
 import { chatPath, measured, meterOf, sse } from '../a-call.ts'
 import { chunk, request, usage, usageOnly, whole } from './a-stream.ts'
 

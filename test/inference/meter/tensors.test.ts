@@ -1,8 +1,8 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
-import fc from 'fast-check'
 import t from 'tap'
 import type { AnswerMeter, Metered } from '#decision/usage.ts'
 import { ModelInferResponseSchema, ModelStreamInferResponseSchema } from '#gen/inference/grpc_service_pb.js'
+import fc from '../../fast-check.ts'
 import { framed, grpcPath, inferMessage, measured, meterOf, sse } from '../a-call.ts'
 
 const streamPath = '/inference.GRPCInferenceService/ModelStreamInfer'

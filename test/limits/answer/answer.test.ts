@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { QuotaNotice } from '#decision/verdict.ts'
 import { rateLimitHeaders } from '#limits/answer/answer.ts'
 import { writeMember } from '#limits/answer/structured-field.ts'
+import fc from '../../fast-check.ts'
 
 const notice = (more: Partial<QuotaNotice> = {}): QuotaNotice => ({
   name: 'q/requests-1m',

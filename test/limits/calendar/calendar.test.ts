@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { Temporal } from 'temporal-polyfill/implementation'
 import { type CalendarOptions, calendarOf } from '../../../agent/limits/calendar/calendar.ts'
 import type { Calendar } from '../../../agent/limits/store/store.ts'
+import fc from '../../fast-check.ts'
 
 const hourMs = 3_600_000
 

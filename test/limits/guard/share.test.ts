@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { partOfRule } from '../../../agent/limits/guard/part-of-rule.ts'
 import { LocalShare } from '../../../agent/limits/guard/share.ts'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
 import { mostAtOnce } from '../../../agent/limits/store/most-at-once.ts'
+import fc from '../../fast-check.ts'
 import { charge, gcraRule, hourRule, slidingRule } from '../charges.ts'
 import { virtualTime } from '../virtual-time.ts'
 

@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createLeasedStore } from '../../../agent/limits/lease/lease.ts'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
 import type { Charge, CounterRule, QuotaStore } from '../../../agent/limits/store/store.ts'
+import fc from '../../fast-check.ts'
 import { charge, gcraRule } from '../charges.ts'
 import { type VirtualTime, virtualTime } from '../virtual-time.ts'
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { AdaptiveLimit, type LimitSettings } from '#limits/overload/adaptive-limit.ts'
+import fc from '../../fast-check.ts'
 import { simulate, type World } from './simulated-server.ts'
 
 const settings: LimitSettings = { floor: 4, initial: 16, ceiling: 64, queueTargetMs: 50 }

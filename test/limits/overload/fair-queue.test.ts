@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { bands, FairQueue, type Queued } from '#limits/overload/queue/fair-queue.ts'
+import fc from '../../fast-check.ts'
 
 interface Item extends Queued {
   readonly name: string

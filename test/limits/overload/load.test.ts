@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import fc from 'fast-check'
 import t from 'tap'
 import { LoadReadings } from '#limits/overload/load/load-readings.ts'
 import { type LoadSeries, readMetricsPage } from '#limits/overload/load/metrics-page.ts'
 import { type Scrape, startScraping } from '#limits/overload/load/scrape.ts'
 import { virtualTime } from '../../base/virtual-time.ts'
+import fc from '../../fast-check.ts'
 import { eventually } from '../../harness/temp.ts'
 
 const triton = (model: string, version: string, values: Readonly<Record<string, number | string>>): string =>

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Demand, Usage } from '#decision/usage.ts'
 import { noUsage } from '#decision/usage.ts'
 import { grpcTimeoutMs } from '#limits/overload/grpc-timeout.ts'
 import { someRequest } from '../../decision/an-exchange.ts'
+import fc from '../../fast-check.ts'
 import { type Asked, answered, inOrder, one, oneAtATime, seen, setting, withGrpcTimeout } from './a-stage.ts'
 
 t.test('what no entry is for, asks for no computation or is only admitted goes on at once', async (t) => {

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { keyNames } from '../../../agent/limits/redis/keys.ts'
 import { slotOf } from '../../../agent/limits/redis/slot.ts'
+import fc from '../../fast-check.ts'
 
 const names = keyNames('sluice')
 

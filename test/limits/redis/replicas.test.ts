@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
+import fc from '../../fast-check.ts'
 import { eventually } from '../../harness/temp.ts'
 import { startValkey } from '../../harness/valkey.ts'
 import { evenSpans } from '../store/sequences.ts'

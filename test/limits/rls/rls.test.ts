@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs'
-import fc from 'fast-check'
 import t from 'tap'
 import { openRateLimits } from '#limits/rls/rls.ts'
 import { createRateLimiter } from '../../../agent/limits/rls/limiter.ts'
 import type { Descriptor } from '../../../agent/limits/rls/types.ts'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
+import fc from '../../fast-check.ts'
 import { eventually } from '../../harness/temp.ts'
 import { asFixed, codes, defaultSettings, descriptor, file, limiter, request, told } from './kit.ts'
 

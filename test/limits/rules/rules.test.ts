@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import { noUsage, type Usage } from '#decision/usage.ts'
 import { keyMaker } from '../../../agent/limits/rules/key.ts'
 import { compileRules, type Rule, type Subject, type Terms } from '../../../agent/limits/rules/rules.ts'
 import { someResources } from '../../decision/an-exchange.ts'
+import fc from '../../fast-check.ts'
 import { aPolicy } from '../a-quota.ts'
 
 const usage = (more: Partial<Usage>): Usage => ({ ...noUsage, ...more })

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { type Ending, Expiry } from '../../../agent/limits/store/expiry.ts'
+import fc from '../../fast-check.ts'
 
 t.test('what ends comes in the order of its end, whatever was moved and taken out before', async (t) => {
   const times = fc.array(fc.nat(30), { minLength: 1, maxLength: 40, size: 'max' })

@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import type { Test } from 'tap'
+import fc from '../../fast-check.ts'
 import { breachOf } from './history.ts'
 import { Reference } from './reference.ts'
 import { Run } from './run.ts'

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
 import type { Charge } from '../../../agent/limits/store/store.ts'
+import fc from '../../fast-check.ts'
 import { breachOf } from './history.ts'
 import { storeLaws } from './laws.ts'
 import { Run } from './run.ts'

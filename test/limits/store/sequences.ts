@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { rateOf } from '../../../agent/base/gcra.ts'
 import type { Calendar, Charge, CounterRule } from '../../../agent/limits/store/store.ts'
+import fc from '../../fast-check.ts'
 
 /** One counter of a world of a few; its key is made when the world is. */
 export interface Limit {

@@ -231,6 +231,17 @@ export function tableLaws(t: Test, name: string, open: () => Promise<Trial & Asy
       await store.settle(id, [0])
       t.match(await peek(store, [one]), [{ remaining: 4 }], 'what was held before is not given back')
     })
+
+    law(`${rule.kind}: forgotten twice in one microsecond is twice`, async (t, { store, fresh }) => {
+      const [id, key] = [fresh(), fresh()]
+      const one = chargeOn(key, rule, 1)
+      await store.adjust(fresh(), one, 'reset')
+      await store.reserve(id, [chargeOn(key, rule, 5)], ttlMs)
+      await store.adjust(fresh(), one, 'reset')
+      await store.reserve(fresh(), [chargeOn(key, rule, 4)], ttlMs)
+      await store.settle(id, [0])
+      t.match(await peek(store, [one]), [{ remaining: 6 }], 'what was held between is not given back')
+    })
   }
 
   law('people cannot end what runs', async (t, { store, fresh }) => {

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { JsonValue } from '#base/json.ts'
 import { parsePointer, redacted } from '#policy/answer/redact.ts'
+import fc from '../../fast-check.ts'
 
 const redact = (document: JsonValue, ...pointers: string[]) =>
   redacted(

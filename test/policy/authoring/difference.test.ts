@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { JsonValue } from '#base/json.ts'
 import { changeText, groupChanges } from '#policy/authoring/compare/compare.ts'
 import { firstDifference } from '#policy/authoring/difference/difference.ts'
 import { parseExactJson } from '#policy/input/json-text.ts'
+import fc from '../../fast-check.ts'
 
 const rows: [name: string, left: string, right: string, path: string | undefined][] = [
   ['the same', '{"a":[1,{"b":null}]}', '{"a":[1,{"b":null}]}', undefined],

@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import t from 'tap'
+import fc from '../../fast-check.ts'
 import { answersTo } from './against-opa.ts'
 import {
   altNames,

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Builtin } from '#policy/builtins/builtin.ts'
 import { builtins } from '#policy/builtins/builtins.ts'
+import fc from '../../fast-check.ts'
 import { answersTo } from './against-opa.ts'
 import { encoded, jwkOf, pairs, pemOf, q, type Signer, secret, token } from './tokens.ts'
 

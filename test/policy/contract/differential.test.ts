@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import fc from '../../fast-check.ts'
 import { cases } from './cases.ts'
 import { type Difference, isSame } from './differences.ts'
 import { checks, resultChecks } from './generate.ts'

@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf'
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
-import fc from 'fast-check'
+import fc from '../../fast-check.ts'
 
 const text = fc.oneof(
   fc.string({ maxLength: 8 }),

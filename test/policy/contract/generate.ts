@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../../fast-check.ts'
 import { type Attributes, bytesOf, resultCheck } from './check.ts'
 
 /** Text of any characters that protobuf holds, NUL and what lies outside the first plane among them. */

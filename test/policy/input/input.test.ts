@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Exchange } from '#decision/exchange.ts'
 import { policyInput as inputUnder } from '#policy/input/input.ts'
 import { defaultSwitches } from '#policy/switches.ts'
+import fc from '../../fast-check.ts'
 import { validExchange } from '../exchange.ts'
 
 const policyInput = (x: Exchange) => inputUnder(x, defaultSwitches)

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { type DecisionLog, openDecisionLog } from '#policy/log/log.ts'
+import fc from '../../fast-check.ts'
 import { eventually } from '../../harness/temp.ts'
 import { eventsOf, labels, lossOf, validLogConfig, virtualTime } from './a-log.ts'
 import { type Event, silentEngine, validDecided } from './decisions.ts'

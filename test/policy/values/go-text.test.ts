@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { goText } from '#policy/values/go-text.ts'
 import { unescapedText } from '#policy/values/percent.ts'
+import fc from '../../fast-check.ts'
 
 const of = (...octets: number[]) => goText(Buffer.from(octets))
 

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { compare, objectOf, setOf } from '#policy/values/compare.ts'
 import { fromJsonText, jsonOfRegoText, toJson, withDoubles } from '#policy/values/json.ts'
 import { parseRegoText, regoText } from '#policy/values/rego-text.ts'
 import { Decimal, type RegoValue } from '#policy/values/value.ts'
+import fc from '../../fast-check.ts'
 
 const written: readonly (readonly [text: string, kind: 'number' | 'bigint' | 'Decimal'])[] = [
   ['0', 'number'],

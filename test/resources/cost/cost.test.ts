@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { type CostNumber, costNumbers, parseCost } from '#resources/cost/cost.ts'
+import fc from '../../fast-check.ts'
 
 const facts = (
   numbers: Partial<Record<CostNumber, number>>,

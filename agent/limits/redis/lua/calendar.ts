@@ -28,7 +28,7 @@ local function calendar()
     call('SET', c.key, value, 'PX', lifeOf(s, s.endMs - nowMs))
   end
 
-  function kind.reset(c) call('SET', c.key, packNumbers(kind.form, 0, 0, 0, now), 'PX', resetMs) end
+  function kind.reset(c, generation) call('SET', c.key, packNumbers(kind.form, 0, 0, 0, generation), 'PX', resetMs) end
 
   function kind.put(c, s, units, cap)
     local put = max(0, min(units, min(cap, maxUnits) - s.used))

@@ -21,8 +21,8 @@ local function gcra()
     call('SET', c.key, value, 'PX', lifeOf(s, ceil(s.level / c.drain) * c.tick / 1000))
   end
 
-  function kind.reset(c)
-    call('SET', c.key, packNumbers(kind.form, 0, now, 0, 0, 0, 0, now), 'PX', resetMs)
+  function kind.reset(c, generation)
+    call('SET', c.key, packNumbers(kind.form, 0, now, 0, 0, 0, 0, generation), 'PX', resetMs)
   end
 
   function kind.put(c, s, units, cap)

@@ -141,7 +141,8 @@ local s = kind.read(c)
 if not s then return answer('T') end
 if c.kind ~= 'r' and call('SET', KEYS[2], '1', 'NX', 'PX', 600000) then
   local back = tonumber(ARGV[6])
-  if not back then kind.reset(c)
+  -- No two resets are the same one, not in one microsecond nor where the clock went back.
+  if not back then kind.reset(c, max(now, s.generation + 1))
   elseif back < 0 then kind.put(c, s, -back, maxUnits)
   else backOf(c.kind).adjust(c, s, back) end
   wrote()

@@ -72,9 +72,9 @@ local function sliding()
     if isToKeep then call('PEXPIRE', c.key, s.keptMs - nowMs) end
   end
 
-  function kind.reset(c)
+  function kind.reset(c, generation)
     call('DEL', c.key)
-    call('HSET', c.key, 'h', packNumbers(kind.form, 0, 0, 0, 0, 0, nowMs + resetMs, now))
+    call('HSET', c.key, 'h', packNumbers(kind.form, 0, 0, 0, 0, 0, nowMs + resetMs, generation))
     call('PEXPIRE', c.key, resetMs)
   end
 

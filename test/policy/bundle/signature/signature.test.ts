@@ -1,7 +1,6 @@
 import { createSign, generateKeyPairSync } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t from 'tap'
 import { readBundle, unpackBundle } from '#policy/bundle/bundle.ts'
 import { canonicalJson } from '#policy/bundle/signature/canonical-json.ts'
@@ -10,6 +9,7 @@ import {
   type Verification,
   verifyBundle,
 } from '#policy/bundle/signature/signature.ts'
+import fc from '../../../fast-check.ts'
 import { goTool } from '../../../harness/go-tools.ts'
 import { run } from '../../../harness/run.ts'
 import { temporaryFolder } from '../../../harness/temp.ts'

@@ -16,8 +16,8 @@ const startWorld = (server: AuthorizationServer, more: object = {}, issuer: obje
     const introspection = {
       endpoint: server.endpoint,
       auth: { method: 'client_secret_basic', clientId: 'sluice', secretFile: 'secret' },
-      timeoutMs: 3000,
-      cacheSeconds: 30,
+      timeoutMs: 7000,
+      cacheSeconds: 300,
       negativeCacheSeconds: 0,
       ...more,
     }

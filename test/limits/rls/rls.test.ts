@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import t from 'tap'
 import { openRateLimits } from '#limits/rls/rls.ts'
 import { createRateLimiter } from '../../../agent/limits/rls/limiter.ts'
+import { findLimit } from '../../../agent/limits/rls/lookup.ts'
 import type { Descriptor } from '../../../agent/limits/rls/types.ts'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
 import fc from '../../fast-check.ts'
@@ -259,4 +260,17 @@ t.test('a bad file takes no effect: the last good state stays, with its counters
   await eventually('the bad file is seen', () => limits.lastError())
   t.match(await limits.limiter.shouldRateLimit(day), { statuses: [{ remaining: 1 }] })
   t.match(loads, [{ domains: 1 }, { problem: /yaml|malformed|:1:/i }])
+})
+
+t.test('a value of many kilobytes has a counter of its own, and a short name', async (t) => {
+  const long = 'x'.repeat(60_000)
+  const limit = { requestsPerUnit: 1, unit: 'hour', multiplier: 1 } as const
+  for (const compat of ['fixed', 'strict'] as const) {
+    const { rules, ask } = limiter(config, { compat })
+    for (const each of [descriptor(`tenant=${long}`), descriptor(`any=${long}`, { limit })])
+      t.ok((findLimit(rules, 'models', each)?.counterId.length ?? 1e9) <= 256, compat)
+    for (let i = 0; i < 3; i++) t.match(told(await ask(request(`tenant=${long}`))), ['ok', 2 - i])
+    t.match(told(await ask(request(`tenant=${long}`))), ['over'])
+    t.match(told(await ask(request(`tenant=${long}y`))), ['ok', 2], 'another value is another')
+  }
 })

@@ -296,6 +296,23 @@ export function tableLaws(t: Test, name: string, open: () => Promise<Trial & Asy
     }
   })
 
+  law('calls from before an edit leave what was used since as it is', async (t, { store, fresh }) => {
+    const rules = [tenASecond, sliding(10), calendar(10), concurrency(10)]
+    for (const before of rules) {
+      for (const after of rules) {
+        if (before === after) continue
+        const [key, old] = [fresh(), fresh()]
+        await store.reserve(old, [chargeOn(key, before, 1)], ttlMs)
+        await store.reserve(fresh(), [chargeOn(key, after, 6)], ttlMs)
+        const name = `${before.kind} to ${after.kind}`
+        await store.topUp(old, 1, [chargeOn(key, before, 1)], ttlMs)
+        t.match(await peek(store, [chargeOn(key, after, 1)]), [{ remaining: 4 }], `${name}, topped up`)
+        await store.settle(old, [5])
+        t.match(await peek(store, [chargeOn(key, after, 1)]), [{ remaining: 4 }], `${name}, settled`)
+      }
+    }
+  })
+
   law('the largest numbers are counted one by one', async (t, { store, fresh }) => {
     for (const rule of [gcraRule(maxUnits, 1000, maxUnits), sliding(maxUnits), calendar(2 ** 63)]) {
       const key = fresh()

@@ -4,7 +4,7 @@ import { type Dialect, type DialectName, dialects } from './dialect.ts'
 import { GrpcReader } from './grpc-reader.ts'
 import { type BodyReader, jsonReader, linesReader, opaqueReader, sseReader, textReader } from './readers.ts'
 import { Tally } from './tally.ts'
-import type { TokenRates } from './token-rate.ts'
+import { assumedRate, type TokenRates } from './token-rate.ts'
 
 /** JSON documents, a line each. */
 const linesType = /^application\/(x-)?(ndjson|jsonl|jsonlines|json-lines)(;|$)/
@@ -34,7 +34,6 @@ class Meter implements AnswerMeter {
   readonly #tally = new Tally()
   readonly #model: string | undefined
   readonly #rates: TokenRates
-  #tokensPerPiece = 1
   #isReportOurs = false
   #reader: BodyReader | undefined
 
@@ -60,7 +59,6 @@ class Meter implements AnswerMeter {
     readonly contentEncoding: string
   }): void {
     this.#tally.isFailure = answer.httpStatus < 200 || answer.httpStatus > 299
-    if (this.#model !== undefined) this.#tokensPerPiece = this.#rates.of(this.#model)
     this.#reader = this.#readerFor(answer.contentType.toLowerCase(), answer.contentEncoding.toLowerCase())
   }
 
@@ -89,19 +87,14 @@ class Meter implements AnswerMeter {
     tally.responseOctets += chunk.length
     if (isEnd) tally.isComplete = true
     const given = this.#reader === undefined ? chunk : this.#reader.feed(chunk, isEnd)
-    if (isEnd) this.#learn()
+    if (isEnd && this.#model !== undefined) tally.teach(this.#rates, this.#model, this.#options.ask())
     return given
   }
 
-  #learn(): void {
-    const tally = this.#tally
-    if (this.#model === undefined || tally.pieces === 0 || tally.isFailure || tally.isOpaque) return
-    const tokens = tally.reportedOutput(this.#options.ask())
-    if (tokens !== undefined) this.#rates.learn(this.#model, tally.pieces, tokens)
-  }
-
   metered(): Metered {
-    return this.#tally.metered(this.#options.ask(), this.#tokensPerPiece)
+    // Others may have come to their end while this one runs.
+    const rate = this.#model === undefined ? assumedRate : this.#rates.of(this.#model)
+    return this.#tally.metered(this.#options.ask(), rate)
   }
 
   farewell(text: string): Uint8Array | undefined {

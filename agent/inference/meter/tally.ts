@@ -3,6 +3,7 @@ import { unboundedAmount } from '#decision/usage.ts'
 import { plus } from '../demand/amount.ts'
 import type { Ask } from '../demand/ask.ts'
 import type { Reported, TokenName } from './reported.ts'
+import type { TokenRate, TokenRates } from './token-rate.ts'
 
 /** Of text one token has four octets, as a rule. */
 const octetsPerToken = 4
@@ -26,7 +27,7 @@ export class Tally {
   /** Octets of a text that is all of one piece, as far as it was seen. */
   openOctets = 0
   /** Tokens in what streamed, where each piece is one, or several if it is long. */
-  pieces = 0
+  #pieces = 0
   #events = 0
   #octets = 0
   /** Of the pieces those that came after the last report. */
@@ -41,7 +42,7 @@ export class Tally {
   text(octets: number): void {
     if (octets === 0) return
     const tokens = octets <= maxPieceOctets ? 1 : Math.ceil(octets / octetsPerToken)
-    this.pieces += tokens
+    this.#pieces += tokens
     this.#events++
     this.#octets += octets
     this.#late += tokens
@@ -75,16 +76,18 @@ export class Tally {
     }
   }
 
-  /** What was reported of the output of a stream that came to its end; `undefined` where nothing was, or nobody believes it. */
-  reportedOutput(ask: Ask): number | undefined {
+  /** Has it remembered what was reported of an answer that came to its end, and can be believed. */
+  teach(rates: TokenRates, model: string, ask: Ask): void {
+    if (this.isFailure || this.isOpaque || this.#late > 0 || !this.#isOutputBelievable(ask)) return
+    const { inputTokens } = ask.likely
+    if (this.#input !== undefined && this.#input > 0 && inputTokens > 0)
+      rates.learnInput(model, inputTokens, this.#input)
     // Tokens that nobody is shown say nothing of the pieces.
-    const isKnown =
-      this.isComplete && this.#late === 0 && this.#reasoning === 0 && this.#isOutputBelievable(ask)
-    return isKnown ? this.#output : undefined
+    if (this.#pieces > 0 && this.#reasoning === 0) rates.learnOutput(model, this.#pieces, this.#output ?? 0)
   }
 
-  /** @param tokensPerPiece of this model's streams */
-  metered(ask: Ask, tokensPerPiece: number): Metered {
+  /** @param rate of this model */
+  metered(ask: Ask, rate: TokenRate): Metered {
     const { demand, likely } = ask
     const { bound, isOutputBounded } = demand
     const { requestBytes, inputTokens: likelyInput } = likely
@@ -97,8 +100,8 @@ export class Tally {
     const isWithoutOutput = isOutputBounded && bound.outputTokens === 0
     const inputTokens = this.isOpaque
       ? opaqueInput(bound.inputTokens, likelyInput)
-      : (reportedInput ?? likelyInput)
-    const outputTokens = this.#outputTokens(ask, tokensPerPiece)
+      : (reportedInput ?? Math.min(bound.inputTokens, Math.round(likelyInput * rate.perGuess)))
+    const outputTokens = this.#outputTokens(ask, rate.perPiece)
     const isReported =
       !this.isOpaque &&
       (reportedInput !== undefined || likelyInput === 0) &&
@@ -140,7 +143,7 @@ export class Tally {
     const streamed = (pieces: number) => Math.min(unboundedAmount, Math.round(pieces * tokensPerPiece))
     const estimate = this.#isOutputBelievable(ask)
       ? reported + streamed(this.#late)
-      : Math.max(this.#sequence ?? 0, streamed(this.pieces), Math.ceil(this.openOctets / octetsPerToken))
+      : Math.max(this.#sequence ?? 0, streamed(this.#pieces), Math.ceil(this.openOctets / octetsPerToken))
     return Math.max(reported, bound === undefined ? estimate : Math.min(estimate, bound))
   }
 }

@@ -57,6 +57,20 @@ t.test('what a server reports of whole streams says what the pieces of broken on
   }
 })
 
+t.test('what a server reports of prompts says what those of broken streams were', async (t) => {
+  const stage = createInferenceStage()
+  const asked = (words: number) =>
+    meterOf(chatPath, request({ messages: [{ role: 'user', content: 'word '.repeat(words) }] }), {}, stage)
+  const first = measured(asked(100), events(chunk('a')), { ...sse, isBroken: true }).metered.usage
+  t.ok(first.inputTokens > 100, 'before anything was reported by its length')
+  const usage = { prompt_tokens: 109, completion_tokens: 1 }
+  measured(asked(100), events(chunk('a'), JSON.stringify({ choices: [], usage })), sse)
+  t.equal(measured(asked(100), '', { ...sse, isBroken: true }).metered.usage.inputTokens, 109)
+  measured(asked(100), JSON.stringify({ choices: [], usage: { ...usage, prompt_tokens: 2 ** 30 } }))
+  const most = measured(asked(100), '', { ...sse, isBroken: true }).metered.usage.inputTokens
+  t.ok(most < 1000, `${most}: never more than the length allows`)
+})
+
 t.test('what is learned of one model is not believed of another', async (t) => {
   const stage = createInferenceStage()
   const [one, other] = [aServer({ perPiece: 3, piece: 'abc abc abc' }), aServer({ perPiece: 1, model: 'n' })]

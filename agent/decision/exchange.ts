@@ -254,4 +254,6 @@ export interface Exchange {
   whenWaiting?: (waiting: Waiting) => void
   route?: RouteChoice
   served?: ServedFacts
+  /** Whether the body of the answer is shown to us for certain: where nothing was seen of it, nothing came. */
+  isAnswerShown?: boolean
 }

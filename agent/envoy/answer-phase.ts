@@ -40,7 +40,10 @@ export class AnswerPhase {
     const isStream = isStreamed(this.#x)
     if (!served.isBodyComplete)
       this.#mode = answerMode(modes, { isMetered: this.#metered !== undefined, isStream })
-    this.#metered?.begin(served)
+    if (this.#metered !== undefined) {
+      this.#x.isAnswerShown = modes.response !== Mode.NONE || this.#talk.options.overrides.areTaken
+      this.#metered.begin(served)
+    }
     if (isBuffered(this.#mode) && !served.isBodyComplete) {
       // Envoy holds the answer back until its body has been answered; the decision can wait for it.
       this.#unjudged = served
@@ -62,6 +65,7 @@ export class AnswerPhase {
   }
 
   body({ body, endOfStream }: BodyPiece): void {
+    if (this.#talk.modes.response === Mode.NONE) this.#talk.options.overrides.areTaken = true
     const served = this.#unjudged
     if (served !== undefined) return this.#bufferedBody(served, body, endOfStream)
     if (this.#metered === undefined) return this.#way.pass(this.#mode, body, endOfStream)

@@ -13,6 +13,12 @@ export interface SessionOptions {
   readonly clock: Clock
   readonly firstMessageTimeoutMs: number
   readonly writer: StreamWriter
+  readonly overrides: ModeOverrides
+}
+
+/** Whether Envoy takes other modes from our answers than it was configured with, as far as its streams have shown. */
+export interface ModeOverrides {
+  areTaken: boolean
 }
 
 /** What the request's and the answer's side of a stream share: how Envoy is spoken to, and whether it still is. */

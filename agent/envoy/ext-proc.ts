@@ -19,11 +19,12 @@ export function extProcMethod(options: {
   readonly clock?: Clock
 }): Method {
   const { log, clock = systemClock } = options
+  const overrides = { areTaken: false }
   return {
     kind: 'stream',
     path: `/${extProcService}/Process`,
     open: (writer: StreamWriter) => {
-      const session = new ProcessSession({ ...options, clock, writer })
+      const session = new ProcessSession({ ...options, clock, writer, overrides })
       return {
         message: (bytes) => {
           let message: ProcessingMessage

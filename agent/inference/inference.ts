@@ -12,6 +12,7 @@ import {
   spliceModelVersion as splice,
 } from './grpc-message.ts'
 import { createMeter } from './meter/meter.ts'
+import { TokenRates } from './meter/token-rate.ts'
 import { isModelName, isModelVersion } from './model-name.ts'
 import { parseOpenAi } from './openai.ts'
 import { messageSummaries, summariesOf } from './tensors.ts'
@@ -24,6 +25,7 @@ const forbidden: ReadonlySet<ModelVerb> = new Set(['repository', 'shared_memory'
 
 /** What is asked of the model server: model, version and verb, from the path or the first message. */
 export function createInferenceStage(): Stage {
+  const rates = new TokenRates()
   return {
     name: 'inference',
     failureReason: 'internal_error',
@@ -31,39 +33,39 @@ export function createInferenceStage(): Stage {
       if (x.canonical === undefined) throw new Error('nobody has looked at the form of the request')
       const { path } = x.canonical
       // Not in canonical form, and by no reading one of Triton's.
-      if (path === undefined) return unknown(x)
-      if (!isV2Grpc(path)) return httpCall(x, path)
+      if (path === undefined) return unknown(x, rates)
+      if (!isV2Grpc(path)) return httpCall(x, path, rates)
       // Without the content type nobody would look into the message, and a lenient server might still serve it.
       return isGrpc(x)
-        ? grpcCall(x, path)
+        ? grpcCall(x, path, rates)
         : deny('request_malformed', 'a gRPC path without the gRPC content type')
     },
   }
 }
 
-function httpCall(x: Exchange, path: string): Verdict {
+function httpCall(x: Exchange, path: string, rates: TokenRates): Verdict {
   const v2 = parseV2Http(path)
   const parsed = v2.kind === 'other' ? parseOpenAi(path, x.request) : v2
   if (parsed.kind === 'refused') return deny(parsed.reason, parsed.detail)
-  return parsed.kind === 'other' ? unknown(x) : called(x, parsed.call, parsed.computation)
+  return parsed.kind === 'other' ? unknown(x, rates) : called(x, rates, parsed.call, parsed.computation)
 }
 
 /** Model servers compute at more paths than are known here: whatever it is, what its answer says of what it took counts. */
-function unknown(x: Exchange): Verdict {
-  x.meter = createMeter(unknownComputation(x.request))
+function unknown(x: Exchange, rates: TokenRates): Verdict {
+  x.meter = createMeter(unknownComputation(x.request), { rates })
   return ALLOW
 }
 
-function grpcCall(x: Exchange, path: string): Verdict {
+function grpcCall(x: Exchange, path: string, rates: TokenRates): Verdict {
   const method = grpcMethod(path)
   if (method === undefined) return deny('operation_forbidden', 'no such method')
   const { verb } = method
-  if (!method.isNamed) return called(x, { protocol: 'v2-grpc', verb })
+  if (!method.isNamed) return called(x, rates, { protocol: 'v2-grpc', verb })
   const { body, isBodyComplete } = x.request
   if (body === undefined) {
     // Admission alone (ext_authz) may be asked without the message; whoever needs the model then finds none.
     return x.request.api === 'ext_authz'
-      ? called(x, { protocol: 'v2-grpc', verb })
+      ? called(x, rates, { protocol: 'v2-grpc', verb })
       : deny('request_malformed', 'no message')
   }
   const named = readNamedModel(body, isBodyComplete)
@@ -71,19 +73,19 @@ function grpcCall(x: Exchange, path: string): Verdict {
     return deny('request_malformed', 'the model is not named at the start of the message')
   if (named.kind === 'refused') return deny(named.reason, named.detail)
   const { model, version } = named
-  if (model === '' && verb === 'stats') return called(x, { protocol: 'v2-grpc', verb })
+  if (model === '' && verb === 'stats') return called(x, rates, { protocol: 'v2-grpc', verb })
   if (!isModelName(model)) return deny('model_name_invalid', 'the model name is not valid')
   if (version !== '' && !isModelVersion(version))
     return deny('model_name_invalid', 'the model version is not valid')
-  return called(x, { protocol: 'v2-grpc', verb, model, ...(version !== '' && { version }) })
+  return called(x, rates, { protocol: 'v2-grpc', verb, model, ...(version !== '' && { version }) })
 }
 
-function called(x: Exchange, call: ModelCall, computation?: Computation): Verdict {
+function called(x: Exchange, rates: TokenRates, call: ModelCall, computation?: Computation): Verdict {
   if (forbidden.has(call.verb)) return deny('operation_forbidden', call.verb)
   x.call = call
-  if (computation !== undefined) setComputation(x, computation)
+  if (computation !== undefined) setComputation(x, rates, computation)
   else if (computingVerbs.has(call.verb)) {
-    const fault = readV2Body(x, call)
+    const fault = readV2Body(x, rates, call)
     if (fault !== undefined) return deny('request_malformed', fault)
   }
   const route = call.model === undefined ? undefined : x.resources.routes.get(call.model)
@@ -96,7 +98,7 @@ function called(x: Exchange, call: ModelCall, computation?: Computation): Verdic
  *
  * @returns what is wrong with it
  */
-function readV2Body(x: Exchange, call: ModelCall): string | undefined {
+function readV2Body(x: Exchange, rates: TokenRates, call: ModelCall): string | undefined {
   const { request } = x
   const { body, isBodyComplete } = request
   let json: JsonObject | undefined
@@ -113,13 +115,13 @@ function readV2Body(x: Exchange, call: ModelCall): string | undefined {
   } else if (call.verb === 'infer' && body !== undefined && isBodyComplete) {
     x.inputs = () => messageSummaries(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
   }
-  setComputation(x, v2Computation(call, request, json))
+  setComputation(x, rates, v2Computation(call, request, json))
   return undefined
 }
 
-function setComputation(x: Exchange, computation: Computation): void {
+function setComputation(x: Exchange, rates: TokenRates, computation: Computation): void {
   x.demand = () => computation.ask().demand
-  x.meter = createMeter(computation)
+  x.meter = createMeter(computation, { rates, model: x.call?.model })
 }
 
 function isGrpc(x: Exchange): boolean {

@@ -116,8 +116,12 @@ export class Hold implements QuotaHold, Renewable {
     const { x } = this.#options
     const metered = this.isMetered ? x.meter?.metered() : undefined
     if (metered === undefined) return undefined
-    // There was an answer, and nobody was shown any of it.
-    const isUnseen = x.served !== undefined && !metered.isComplete && metered.usage.responseBytes === 0
+    // There was an answer, and it may be that nobody was shown any of it.
+    const isUnseen =
+      x.served !== undefined &&
+      x.isAnswerShown !== true &&
+      !metered.isComplete &&
+      metered.usage.responseBytes === 0
     return isUnseen ? undefined : this.#withGpuTime(metered)
   }
 

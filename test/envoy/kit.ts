@@ -70,8 +70,12 @@ export interface Script {
   closed(): Status | 'ok' | undefined
 }
 
-export function script({ pipeline, log }: Kit, firstMessageTimeoutMs = 1000): Script {
-  const method = extProcMethod({ pipeline, log, firstMessageTimeoutMs })
+export function script(
+  { pipeline, log }: Kit,
+  firstMessageTimeoutMs = 1000,
+  /** Of several streams of one Envoy it is the same. */
+  method = extProcMethod({ pipeline, log, firstMessageTimeoutMs }),
+): Script {
   if (method.kind !== 'stream') throw new Error('Process is a stream')
   let answers: ProcessingResponse[] = []
   let closed: Status | 'ok' | undefined

@@ -2,6 +2,7 @@ import t from 'tap'
 import { reasons } from '#decision/reasons.ts'
 import type { Stage } from '#decision/stage.ts'
 import { ALLOW, allowWith, deny, type Verdict } from '#decision/verdict.ts'
+import { extProcMethod } from '#envoy/ext-proc.ts'
 import type { ProcessingResponse } from '#gen/envoy/service/ext_proc/v3/external_processor_pb.js'
 import fc from '../fast-check.ts'
 import {
@@ -95,6 +96,26 @@ t.test('bodies of answers come only where they are measured, and in the mode tha
       `${name}: every field, for Envoy compares them`,
     )
   }
+})
+
+t.test('whether an answer is shown for certain is known by the mode, or once another one was', async (t) => {
+  const seen: (boolean | undefined)[] = []
+  const bench = kit({
+    ...measuredBy(meterScript()),
+    end: ({ isAnswerShown }) => void seen.push(isAnswerShown),
+  })
+  const method = extProcMethod({ ...bench, firstMessageTimeoutMs: 1000 })
+  const stream = (mode: number, pieces: readonly string[]) => {
+    const envoy = script(bench, 1000, method)
+    begin(envoy, requestHeaders({ path: streamPath, responseMode: mode, isEager: false, mode: Mode.NONE }))
+    envoy.say(...pieces.map((piece) => responseBody(bytes(piece), false)))
+    envoy.cancel()
+  }
+  stream(Mode.FULL_DUPLEX_STREAMED, [])
+  stream(Mode.NONE, [])
+  stream(Mode.NONE, ['data: a\n\n'])
+  stream(Mode.NONE, [])
+  t.same(seen, [true, false, false, true])
 })
 
 t.test('a stream of OpenAI is known by its body', async (t) => {

@@ -14,10 +14,13 @@ export type RequestChange = Parameters<typeof someRequest>[0]
 export const grpcPath = '/inference.GRPCInferenceService/ModelInfer'
 export const chatPath = '/v1/chat/completions'
 
-const stage = createInferenceStage()
-
-/** What the inference stage makes of a request. */
-export function judged(path: string, body: string | Uint8Array | undefined, change: RequestChange = {}) {
+/** What an inference stage makes of a request, one that knows nothing yet unless it is given. */
+export function judged(
+  path: string,
+  body: string | Uint8Array | undefined,
+  change: RequestChange = {},
+  stage = createInferenceStage(),
+) {
   const client = path.startsWith('/inference.') ? 'grpc' : 'http'
   const x: Exchange = {
     id: 'x',
@@ -40,8 +43,13 @@ export function demandOf(
   return x.demand()
 }
 
-export function meterOf(path: string, body: string | Uint8Array, change: RequestChange = {}): AnswerMeter {
-  const { x, verdict } = judged(path, body, change)
+export function meterOf(
+  path: string,
+  body: string | Uint8Array,
+  change: RequestChange = {},
+  stage = createInferenceStage(),
+): AnswerMeter {
+  const { x, verdict } = judged(path, body, change, stage)
   if (x.meter === undefined) throw new Error(`no meter: ${JSON.stringify(verdict)}`)
   return x.meter
 }

@@ -96,6 +96,15 @@ t.test('where nobody measured the answer the bound is what it took', async (t) =
       500,
     ],
     [
+      'a stream that breaks off behind its head',
+      {
+        meter: aMeter({ inputTokens: 3 }, { isComplete: false, source: 'estimated' }),
+        served: someAnswer(200),
+        isAnswerShown: true,
+      },
+      997,
+    ],
+    [
       'an answer of which a part was seen',
       {
         meter: aMeter({ outputTokens: 7, responseBytes: 90 }, { isComplete: false }),

@@ -53,6 +53,8 @@ export async function startQuotaWorld(options: {
   readonly tenants: readonly string[]
   readonly quotas: readonly object[]
   readonly model?: OpenAiOptions
+  /** Where another model server listens that stands in its place. */
+  readonly modelPort?: number
   readonly pods?: number
   /** `limits` of the configuration. */
   readonly limits?: object
@@ -60,6 +62,7 @@ export async function startQuotaWorld(options: {
   await using opening = new AsyncDisposableStack()
   const { path: folder } = opening.use(temporaryFolder())
   const model = opening.use(await startOpenAiServer(options.model))
+  const modelPort = options.modelPort ?? model.port
   const ca = openDevCa(join(folder, 'ca'), { trustDomain })
   const identity = ca.issue({ spiffeId: gateway })
   const documents = [...options.tenants.map(tenantOf), ...options.quotas]
@@ -95,7 +98,7 @@ export async function startQuotaWorld(options: {
           listen: { admin },
           envoy: {
             main: `127.0.0.1:${main}`,
-            upstream: { http: `127.0.0.1:${model.port}`, grpc: `127.0.0.1:${model.port}` },
+            upstream: { http: `127.0.0.1:${modelPort}`, grpc: `127.0.0.1:${modelPort}` },
           },
         },
       }),

@@ -13,6 +13,8 @@ export interface Ask {
     readonly inputTokens: number
     readonly requestBytes: number
   }
+  /** Whether the answer begins with the text of the prompt. */
+  readonly isEchoed: boolean
 }
 
 /** Octets of the request's body: those seen, or those that its length names; `unboundedAmount` where nothing tells. */
@@ -38,6 +40,7 @@ export function askOf(asked: {
   readonly inferences: number
   readonly prompt: PromptTally
   readonly output: OutputBound
+  readonly isEchoed?: boolean
 }): Ask {
   const { inferences, prompt, output } = asked
   return {
@@ -60,6 +63,7 @@ export function askOf(asked: {
       inputTokens: prompt.guess,
       requestBytes: asked.octets === unboundedAmount ? (asked.seenOctets ?? 0) : asked.octets,
     },
+    isEchoed: asked.isEchoed === true,
   }
 }
 

@@ -40,6 +40,7 @@ export function openAiAsk(
     inferences: prompts,
     prompt: promptOf(body, paired.has(endpoint) ? prompts : 1),
     output: verb === 'embed' ? noOutput : outputOf(body, prompts),
+    isEchoed: body['echo'] === true,
   })
 }
 

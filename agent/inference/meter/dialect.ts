@@ -1,4 +1,4 @@
-import { tokenNames } from './reported.ts'
+import { outputCount, promptCount, tokenNames } from './reported.ts'
 
 /** How an API answers. */
 export type DialectName =
@@ -75,7 +75,7 @@ export const dialects: Readonly<Record<DialectName, Dialect>> = {
   unknown: {
     texts: anyTexts,
     streamTexts: anyTexts,
-    values: ['usage', ...tokenNames],
+    values: ['usage', promptCount, outputCount, ...tokenNames],
     farewell: openAiFarewell,
   },
 }

@@ -177,8 +177,14 @@ export class GrpcReader implements BodyReader {
     const output = this.#outputs[this.#raws++]
     if (output === undefined) return
     const { datatype } = output.input
-    if (datatype === 'BYTES') this.#tally.text(textOctets(output.input, octets))
+    if (datatype === 'BYTES') this.#text(textOctets(output.input, octets))
     else if (bytes !== undefined) output.values = rawValues(datatype, bytes)
+  }
+
+  /** An answer that is one message is no piece of a stream. */
+  #text(octets: number): void {
+    if (this.#isStream) this.#tally.text(octets)
+    else this.#tally.openOctets += octets
   }
 
   #endField(isInner: boolean): void {
@@ -193,7 +199,7 @@ export class GrpcReader implements BodyReader {
     const output = this.#outputs.at(-1) as Output
     const values = contentValues(bytes.subarray(contents.start, contents.end))
     output.values = values
-    if (datatype === 'BYTES') this.#tally.text(contents.end - contents.start)
+    if (datatype === 'BYTES') this.#text(contents.end - contents.start)
   }
 
   #endMessage(): void {

@@ -2,8 +2,12 @@ import type { AnswerMeter, Metered } from '#decision/usage.ts'
 import type { Ask } from '../demand/ask.ts'
 import { type Dialect, type DialectName, dialects } from './dialect.ts'
 import { GrpcReader } from './grpc-reader.ts'
-import { type BodyReader, jsonReader, opaqueReader, sseReader, textReader } from './readers.ts'
+import { type BodyReader, jsonReader, linesReader, opaqueReader, sseReader, textReader } from './readers.ts'
 import { Tally } from './tally.ts'
+import { assumedRate, type TokenRates } from './token-rate.ts'
+
+/** JSON documents, a line each. */
+const linesType = /^application\/(x-)?(ndjson|jsonl|jsonlines|json-lines)(;|$)/
 
 export interface MeterOptions {
   readonly dialect: DialectName
@@ -12,21 +16,35 @@ export interface MeterOptions {
   readonly withReport?: () => Uint8Array | undefined
 }
 
-/** Measures the answer to one call. */
-export function createMeter(options: MeterOptions): AnswerMeter {
-  return new Meter(options)
+/**
+ * Measures the answer to one call.
+ *
+ * @param model whose answer it is, where that is known @param rates what is known of such models, and learned of this one
+ */
+export function createMeter(
+  options: MeterOptions,
+  { model, rates }: { readonly model?: string | undefined; readonly rates: TokenRates },
+): AnswerMeter {
+  return new Meter(options, { model, rates })
 }
 
 class Meter implements AnswerMeter {
   readonly #options: MeterOptions
   readonly #dialect: Dialect
   readonly #tally = new Tally()
+  readonly #model: string | undefined
+  readonly #rates: TokenRates
   #isReportOurs = false
   #reader: BodyReader | undefined
 
-  constructor(options: MeterOptions) {
+  constructor(
+    options: MeterOptions,
+    { model, rates }: { readonly model: string | undefined; readonly rates: TokenRates },
+  ) {
     this.#options = options
     this.#dialect = dialects[options.dialect]
+    this.#model = model
+    this.#rates = rates
   }
 
   requestReport(): Uint8Array | undefined {
@@ -53,6 +71,7 @@ class Meter implements AnswerMeter {
       return new GrpcReader(tally, { isStream: dialect === 'v2-grpc-stream', batch: this.#batch() })
     }
     if (type.startsWith('text/event-stream')) return sseReader(this.#dialect, tally, this.#isReportOurs)
+    if (linesType.test(type)) return linesReader(this.#dialect, tally)
     // Beside the contents of tensors the JSON has another type.
     if (dialect === 'v2-http' || /^application\/([a-z.]+\+)?json/.test(type))
       return jsonReader(this.#dialect, tally, this.#batch())
@@ -67,11 +86,15 @@ class Meter implements AnswerMeter {
     const tally = this.#tally
     tally.responseOctets += chunk.length
     if (isEnd) tally.isComplete = true
-    return this.#reader === undefined ? chunk : this.#reader.feed(chunk, isEnd)
+    const given = this.#reader === undefined ? chunk : this.#reader.feed(chunk, isEnd)
+    if (isEnd && this.#model !== undefined) tally.teach(this.#rates, this.#model, this.#options.ask())
+    return given
   }
 
   metered(): Metered {
-    return this.#tally.metered(this.#options.ask())
+    // Others may have come to their end while this one runs.
+    const rate = this.#model === undefined ? assumedRate : this.#rates.of(this.#model)
+    return this.#tally.metered(this.#options.ask(), rate)
   }
 
   farewell(text: string): Uint8Array | undefined {

@@ -1,7 +1,7 @@
 import { isJsonObject, type JsonValue } from '#base/json.ts'
 import type { Dialect } from './dialect.ts'
 import { JsonWatch } from './json-watch.ts'
-import { isTokenName, readUsage, sumOf } from './reported.ts'
+import { isTokenName, outputCount, promptCount, readUsage, sumOf } from './reported.ts'
 import { type EventReader, SseStream } from './sse-stream.ts'
 import type { Tally } from './tally.ts'
 import { type AnswerTensor, readTensors } from './tensor-answer.ts'
@@ -19,6 +19,8 @@ const maxUsageOctets = 16_384
 const maxOutputsOctets = 65_536
 /** Nor does an event say so more than a few times: of an event that never ends no more is kept. */
 const maxReports = 64
+
+const lineFeed = 0x0a
 
 /** One JSON document. What follows it (contents of tensors) is passed over. */
 export function jsonReader(dialect: Dialect, tally: Tally, batch: number): BodyReader {
@@ -44,9 +46,42 @@ function noteValue(tally: Tally, name: string, json: string): void {
     if (usage !== undefined) tally.report(usage)
     return
   }
-  if (!isTokenName(name)) return
   const tokens = sumOf(parsed(json))
-  if (tokens !== undefined) tally.reportPart(name, tokens)
+  if (tokens === undefined) return
+  if (isTokenName(name)) tally.reportPart(name, tokens)
+  else if (name === promptCount) tally.report({ input: tokens })
+  else if (name === outputCount) tally.report({ output: tokens })
+}
+
+/** A stream of JSON documents with a line each, as Ollama sends them. */
+export function linesReader(dialect: Dialect, tally: Tally): BodyReader {
+  /** What a document reports applies to its own text too. */
+  let values: { readonly name: string; readonly json: string }[] = []
+  const watch = new JsonWatch(
+    { texts: dialect.streamTexts, values: dialect.values, maxValueOctets: maxUsageOctets },
+    (name, json) => {
+      if (values.length < maxReports) values.push({ name, json })
+    },
+  )
+  const endLine = () => {
+    tally.text(watch.textOctets)
+    for (const { name, json } of values) noteValue(tally, name, json)
+    values = []
+    watch.reset()
+  }
+  return {
+    feed: (chunk, isEnd) => {
+      let at = 0
+      for (let end = chunk.indexOf(lineFeed); end !== -1; end = chunk.indexOf(lineFeed, at)) {
+        watch.feed(chunk, at, end)
+        endLine()
+        at = end + 1
+      }
+      watch.feed(chunk, at, chunk.length)
+      if (isEnd) endLine()
+      return chunk
+    },
+  }
 }
 
 function parsed(json: string): unknown {

@@ -70,6 +70,10 @@ function difference(total: number | undefined, part: number): number | undefined
 export const tokenNames = ['num_input_tokens', 'num_output_tokens', 'sequence_length'] as const
 export type TokenName = (typeof tokenNames)[number]
 
+/** Members in which Ollama reports. */
+export const promptCount = 'prompt_eval_count'
+export const outputCount = 'eval_count'
+
 export function isTokenName(name: string): name is TokenName {
   return (tokenNames as readonly string[]).includes(name)
 }

@@ -3,9 +3,14 @@ import { unboundedAmount } from '#decision/usage.ts'
 import { plus } from '../demand/amount.ts'
 import type { Ask } from '../demand/ask.ts'
 import type { Reported, TokenName } from './reported.ts'
+import type { TokenRate, TokenRates } from './token-rate.ts'
 
 /** Of text one token has four octets, as a rule. */
 const octetsPerToken = 4
+/** Servers stream token by token: a piece that is no longer is taken for one. */
+const maxPieceOctets = 16
+/** Nor does a server send many more pieces with text than there are tokens: one that splits words has fewer letters in each. */
+const maxPiecesPerToken = 8
 /** No vocabulary has a token this long, as it is written in JSON: a report of fewer tokens than this gives is not believed. */
 const maxTokenOctets = 256
 
@@ -21,11 +26,12 @@ export class Tally {
   inferences: number | undefined
   /** Octets of a text that is all of one piece, as far as it was seen. */
   openOctets = 0
+  /** Tokens in what streamed, where each piece is one, or several if it is long. */
+  #pieces = 0
   #events = 0
   #octets = 0
-  /** Of those, what came after the last report. */
-  #lateEvents = 0
-  #lateOctets = 0
+  /** Of the pieces those that came after the last report. */
+  #late = 0
   #input: number | undefined
   #output: number | undefined
   #cached = 0
@@ -35,10 +41,11 @@ export class Tally {
   /** A piece of the answer with so many octets of text. */
   text(octets: number): void {
     if (octets === 0) return
+    const tokens = octets <= maxPieceOctets ? 1 : Math.ceil(octets / octetsPerToken)
+    this.#pieces += tokens
     this.#events++
     this.#octets += octets
-    this.#lateEvents++
-    this.#lateOctets += octets
+    this.#late += tokens
   }
 
   /** What the server says of everything so far. Said several times, the most counts. */
@@ -48,7 +55,7 @@ export class Tally {
     this.#reasoning = Math.max(this.#reasoning, reasoning ?? 0)
     if (output === undefined) return
     this.#output = most(this.#output, output)
-    this.#clearLate()
+    this.#late = 0
   }
 
   /** What Triton's backends say of one answer of possibly several. */
@@ -59,7 +66,8 @@ export class Tally {
         return
       case 'num_output_tokens':
         this.#output = plus(this.#output ?? 0, tokens)
-        return this.#clearLate()
+        this.#late = 0
+        return
       case 'sequence_length':
         this.#sequence = most(this.#sequence, tokens)
         return
@@ -68,12 +76,19 @@ export class Tally {
     }
   }
 
-  #clearLate(): void {
-    this.#lateEvents = 0
-    this.#lateOctets = 0
+  /** Has it remembered what was reported of an answer that came to its end, and can be believed. */
+  teach(rates: TokenRates, model: string, ask: Ask): void {
+    if (this.isFailure || this.isOpaque || this.#late > 0 || !this.#isOutputBelievable(ask)) return
+    const { inputTokens } = ask.likely
+    if (this.#input !== undefined && this.#input > 0 && inputTokens > 0)
+      rates.learnInput(model, inputTokens, this.#input)
+    // Tokens that nobody is shown say nothing of the pieces.
+    if (this.#pieces > 0 && this.#reasoning === 0) rates.learnOutput(model, this.#pieces, this.#output ?? 0)
   }
 
-  metered({ demand, likely }: Ask): Metered {
+  /** @param rate of this model */
+  metered(ask: Ask, rate: TokenRate): Metered {
+    const { demand, likely } = ask
     const { bound, isOutputBounded } = demand
     const { requestBytes, inputTokens: likelyInput } = likely
     if (this.isFailure || (this.isComplete && this.inferences === 0)) {
@@ -81,12 +96,12 @@ export class Tally {
       return { usage, source: 'reported', isComplete: this.isComplete }
     }
     const reportedInput = this.#input === 0 && likelyInput > 0 ? undefined : this.#input
-    const isOutputKnown = this.#isOutputBelievable() && this.#lateEvents === 0
+    const isOutputKnown = this.#isOutputBelievable(ask) && this.#late === 0
     const isWithoutOutput = isOutputBounded && bound.outputTokens === 0
     const inputTokens = this.isOpaque
       ? opaqueInput(bound.inputTokens, likelyInput)
-      : (reportedInput ?? likelyInput)
-    const outputTokens = this.#outputTokens(isOutputBounded ? bound.outputTokens : undefined)
+      : (reportedInput ?? Math.min(bound.inputTokens, Math.round(likelyInput * rate.perGuess)))
+    const outputTokens = this.#outputTokens(ask, rate.perPiece)
     const isReported =
       !this.isOpaque &&
       (reportedInput !== undefined || likelyInput === 0) &&
@@ -108,20 +123,27 @@ export class Tally {
     }
   }
 
-  #isOutputBelievable(): boolean {
-    return (
-      this.#output !== undefined &&
-      this.#output >= Math.ceil((this.#octets + this.openOctets) / maxTokenOctets)
+  #isOutputBelievable({ isEchoed }: Ask): boolean {
+    if (this.#output === undefined) return false
+    // The text is the prompt's too.
+    if (isEchoed) return true
+    const least = Math.max(
+      (this.#octets + this.openOctets) / maxTokenOctets,
+      this.#events / maxPiecesPerToken,
     )
+    return this.#output >= Math.ceil(least)
   }
 
-  /** @param bound what the request allows, where it sets a bound: an estimate does not go beyond it */
-  #outputTokens(bound: number | undefined): number {
+  #outputTokens(ask: Ask, tokensPerPiece: number): number {
+    const { demand } = ask
+    /** An estimate does not go beyond it. */
+    const bound = demand.isOutputBounded ? demand.bound.outputTokens : undefined
     if (this.isOpaque) return bound ?? this.responseOctets
     const reported = this.#output ?? 0
-    const estimate = this.#isOutputBelievable()
-      ? reported + tokensOf(this.#lateEvents, this.#lateOctets)
-      : Math.max(this.#sequence ?? 0, tokensOf(this.#events, this.#octets + this.openOctets))
+    const streamed = (pieces: number) => Math.min(unboundedAmount, Math.round(pieces * tokensPerPiece))
+    const estimate = this.#isOutputBelievable(ask)
+      ? reported + streamed(this.#late)
+      : Math.max(this.#sequence ?? 0, streamed(this.#pieces), Math.ceil(this.openOctets / octetsPerToken))
     return Math.max(reported, bound === undefined ? estimate : Math.min(estimate, bound))
   }
 }
@@ -138,11 +160,6 @@ const nothing = {
   cachedInputTokens: 0,
   reasoningTokens: 0,
   gpuMs: 0,
-}
-
-/** A piece of text is a token at least. */
-function tokensOf(pieces: number, octets: number): number {
-  return Math.max(pieces, Math.ceil(octets / octetsPerToken))
 }
 
 function most(a: number | undefined, b: number | undefined): number | undefined {

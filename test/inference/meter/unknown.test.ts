@@ -3,6 +3,7 @@ import { createCanonicalStage } from '#canonical/canonical.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import { createInferenceStage } from '#inference/inference.ts'
 import { inTurn } from '../../decision/an-exchange.ts'
+import fc from '../../fast-check.ts'
 import { type Answer, judged, measured, sse } from '../a-call.ts'
 
 const prompt = JSON.stringify({ messages: [{ role: 'user', content: 'hi' }] })
@@ -40,6 +41,27 @@ t.test('a path that nobody knows is no way around the meter', async (t) => {
     ],
     ['TGI', '/generate', JSON.stringify({ generated_text: words }), {}, { ...estimated, output: 100 }],
     ['Ollama', '/api/generate', JSON.stringify({ response: words }), {}, { ...estimated, output: 100 }],
+    [
+      'Ollama, a stream',
+      '/api/generate',
+      '{"response":"a"}\n{"response":"b","done":false}\r\n{"response":"","done":true,"prompt_eval_count":9,"eval_count":4000}\n',
+      { type: 'application/x-ndjson' },
+      reported,
+    ],
+    [
+      'Ollama, a stream that breaks off',
+      '/api/chat',
+      '{"message":{"content":"a"}}\n{"message":{"content":"b"}}\n{"message":{"content":"c',
+      { type: 'application/x-ndjson; charset=utf-8', isBroken: true },
+      { ...estimated, output: 2 },
+    ],
+    [
+      'lines without an end',
+      '/x',
+      '{"text":"a"}\n{"usage":{"prompt_tokens":9,"completion_tokens":4000},"text":"b"}',
+      { type: 'application/jsonl' },
+      reported,
+    ],
     ['plain text', '/x', words, { type: 'text/plain' }, { ...estimated, output: 100 }],
     [
       'what cannot be read',
@@ -51,6 +73,21 @@ t.test('a path that nobody knows is no way around the meter', async (t) => {
     ['an error', '/x', words, { status: 404 }, { input: 0, output: 0, bytes: 400 }],
   ]
   for (const [rule, path, body, answer, wanted] of rows) t.match(of(path, body, answer), wanted, rule)
+})
+
+t.test('however lines are cut, what they take is the same', async () => {
+  const lines =
+    '{"response":"é one"}\n\n{"response":"two \\n \\u4e2d"}\r\n{"eval_count":5,"response":"three"}\n'
+  const answer = { type: 'application/x-ndjson' }
+  const whole = of('/api/generate', lines, answer)
+  fc.assert(
+    fc.property(fc.array(fc.nat(lines.length)), (cuts) => {
+      const { x } = judged('/api/generate', prompt)
+      if (x.meter === undefined) return false
+      const { metered, out } = measured(x.meter, lines, answer, cuts)
+      return out.toString() === lines && metered.usage.outputTokens === whole.output && whole.output === 5
+    }),
+  )
 })
 
 t.test('a path that is not canonical is none either, where nobody refuses it', async (t) => {

@@ -21,6 +21,8 @@ export async function startHeldServer(): Promise<HeldServer> {
     request.resume()
     request.on('end', () => calls.push(held(request.url ?? '', request.headers, response)))
   })
+  // Envoy keeps connections: one that is closed for idleness as a request comes would be nobody's fault.
+  server.keepAliveTimeout = 0
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     port: (server.address() as AddressInfo).port,

@@ -41,6 +41,8 @@ export async function startEmbeddedModelServer(): Promise<EmbeddedModelServer> {
       answerHttp(request, arrival, response)
     })
   })
+  // Envoy keeps connections: one that is closed for idleness as a request comes would be nobody's fault.
+  web.keepAliveTimeout = 0
   const httpPort = await new Promise<number>((resolve) => {
     web.listen(0, '127.0.0.1', () => {
       const address = web.address()

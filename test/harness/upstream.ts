@@ -40,7 +40,8 @@ export async function startUpstream(options: { readonly isHttp2?: boolean } = {}
           response.stream.end(Buffer.from([0, 0, 0, 0, 0]))
         })
       })
-    : createServer((request, response) => {
+    : // Envoy keeps connections: one that is closed for idleness as a request comes would be nobody's fault.
+      createServer({ keepAliveTimeout: 0 }, (request, response) => {
         let bodyBytes = 0
         request.on('data', (chunk: Buffer) => {
           bodyBytes += chunk.length

@@ -97,7 +97,8 @@ class RedisStore implements QuotaStore {
       this.#toRestore.add(tag)
       void this.#restore(tag)
     }
-    this.#runner = new ScriptRunner({ link, names: this.#names, records, clock, counts, onLoss })
+    const { library } = this.#scripts
+    this.#runner = new ScriptRunner({ link, library, names: this.#names, records, clock, counts, onLoss })
     this.#places = new Places({ isCluster: link.isCluster, clock })
     this.#running = new Running(clock)
     this.#onClose = onClose

@@ -16,8 +16,8 @@ import { slidingLua } from './sliding.ts'
  * A charge `c` has key, kind, cost and the numbers of its rule; a part of a hold is a charge with reserved, left, at, scale,
  * earlier and generation.
  *
- * A script runs from its first line at each call, and functions are what it makes: half of its time, until a kind's were made only
- * where the kind is used (`npm run bench -- quota`).
+ * A script runs from its first line at each call, and functions are what it makes: those of a kind only where the kind is used.
+ * A library makes them once (`npm run bench -- quota`).
  */
 export const countersLua = `
 local forever, packNumbers, unpackNumbers = -1, struct.pack, struct.unpack

@@ -164,6 +164,7 @@ t.test('a user with the rights that the documentation names can do everything', 
       '+hgetall',
       '+get',
       '+set',
+      '+setrange',
     ],
     ...['+del', '+pttl', '+pexpire', '+zadd', '+zrem', '+zrangebyscore', '+time'],
   ])

@@ -15,13 +15,13 @@ local function calendar()
     local startMs, endMs = kind.presentSpan(c)
     if not startMs then return end
     local value = call('GET', c.key)
-    if not value then return {used = 0, startMs = startMs, endMs = endMs, generation = 0} end
+    if not value then return {used = 0, startMs = startMs, endMs = endMs, generation = 0, wait = 0} end
     local used, ownStartMs, ownEndMs, generation = unpackNumbers(kind.form, value)
     local isKept = ownStartMs == startMs and ownEndMs == endMs
     if nowMs >= ownEndMs then used = 0
     -- A clock that went back before the span does not open the one before again.
     elseif nowMs < ownStartMs then startMs, endMs = ownStartMs, ownEndMs end
-    return {used = used, startMs = startMs, endMs = endMs, generation = generation, isKept = isKept}
+    return {used = used, startMs = startMs, endMs = endMs, generation = generation, wait = 0, isKept = isKept}
   end
 
   function kind.store(c, s)

@@ -8,12 +8,12 @@ local function gcra()
 
   function kind.read(c, value)
     value = value or call('GET', c.key)
-    if not value then return {level = 0, at = now, generation = 0, isNew = true} end
+    if not value then return {level = 0, at = now, generation = 0, wait = 0, isNew = true} end
     local level, at, weight, _, _, _, generation = unpackNumbers(kind.form, value)
     if level > 0 and weight ~= c.weight then level = min(maxUnits, ceil(level / weight * c.weight)) end
     local ticks = max(0, floor((now - at) / c.tick))
     level = max(0, level - ticks * c.drain)
-    return {level = level, at = level == 0 and max(at, now) or at + ticks * c.tick, generation = generation}
+    return {level = level, at = level == 0 and max(at, now) or at + ticks * c.tick, generation = generation, wait = 0}
   end
 
   function kind.store(c, s)

@@ -51,10 +51,9 @@ local function storeHold(key, hold)
       #hold.stepAnswer, hold.stepAnswer)
   }
   for i, p in ipairs(hold.parts) do
-    local charge = string.sub(p.packed, p.first, p.last)
     local earlier = p.kind == 's' and packAll(p.earlier) or ''
     pieces[i + 1] = packNumbers(partForm, #p.key, p.key, p.index, p.reserved, p.left, p.at, p.scale, p.generation,
-      #earlier, earlier, #charge, charge)
+      #earlier, earlier, #p.packed, p.packed)
   end
   call('SET', key, table.concat(pieces), 'PX', ceil((hold.expires - now) / 1000) + spareMs)
 end

@@ -90,10 +90,10 @@ local function reserve()
   local states, isRefused, none = look(list)
   if none then return none end
   if isRefused or hold == 'over' then return answer('R', tell(list, states)) end
-  hold = {replica = replica, expires = now + ttlMs * 1000, step = 0, parts = list}
+  hold = {replica = replica, expires = now + ttlMs * 1000, step = 0, parts = list, answer = '', stepAnswer = ''}
   for i, c in ipairs(list) do take(c, states[i], hold, id) end
   local told = tell(list, states)
-  hold.answer, hold.stepAnswer = packAll(told), ''
+  hold.answer = packAll(told)
   storeHold(keys[2], hold)
   wrote()
   return answer('G', told)
@@ -208,14 +208,14 @@ local function restore()
   local id, ttlMs = args[6], tonumber(args[7])
   if holdAt(keys[2]) then return answer('A') end
   local list = charges(3, args[8])
-  local hold = {replica = replica, expires = now + ttlMs * 1000, step = 0, parts = list}
+  local hold = {replica = replica, expires = now + ttlMs * 1000, step = 0, parts = list, answer = '', stepAnswer = ''}
   local states = {}
   for i, c in ipairs(list) do
     states[i] = kindOf('r').read(c)
     states[i].wait = 0
     take(c, states[i], hold, id)
   end
-  hold.answer, hold.stepAnswer = packAll(tell(list, states)), ''
+  hold.answer = packAll(tell(list, states))
   storeHold(keys[2], hold)
   return answer('S')
 end

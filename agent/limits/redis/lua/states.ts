@@ -3,33 +3,33 @@ export const statesLua = `
 -- What \`pack.ts\` wrote of one charge, from a place on, and where the next begins.
 local function chargeAt(packed, first, key)
   local letter = string.sub(packed, first, first)
-  -- All fields at once: a table that grows is copied again and again.
+  -- All fields at once: a table that grows is copied again and again. And no more than 16: from there on it takes twice the room.
   if letter == 'g' then
     local _, index, cost, flags, debtCap, tick, weight, drain, capacity, after = unpackNumbers('<c1dddddddd', packed, first)
     return {
       kind = letter, key = key, index = index, cost = cost, flags = flags, debtCap = debtCap,
       tick = tick, weight = weight, drain = drain, capacity = capacity,
-      packed = packed, first = first, last = after - 1, reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+      packed = string.sub(packed, first, after - 1), reserved = cost, left = 0, at = 0, scale = 1, generation = 0
     }, after
   elseif letter == 's' then
     local _, index, cost, flags, debtCap, limit, length, count, after = unpackNumbers('<c1ddddddd', packed, first)
     return {
       kind = letter, key = key, index = index, cost = cost, flags = flags, debtCap = debtCap,
       limit = limit, length = length, count = count, earlier = 0,
-      packed = packed, first = first, last = after - 1, reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+      packed = string.sub(packed, first, after - 1), reserved = cost, left = 0, at = 0, scale = 1, generation = 0
     }, after
   elseif letter == 'c' then
     local _, index, cost, flags, debtCap, limit, before, from, to, behind, after = unpackNumbers('<c1ddddddddd', packed, first)
     return {
       kind = letter, key = key, index = index, cost = cost, flags = flags, debtCap = debtCap,
       limit = limit, from = {before, from, to, behind},
-      packed = packed, first = first, last = after - 1, reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+      packed = string.sub(packed, first, after - 1), reserved = cost, left = 0, at = 0, scale = 1, generation = 0
     }, after
   end
   local _, index, cost, flags, debtCap, limit, after = unpackNumbers('<c1ddddd', packed, first)
   return {
     kind = letter, key = key, index = index, cost = cost, flags = flags, debtCap = debtCap, limit = limit,
-    packed = packed, first = first, last = after - 1, reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+    packed = string.sub(packed, first, after - 1), reserved = cost, left = 0, at = 0, scale = 1, generation = 0
   }, after
 end
 

@@ -58,7 +58,9 @@ export const limitsSchema = z.strictObject({
     .describe('The name of this process among those that share the store; a random one if absent.'),
   stateDir: path
     .optional()
-    .describe('Where the agent remembers, over restarts, which memory of the store it has seen.'),
+    .describe(
+      'Where the agent remembers, over restarts, which memory of the store it has seen, and how many replicas.',
+    ),
   holdSeconds: z
     .int()
     .min(10)

@@ -135,6 +135,7 @@ for (const mode of ['strict', 'leased'] as const) {
     }
     const calls = world.begin()
     await granted(50)
+    await valkey.client.call('FUNCTION', 'FLUSH')
     await valkey.client.call('SCRIPT', 'FLUSH')
     await granted(20)
     way.isParted = true

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { openQuotaStore } from '#limits/open.ts'
 import type { Charge, QuotaStore } from '../../agent/limits/store/store.ts'
-import { eventually } from '../harness/temp.ts'
+import { freePorts } from '../harness/ports.ts'
+import { eventually, temporaryFolder } from '../harness/temp.ts'
 import { startValkey } from '../harness/valkey.ts'
 import { charge, hourRule, statesOf } from './charges.ts'
 
@@ -120,3 +121,26 @@ t.test(
     )
   },
 )
+
+t.test('who starts while the store is away takes a part among as many as it knew of', async (t) => {
+  using folder = temporaryFolder()
+  const slots: Charge = { ...charge({ kind: 'concurrency', limit: 4 }), onStoreFailure: 'share' }
+  const grantedWithoutStore = async (stateDir: string | undefined) => {
+    const [port] = (await freePorts(1)) as [number]
+    await using alone = await openQuotaStore({ store: `redis://127.0.0.1:${port}`, stateDir })
+    const answers = []
+    for (let index = 0; index < 6; index++) answers.push(await alone.reserve(`call-${index}`, [slots], ttlMs))
+    return answers.filter(({ kind }) => kind === 'granted').length
+  }
+  t.equal(await grantedWithoutStore(folder.path), 4, 'who never knew of others takes all')
+  {
+    await using valkey = await startValkey()
+    const settings = { store: `redis://127.0.0.1:${valkey.port}`, redis: patient }
+    const options = { slotLifeMs: 600 }
+    await using first = await openQuotaStore({ ...settings, stateDir: folder.path }, options)
+    await using _second = await openQuotaStore(settings, options)
+    await eventually('it knows of the other', () => first.health.replicas() === 2)
+  }
+  t.equal(await grantedWithoutStore(folder.path), 2)
+  t.equal(await grantedWithoutStore(undefined), 4)
+})

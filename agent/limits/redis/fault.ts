@@ -42,3 +42,15 @@ export function problemOf(thrown: unknown): string {
 export function wantsOtherServer(text: string): boolean {
   return /^(READONLY|LOADING|MASTERDOWN|NOAUTH|WRONGPASS)/.test(text)
 }
+
+/**
+ * What a server lacks of what it was asked to run, which says nothing against the server: `script` and `function` where it was
+ * never told or has forgotten, `functions` where it knows none (before 7.0) or has none for this user.
+ */
+export function lackOf(message: string): 'script' | 'function' | 'functions' | undefined {
+  if (message.startsWith('NOSCRIPT')) return 'script'
+  if (message.startsWith('ERR Function not found')) return 'function'
+  return noFunctions.test(message) ? 'functions' : undefined
+}
+
+const noFunctions = /^(NOPERM|ERR unknown command|ERR unsupported command)[^'`]{0,60}['`](fcall|function)\b/i

@@ -5,15 +5,22 @@ const rememberedRounds = 4
 export class Heartbeats {
   readonly #tags: () => readonly string[]
   readonly #beat: (tag: string) => Promise<number>
+  readonly #onRound: (replicas: number) => void
   readonly #timer: NodeJS.Timeout
-  /** How many the last rounds have seen. */
-  readonly #seen: number[] = []
+  /** How many the last rounds have seen; before them, how many there were at the end of the process before. */
+  readonly #seen: number[]
 
   constructor(options: {
     readonly everyMs: number
     readonly tags: () => readonly string[]
     readonly beat: (tag: string) => Promise<number>
+    /** How many replicas there were when this process ran last. */
+    readonly before?: number | undefined
+    /** Told how many there are by an answer. */
+    readonly onRound?: (replicas: number) => void
   }) {
+    this.#seen = options.before === undefined ? [] : [options.before]
+    this.#onRound = options.onRound ?? (() => {})
     this.#tags = options.tags
     this.#beat = options.beat
     this.#timer = setInterval(() => void this.#round(), options.everyMs).unref()
@@ -37,7 +44,9 @@ export class Heartbeats {
     const seen = await Promise.allSettled(this.#tags().map((tag) => this.#beat(tag)))
     const numbers = seen.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
     if (numbers.length === 0) return
-    this.#seen.push(Math.max(...numbers))
+    const now = Math.max(...numbers)
+    this.#seen.push(now)
     if (this.#seen.length > rememberedRounds) this.#seen.shift()
+    this.#onRound(Math.max(1, now))
   }
 }

@@ -1,10 +1,10 @@
 import type { Redis, RedisOptions } from 'ioredis'
 import { messageOf } from '#base/errors.ts'
 import { Deadlines, type Waiting } from './deadlines.ts'
-import { problemOf, RedisFault, wantsOtherServer } from './fault.ts'
+import { lackOf, problemOf, RedisFault, wantsOtherServer } from './fault.ts'
 import { checkServer } from './server-check.ts'
 
-export type Argument = string | number
+export type Argument = string | number | Buffer
 
 /** One server that is connected to again for as long as this is open. */
 export interface RedisNode extends AsyncDisposable {
@@ -207,7 +207,7 @@ class Node implements RedisNode {
   #faultOf(cause: unknown): RedisFault {
     const fault = this.#ending ?? faultOf(cause)
     if (fault.kind !== 'reply') return fault
-    if (fault.message.startsWith('NOSCRIPT')) return fault
+    if (lackOf(fault.message) !== undefined) return fault
     this.#problem = problemOf(fault)
     if (wantsOtherServer(fault.message)) this.#end(new RedisFault('disconnected', this.#problem))
     return fault

@@ -8,6 +8,7 @@ import type { Script } from './lua/scripts.ts'
 import type { MemoryRecords } from './memory-record.ts'
 import type { Argument } from './node.ts'
 import { packCharges } from './pack.ts'
+import { ScriptSender } from './script-sender.ts'
 
 /** One script with what it is given behind the arguments of the record. */
 export interface ScriptCall {
@@ -30,6 +31,7 @@ const none: readonly never[] = []
 /** Runs scripts, and keeps what their answers tell of the server: its time, its memory, and whether it answers at all. */
 export class ScriptRunner {
   readonly #link: RedisLink
+  readonly #sender: ScriptSender
   readonly #names: KeyNames
   readonly #records: MemoryRecords
   readonly #clock: Clock
@@ -41,6 +43,8 @@ export class ScriptRunner {
 
   constructor(options: {
     readonly link: RedisLink
+    /** See `Scripts`. */
+    readonly library: string
     readonly names: KeyNames
     readonly records: MemoryRecords
     readonly clock: Clock
@@ -48,10 +52,12 @@ export class ScriptRunner {
     /** The first answer came that tells of a loss. */
     readonly onLoss: (tag: string) => void
   }) {
-    this.#link = options.link
+    const { link, library, clock } = options
+    this.#link = link
+    this.#sender = new ScriptSender({ link, library, clock })
     this.#names = options.names
     this.#records = options.records
-    this.#clock = options.clock
+    this.#clock = clock
     this.#counts = options.counts
     this.#onLoss = options.onLoss
   }
@@ -81,25 +87,15 @@ export class ScriptRunner {
   async #once(call: ScriptCall): Promise<ScriptAnswer> {
     const { tag, script, keys = none, before = none, charges = none, indexes } = call
     const record = this.#names.record(tag)
-    const args: Argument[] = [script.sha, 1 + keys.length + charges.length, record, ...keys]
+    const args: Argument[] = [1 + keys.length + charges.length, record, ...keys]
     for (const { key, rule } of charges) args.push(this.#names.counter(key, rule.kind))
     args.push(...this.#records.arguments(tag), ...before)
     if (charges.length > 0) args.push(packCharges(charges, indexes, this.#clock.nowMs() + this.#aheadMs))
     this.#counts.calls++
-    const answer = parseAnswer(await this.#evaluate(record, script, args))
+    const answer = parseAnswer(await this.#sender.run(record, script, args))
     this.#aheadMs = answer.nowMs - this.#clock.nowMs()
     if (this.#records.learn(tag, answer)) this.#onLoss(tag)
     return answer
-  }
-
-  async #evaluate(key: string, script: Script, args: Argument[]): Promise<unknown> {
-    try {
-      return await this.#link.call(key, 'EVALSHA', args)
-    } catch (thrown) {
-      if (!(thrown instanceof RedisFault) || !thrown.message.startsWith('NOSCRIPT')) throw thrown
-      args[0] = script.text
-      return this.#link.call(key, 'EVAL', args)
-    }
   }
 }
 

@@ -14,21 +14,22 @@ import type {
 } from '../store/store.ts'
 import { type ScriptAnswer, statesOf } from './answer.ts'
 import { connectRedis, type RedisLink, type RedisSettings } from './connect.ts'
-import { openEpochFile } from './epoch-file.ts'
 import { RedisFault } from './fault.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { type KeyNames, keyNames } from './keys.ts'
 import { createScripts, type Scripts, type ScriptTime } from './lua/scripts.ts'
 import { MemoryRecords } from './memory-record.ts'
 import { everywhere, type Part, Places, partsOf } from './partitions.ts'
+import { ReplicasKept } from './replicas-kept.ts'
 import { Running } from './running.ts'
 import { ScriptRunner } from './script-runner.ts'
+import { openStateFile, type StateFile } from './state-file.ts'
 
 export interface RedisStoreSettings extends RedisSettings {
   readonly keyPrefix?: string | undefined
   /** The name of this process among those that share the store; a random one if absent. */
   readonly replica?: string | undefined
-  /** Where the process remembers over restarts which memory it has seen. */
+  /** Where the process remembers over restarts which memory it has seen, and how many replicas. */
   readonly stateDir?: string | undefined
   /** How long what runs at a replica is counted after its last sign. */
   readonly slotLifeMs?: number | undefined
@@ -50,20 +51,20 @@ const defaultSlotLifeMs = 10_000
 export async function openRedisStore(settings: RedisStoreSettings): Promise<QuotaStore> {
   const { slotLifeMs = defaultSlotLifeMs, replica = randomBytes(8).toString('hex') } = settings
   const counts = noCounts()
-  const file = await openEpochFile(settings.stateDir, settings.warn)
+  const file = await openStateFile(settings.stateDir, settings.warn)
   const records = new MemoryRecords({
     replica,
     lifeMs: slotLifeMs,
-    epochs: file.epochs,
+    epochs: file.state.epochs,
     onLoss: () => counts.memory_lost++,
-    onEpoch: () => file.save(records.epochs()),
+    onEpoch: () => file.save({ epochs: records.epochs() }),
   })
   const link = await connectRedis(settings, {
     keepsAll: true,
     onTimeout: () => counts.timeouts++,
     warn: settings.warn,
   })
-  return new RedisStore({ settings, link, records, counts, slotLifeMs, onClose: () => file.close() })
+  return new RedisStore({ settings, link, records, counts, slotLifeMs, file })
 }
 
 interface Opened {
@@ -72,7 +73,7 @@ interface Opened {
   readonly records: MemoryRecords
   readonly counts: Record<StoreCount, number>
   readonly slotLifeMs: number
-  readonly onClose: () => Promise<void>
+  readonly file: StateFile
 }
 
 class RedisStore implements QuotaStore {
@@ -84,11 +85,11 @@ class RedisStore implements QuotaStore {
   readonly #places: Places
   readonly #running: Running
   readonly #heartbeats: Heartbeats
-  readonly #onClose: () => Promise<void>
+  readonly #file: StateFile
   /** Memories that have lost what runs here. */
   readonly #toRestore = new Set<string>()
 
-  constructor({ settings, link, records, counts, slotLifeMs, onClose }: Opened) {
+  constructor({ settings, link, records, counts, slotLifeMs, file }: Opened) {
     const { keyPrefix = defaultKeyPrefix, clock = systemClock } = settings
     this.#link = link
     this.#names = keyNames(keyPrefix)
@@ -97,15 +98,23 @@ class RedisStore implements QuotaStore {
       this.#toRestore.add(tag)
       void this.#restore(tag)
     }
-    this.#runner = new ScriptRunner({ link, names: this.#names, records, clock, counts, onLoss })
+    const { library } = this.#scripts
+    this.#runner = new ScriptRunner({ link, library, names: this.#names, records, clock, counts, onLoss })
     this.#places = new Places({ isCluster: link.isCluster, clock })
     this.#running = new Running(clock)
-    this.#onClose = onClose
+    this.#file = file
+    const { replicas: before } = file.state
+    const replicasKept = new ReplicasKept(before)
     this.#heartbeats = new Heartbeats({
       everyMs: slotLifeMs / 3,
       // Where all is one, also while nothing runs: others count who is there.
       tags: () => (link.isCluster ? this.#running.tags() : [everywhere]),
       beat: (tag) => this.#beat(tag),
+      before,
+      onRound: (seen) => {
+        const replicas = replicasKept.note(seen, clock.monotonicUs())
+        if (replicas !== undefined) file.save({ replicas })
+      },
     })
     this.health = {
       kind: 'redis',
@@ -171,7 +180,7 @@ class RedisStore implements QuotaStore {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#heartbeats.stop()
     await this.#link[Symbol.asyncDispose]()
-    await this.#onClose()
+    await this.#file.close()
   }
 
   /**

@@ -6,7 +6,7 @@ import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
 import type { Charge } from '../../../agent/limits/store/store.ts'
 import { eventually } from '../../harness/temp.ts'
 import { type ClusterWorld, startCluster } from '../../harness/valkey.ts'
-import { charge, concurrency, remainingOf, timeoutMs, ttlMs } from './rules.ts'
+import { charge, concurrency, librariesOf, remainingOf, timeoutMs, ttlMs } from './rules.ts'
 
 const slotsPerNode = 16_384 / 3
 
@@ -45,6 +45,10 @@ t.test('in a cluster', async (t) => {
     t.match(await store.peek(charges), [{ remaining: 9 }, { remaining: 10 }, { remaining: 7 }])
     for (const { client } of world.nodes)
       t.ok((await client.keys('sluice:q:*')).length > 0, 'each node has counters')
+    await eventually('each node has the library', async () => {
+      await store.peek(charges)
+      return (await Promise.all(world.nodes.map(librariesOf))).every((count) => count === 1)
+    })
   })
 
   await t.test('who is refused by a later partition has charged none', async (t) => {

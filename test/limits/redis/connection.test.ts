@@ -9,7 +9,7 @@ import { freePorts } from '../../harness/ports.ts'
 import { eventually, temporaryFolder } from '../../harness/temp.ts'
 import { startTlsFront } from '../../harness/tls-front.ts'
 import { startValkey } from '../../harness/valkey.ts'
-import { charge, openAt, remainingOf, timeoutMs, ttlMs } from './rules.ts'
+import { charge, librariesOf, openAt, remainingOf, timeoutMs, ttlMs } from './rules.ts'
 
 t.test('a store that is not there yet is unavailable, and is used once it is', async (t) => {
   const [port] = (await freePorts(1)) as [number]
@@ -77,17 +77,6 @@ t.test('a burst waits for its turn, and only so many wait at once', async (t) =>
   const granted = many.filter(({ kind }) => kind === 'granted').length
   t.ok(granted >= 4 && granted <= 20, `${granted} were granted`)
   t.equal(many.filter(({ kind }) => kind === 'failed').length, 60 - granted)
-})
-
-t.test('scripts that the server has forgotten are sent again', async (t) => {
-  await using valkey = await startValkey()
-  await using store = await openAt(valkey.port)
-  await store.reserve('a', [charge('c')], ttlMs)
-  await valkey.client.script('FLUSH')
-  t.match(await store.topUp('a', 1, [charge('c')], ttlMs), { kind: 'granted', states: [{ remaining: 8 }] })
-  await valkey.client.script('FLUSH')
-  t.equal(await store.settle('a', [1]), 'settled')
-  t.equal(await remainingOf(store, charge('c')), 9)
 })
 
 t.test('what is wrong with a server is told apart', async (t) => {
@@ -168,6 +157,8 @@ t.test('a user with the rights that the documentation names can do everything', 
   await valkey.client.call('ACL', [
     ...['SETUSER', 'sluice', 'on', '>first', 'resetkeys', '~sluice:*', 'resetchannels', '-@all'],
     ...[
+      '+fcall',
+      '+function|load',
       '+evalsha',
       '+eval',
       '+info',
@@ -179,6 +170,7 @@ t.test('a user with the rights that the documentation names can do everything', 
       '+hgetall',
       '+get',
       '+set',
+      '+setrange',
     ],
     ...['+del', '+pttl', '+pexpire', '+zadd', '+zrem', '+zrangebyscore', '+time'],
   ])
@@ -197,6 +189,7 @@ t.test('a user with the rights that the documentation names can do everything', 
   t.match(await store.adjust('x', charges[0] as (typeof charges)[0], 'reset'), { remaining: 10 })
   t.match(await store.peek(charges), [{ remaining: 10 }, { remaining: 3 }, { remaining: 2 }])
   t.same(warnings, [])
+  t.equal(await librariesOf(valkey), 1, 'the server has the library')
 
   // The password is changed while the agent runs.
   await valkey.client.call('ACL', 'SETUSER', 'sluice', 'resetpass', '>second')
@@ -270,7 +263,7 @@ async function startLiar(reply: string): Promise<AsyncDisposable & { readonly po
         const info = 'loading:0\r\nrole:master\r\nmaxmemory_policy:noeviction\r\n'
         socket.write(`$${info.length}\r\n${info}\r\n`)
       }
-      for (const _ of text.matchAll(/EVALSHA/gi)) socket.write(reply)
+      for (const _ of text.matchAll(/FCALL/gi)) socket.write(reply)
     })
   })
   server.listen(0, '127.0.0.1')

@@ -12,13 +12,22 @@ t.test('a round in which nobody answers changes nothing', async (t) => {
   t.same([...seen, last], [1, 2, 2, 2, 2, 2, 2])
 })
 
+t.test('before the first rounds there are as many as when the process ran last', async (t) => {
+  const { seen, told } = await rounds(['no', 2, 2, 2, 2, 2], 5)
+  t.same(seen, [5, 5, 5, 5, 5, 2])
+  t.same(told, [2, 2, 2, 2, 2], 'which is not told as what there is')
+})
+
 /** What is known before each round of which the answers are given, and after the last. */
-async function rounds(answers: readonly (number | 'no')[]) {
+async function rounds(answers: readonly (number | 'no')[], before?: number) {
   const events = new EventTarget()
   const seen: number[] = []
+  const told: number[] = []
   const heartbeats = new Heartbeats({
     everyMs: 1,
     tags: () => [''],
+    before,
+    onRound: (replicas) => told.push(replicas),
     beat: async () => {
       await undefined
       seen.push(heartbeats.replicas())
@@ -33,5 +42,5 @@ async function rounds(answers: readonly (number | 'no')[]) {
   await once(events, 'end')
   clearInterval(kept)
   heartbeats.stop()
-  return { seen: seen.slice(0, answers.length), last: seen[answers.length] }
+  return { seen: seen.slice(0, answers.length), last: seen[answers.length], told }
 }

@@ -19,14 +19,20 @@ t.teardown(async () => {
   await valkey[Symbol.asyncDispose]()
 })
 
-storeLaws(t, {
-  name: 'redis',
-  numRuns: 60,
-  open: async (clock) => {
-    const advance = async () => void (await client.set(timeKey, clock.timeUs()))
-    await client.flushall()
-    await advance()
-    const url = `redis://127.0.0.1:${valkey.port}`
-    return { store: await openRedisStore({ url, clock, time, timeoutMs: 10_000 }), advance }
-  },
-})
+// The same text twice: as functions, and for a user who may have none as scripts.
+await client.call('ACL', 'SETUSER', 'scripts', 'on', '>p', '~*', '&*', '+@all', '-fcall', '-function')
+for (const { name, login, numRuns } of [
+  { name: 'redis', login: '', numRuns: 60 },
+  { name: 'redis without functions', login: 'scripts:p@', numRuns: 30 },
+])
+  storeLaws(t, {
+    name,
+    numRuns,
+    open: async (clock) => {
+      const advance = async () => void (await client.set(timeKey, clock.timeUs()))
+      await client.flushall()
+      await advance()
+      const url = `redis://${login}127.0.0.1:${valkey.port}`
+      return { store: await openRedisStore({ url, clock, time, timeoutMs: 10_000 }), advance }
+    },
+  })

@@ -1,5 +1,6 @@
 import { openRedisStore, type RedisStoreSettings } from '../../../agent/limits/redis/store.ts'
 import type { Charge, CounterState, QuotaStore } from '../../../agent/limits/store/store.ts'
+import type { Valkey } from '../../harness/valkey.ts'
 import { evenSpans, gcraRule } from '../store/sequences.ts'
 import { chargeOn } from '../store/trial.ts'
 
@@ -38,4 +39,10 @@ export async function remainingOf(store: QuotaStore, charge: Charge): Promise<nu
   const states = await store.peek([charge])
   if (typeof states === 'string') throw new Error(states)
   return (states[0] as CounterState).remaining
+}
+
+/** How many libraries of ours a server has. */
+export async function librariesOf({ client }: Valkey): Promise<number> {
+  const libraries = (await client.call('FUNCTION', 'LIST', 'LIBRARYNAME', 'sluice_*')) as unknown[]
+  return libraries.length
 }

@@ -15,17 +15,20 @@ local function calendar()
     local startMs, endMs = kind.presentSpan(c)
     if not startMs then return end
     local value = call('GET', c.key)
-    if not value then return {used = 0, startMs = startMs, endMs = endMs, generation = 0} end
+    if not value then return {used = 0, startMs = startMs, endMs = endMs, generation = 0, wait = 0} end
     local used, ownStartMs, ownEndMs, generation = unpackNumbers(kind.form, value)
+    local isKept = ownStartMs == startMs and ownEndMs == endMs
     if nowMs >= ownEndMs then used = 0
     -- A clock that went back before the span does not open the one before again.
     elseif nowMs < ownStartMs then startMs, endMs = ownStartMs, ownEndMs end
-    return {used = used, startMs = startMs, endMs = endMs, generation = generation}
+    return {used = used, startMs = startMs, endMs = endMs, generation = generation, wait = 0, isKept = isKept}
   end
 
   function kind.store(c, s)
     local value = packNumbers(kind.form, s.used, s.startMs, s.endMs, s.generation)
-    call('SET', c.key, value, 'PX', lifeOf(s, s.endMs - nowMs))
+    -- It ends with its span, which was said when the span came.
+    if s.isKept then call('SETRANGE', c.key, 0, value)
+    else call('SET', c.key, value, 'PX', lifeOf(s, s.endMs - nowMs)) end
   end
 
   function kind.reset(c, generation) call('SET', c.key, packNumbers(kind.form, 0, 0, 0, generation), 'PX', resetMs) end
@@ -69,7 +72,7 @@ local function calendarBack(kind)
     if not value then return end
     local used, startMs, endMs, generation = unpackNumbers(kind.form, value)
     if generation ~= part.generation or startMs ~= part.at or nowMs >= endMs then return end
-    local s = {used = used - min(used, units, part.left), startMs = startMs, endMs = endMs, generation = generation}
+    local s = {used = used - min(used, units, part.left), startMs = startMs, endMs = endMs, generation = generation, isKept = true}
     kind.store(part, s)
   end
 

@@ -10,14 +10,14 @@ import { slidingLua } from './sliding.ts'
  * in what measure. `give` gives back what a hold took, `owe` charges its debt, `adjust` takes units out by hand, `renew` brings a
  * part of a hold up to date before more is taken.
  *
- * The numbers of a counter stand in one string, 8 bytes each, which one command reads and writes; the last is when it was reset by
+ * The numbers of a counter stand in one string, 8 bytes each, which one command reads and another writes (over the old one, where it is kept long enough: `SET` with an end takes four times as long); the last is when it was reset by
  * hand (us), or 0.
  *
  * A charge `c` has key, kind, cost and the numbers of its rule; a part of a hold is a charge with reserved, left, at, scale,
  * earlier and generation.
  *
- * A script runs from its first line at each call, and functions are what it makes: half of its time, until a kind's were made only
- * where the kind is used (`npm run bench -- quota`).
+ * A script runs from its first line at each call, and functions are what it makes: those of a kind only where the kind is used.
+ * A library makes them once (`npm run bench -- quota`).
  */
 export const countersLua = `
 local forever, packNumbers, unpackNumbers = -1, struct.pack, struct.unpack

@@ -8,17 +8,20 @@ local function gcra()
 
   function kind.read(c, value)
     value = value or call('GET', c.key)
-    if not value then return {level = 0, at = now, generation = 0} end
+    if not value then return {level = 0, at = now, generation = 0, wait = 0, isNew = true} end
     local level, at, weight, _, _, _, generation = unpackNumbers(kind.form, value)
     if level > 0 and weight ~= c.weight then level = min(maxUnits, ceil(level / weight * c.weight)) end
     local ticks = max(0, floor((now - at) / c.tick))
     level = max(0, level - ticks * c.drain)
-    return {level = level, at = level == 0 and max(at, now) or at + ticks * c.tick, generation = generation}
+    return {level = level, at = level == 0 and max(at, now) or at + ticks * c.tick, generation = generation, wait = 0}
   end
 
   function kind.store(c, s)
     local value = packNumbers(kind.form, s.level, s.at, c.weight, c.tick, c.drain, c.capacity, s.generation)
-    call('SET', c.key, value, 'PX', lifeOf(s, ceil(s.level / c.drain) * c.tick / 1000))
+    local lifeMs = lifeOf(s, ceil(s.level / c.drain) * c.tick / 1000)
+    if not s.isNew and call('PTTL', c.key) >= lifeMs then call('SETRANGE', c.key, 0, value)
+    -- Longer than it must be, so that few calls have to say it.
+    else call('SET', c.key, value, 'PX', lifeMs + ceil(lifeMs / 4)) end
   end
 
   function kind.reset(c, generation)

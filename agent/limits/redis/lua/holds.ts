@@ -5,23 +5,34 @@
 export const holdsLua = `
 local tombstoneMs = 120000
 
+local headForm, partForm = '<Ic0ddIc0Ic0', '<Ic0ddddddIc0Ic0'
+
+local function packAll(numbers)
+  if #numbers == 0 then return '' end
+  return packNumbers('<' .. string.rep('d', #numbers), unpack(numbers))
+end
+
+local function unpackAll(packed)
+  local count = #packed / 8
+  local numbers = {unpackNumbers('<' .. string.rep('d', count), packed)}
+  -- Behind them it says where it stopped.
+  numbers[count + 1] = nil
+  return numbers
+end
+
 local function unpackHold(value)
-  local packed = cmsgpack.unpack(value)
-  if packed[2] <= now then return end
+  local itsReplica, expires, step, itsAnswer, stepAnswer, at = unpackNumbers(headForm, value)
+  if expires <= now then return end
   local hold = {
-    replica = packed[1], expires = packed[2], step = packed[3], answer = packed[4], stepAnswer = packed[5], parts = {}
+    replica = itsReplica, expires = expires, step = step, answer = itsAnswer, stepAnswer = stepAnswer, parts = {}
   }
-  for i = 6, #packed do
-    local v = packed[i]
-    local kind = v[1]
-    local p = {
-      kind = kind, key = v[2], index = v[3], reserved = v[4], left = v[5], at = v[6], scale = v[7], generation = v[8],
-      debtCap = v[9]
-    }
-    if kind == 'g' then p.tick, p.weight, p.drain, p.capacity = v[10], v[11], v[12], v[13]
-    elseif kind == 's' then p.limit, p.length, p.count, p.earlier = v[10], v[11], v[12], v[13]
-    elseif kind == 'c' then p.limit, p.from = v[10], {v[11], v[12], v[13], v[14]} end
-    hold.parts[i - 5] = p
+  while at <= #value do
+    local key, index, reserved, left, takenAt, scale, generation, earlier, packed
+    key, index, reserved, left, takenAt, scale, generation, earlier, packed, at = unpackNumbers(partForm, value, at)
+    local p = chargeAt(packed, 1, key)
+    p.index, p.reserved, p.left, p.at, p.scale, p.generation = index, reserved, left, takenAt, scale, generation
+    if p.kind == 's' then p.earlier = unpackAll(earlier) end
+    hold.parts[#hold.parts + 1] = p
   end
   return hold
 end
@@ -33,28 +44,18 @@ local function holdAt(key)
   return unpackHold(value)
 end
 
--- A list takes half the room and time of a table with names.
+-- With \`struct\`, in a fraction of the time that \`cmsgpack\` takes; of a part, the charge as it came.
 local function storeHold(key, hold)
-  local packed = {hold.replica, hold.expires, hold.step, hold.answer, hold.stepAnswer}
+  local pieces = {
+    packNumbers(headForm, #hold.replica, hold.replica, hold.expires, hold.step, #hold.answer, hold.answer,
+      #hold.stepAnswer, hold.stepAnswer)
+  }
   for i, p in ipairs(hold.parts) do
-    local kind = p.kind
-    if kind == 'g' then
-      packed[5 + i] = {
-        kind, p.key, p.index, p.reserved, p.left, p.at, p.scale, p.generation, p.debtCap, p.tick, p.weight, p.drain, p.capacity
-      }
-    elseif kind == 's' then
-      packed[5 + i] = {
-        kind, p.key, p.index, p.reserved, p.left, p.at, p.scale, p.generation, p.debtCap, p.limit, p.length, p.count, p.earlier
-      }
-    elseif kind == 'c' then
-      local from = p.from
-      packed[5 + i] = {
-        kind, p.key, p.index, p.reserved, p.left, p.at, p.scale, p.generation, p.debtCap, p.limit,
-        from[1], from[2], from[3], from[4]
-      }
-    else packed[5 + i] = {kind, p.key, p.index, p.reserved, p.left, p.at, p.scale, p.generation, 0} end
+    local earlier = p.kind == 's' and packAll(p.earlier) or ''
+    pieces[i + 1] = packNumbers(partForm, #p.key, p.key, p.index, p.reserved, p.left, p.at, p.scale, p.generation,
+      #earlier, earlier, #p.packed, p.packed)
   end
-  call('SET', key, cmsgpack.pack(packed), 'PX', ceil((hold.expires - now) / 1000) + spareMs)
+  call('SET', key, table.concat(pieces), 'PX', ceil((hold.expires - now) / 1000) + spareMs)
 end
 
 local function bury(key) call('SET', key, 'over', 'PX', tombstoneMs) end

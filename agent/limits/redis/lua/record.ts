@@ -8,34 +8,38 @@
  * as such they reach commands and answers whole. Where one becomes part of a text, `text` writes it: Lua would with 14 digits.
  */
 export const recordLua = `
-local call, floor, ceil, min, max = redis.call, math.floor, math.ceil, math.min, math.max
-local maxUnits = 4503599627370496
+local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
+local maxUnits, recordMs, resetMs = 4503599627370496, 400 * 86400000, 8 * 86400000
 local function text(number) return string.format('%.0f', number) end
 
-local now = timeUs()
-local nowMs = floor(now / 1000)
+-- Of one operation: a library is one for all of them.
+local call, keys, args, now, nowMs, record, replica, lifeMs, own, epoch, lostMs, writes
 
-local record, replica, known = KEYS[1], ARGV[1], ARGV[2]
-local lifeMs = tonumber(ARGV[5])
-local recordMs, resetMs = 400 * 86400000, 8 * 86400000
-local own = call('HMGET', record, 'epoch', 'lost', 'born', 'w:' .. replica, 'a:' .. replica)
-local epoch, lostMs, writes = own[1], tonumber(own[2] or 0), tonumber(own[4] or 0)
-if not epoch then
-  epoch = ARGV[4]
-  if known ~= '' then lostMs = nowMs end
-  call('HSET', record, 'epoch', epoch, 'born', nowMs, 'lost', lostMs)
-  call('PEXPIRE', record, recordMs)
-elseif known ~= '' and known ~= epoch then
-  -- Whoever came first after the loss knew of none, and began a new epoch.
-  local bornMs = tonumber(own[3] or nowMs)
-  if lostMs < bornMs then
-    lostMs = bornMs
-    call('HSET', record, 'lost', lostMs)
+local function begin(itsKeys, itsArgs)
+  call, keys, args = redis.call, itsKeys, itsArgs
+  now = timeUs()
+  nowMs = floor(now / 1000)
+  record, replica, lifeMs = keys[1], args[1], tonumber(args[5])
+  own = call('HMGET', record, 'epoch', 'lost', 'born', 'w:' .. replica, 'a:' .. replica)
+  epoch, lostMs, writes = own[1], tonumber(own[2] or 0), tonumber(own[4] or 0)
+  local known = args[2]
+  if not epoch then
+    epoch = args[4]
+    if known ~= '' then lostMs = nowMs end
+    call('HSET', record, 'epoch', epoch, 'born', nowMs, 'lost', lostMs)
+    call('PEXPIRE', record, recordMs)
+  elseif known ~= '' and known ~= epoch then
+    -- Whoever came first after the loss knew of none, and began a new epoch.
+    local bornMs = tonumber(own[3] or nowMs)
+    if lostMs < bornMs then
+      lostMs = bornMs
+      call('HSET', record, 'lost', lostMs)
+    end
+  elseif known == epoch and writes < tonumber(args[3]) then
+    lostMs = nowMs
+    writes = tonumber(args[3])
+    call('HSET', record, 'lost', lostMs, 'w:' .. replica, args[3])
   end
-elseif known == epoch and writes < tonumber(ARGV[3]) then
-  lostMs = nowMs
-  writes = tonumber(ARGV[3])
-  call('HSET', record, 'lost', lostMs, 'w:' .. replica, ARGV[3])
 end
 
 -- To be said once by each call that wrote something.

@@ -1,44 +1,50 @@
 /** Reads charges, looks at their counters, and tells what they say. */
 export const statesLua = `
--- KEYS from firstKey, and for each what \`pack.ts\` says.
-local function charges(firstKey, text)
-  local list, key = cjson.decode(text), firstKey
-  for i, v in ipairs(list) do
-    local letter, index, cost, flags = v[1], v[2], v[3], v[4]
-    local isEnforced, isRefusedAfterLoss = flags % 2 == 1, flags > 1
-    -- All fields at once: a table that grows is copied again and again.
-    if letter == 'g' then
-      list[i] = {
-        kind = letter, key = KEYS[key], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
-        debtCap = v[5], tick = v[6], weight = v[7], drain = v[8], capacity = v[9],
-        reserved = cost, left = 0, at = 0, scale = 1, generation = 0
-      }
-    elseif letter == 's' then
-      list[i] = {
-        kind = letter, key = KEYS[key], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
-        debtCap = v[5], limit = v[6], length = v[7], count = v[8],
-        reserved = cost, left = 0, at = 0, scale = 1, generation = 0, earlier = 0
-      }
-    elseif letter == 'c' then
-      list[i] = {
-        kind = letter, key = KEYS[key], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
-        debtCap = v[5], limit = v[6], from = {v[7], v[8], v[9], v[10]},
-        reserved = cost, left = 0, at = 0, scale = 1, generation = 0
-      }
-    else
-      list[i] = {
-        kind = letter, key = KEYS[key], index = index, cost = cost, isEnforced = isEnforced, isRefusedAfterLoss = isRefusedAfterLoss,
-        debtCap = 0, limit = v[5], reserved = cost, left = 0, at = 0, scale = 1, generation = 0
-      }
-    end
-    key = key + 1
+-- What \`pack.ts\` wrote of one charge, from a place on, and where the next begins.
+local function chargeAt(packed, first, key)
+  local letter = string.sub(packed, first, first)
+  -- All fields at once: a table that grows is copied again and again. And no more than 16: from there on it takes twice the room.
+  if letter == 'g' then
+    local _, index, cost, flags, debtCap, tick, weight, drain, capacity, after = unpackNumbers('<c1dddddddd', packed, first)
+    return {
+      kind = letter, key = key, index = index, cost = cost, flags = flags, debtCap = debtCap,
+      tick = tick, weight = weight, drain = drain, capacity = capacity,
+      packed = string.sub(packed, first, after - 1), reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+    }, after
+  elseif letter == 's' then
+    local _, index, cost, flags, debtCap, limit, length, count, after = unpackNumbers('<c1ddddddd', packed, first)
+    return {
+      kind = letter, key = key, index = index, cost = cost, flags = flags, debtCap = debtCap,
+      limit = limit, length = length, count = count, earlier = 0,
+      packed = string.sub(packed, first, after - 1), reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+    }, after
+  elseif letter == 'c' then
+    local _, index, cost, flags, debtCap, limit, before, from, to, behind, after = unpackNumbers('<c1ddddddddd', packed, first)
+    return {
+      kind = letter, key = key, index = index, cost = cost, flags = flags, debtCap = debtCap,
+      limit = limit, from = {before, from, to, behind},
+      packed = string.sub(packed, first, after - 1), reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+    }, after
   end
+  local _, index, cost, flags, debtCap, limit, after = unpackNumbers('<c1ddddd', packed, first)
+  return {
+    kind = letter, key = key, index = index, cost = cost, flags = flags, debtCap = debtCap, limit = limit,
+    packed = string.sub(packed, first, after - 1), reserved = cost, left = 0, at = 0, scale = 1, generation = 0
+  }, after
+end
+
+-- One for each of the keys from firstKey on.
+local function charges(firstKey, packed)
+  local list, at = {}, 1
+  for i = 1, #keys - firstKey + 1 do list[i], at = chargeAt(packed, at, keys[firstKey + i - 1]) end
   return list
 end
 
+local function isEnforced(c) return c.flags % 2 == 1 end
+
 -- Whether what was counted before the memory was lost could still matter. Who resets a counter by hand knows it.
 local function isLost(c, s)
-  if lostMs == 0 or not c.isEnforced or not c.isRefusedAfterLoss then return false end
+  if lostMs == 0 or c.flags ~= 3 then return false end
   local lost = lostMs * 1000
   if s.generation > lost then return false end
   if c.kind == 'g' then return now < lost + ceil(c.capacity / c.drain) * c.tick end
@@ -60,7 +66,7 @@ local function look(list, isTopUp)
       if isLost(c, s) then return nil, nil, answer('L', {c.index}) end
       s.wait = kind.wait(c, s)
     end
-    if s.wait ~= 0 and c.isEnforced then isRefused = true end
+    if s.wait ~= 0 and isEnforced(c) then isRefused = true end
     states[i] = s
   end
   return states, isRefused

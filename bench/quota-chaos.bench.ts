@@ -24,6 +24,7 @@ export async function measure({ seconds, seed, only }: BenchOptions): Promise<Ro
       overAdmitted: sum(result.excesses.map(({ units }) => units)),
       shareOverAdmitted: result.shared?.units ?? 0,
       shareBound: result.sharedBound,
+      reached: result.reached.length,
       keptOut: result.keptOut,
       lostSettles: result.tooMuch,
       doubledSettles: result.tooLittle,

@@ -139,12 +139,10 @@ export const faults: Readonly<Record<string, Fault>> = {
   },
   async 'what was sent arrives after its sender gave up'(victims, random) {
     const some = random.below(2) === 0 ? victims.proxies : [random.pick(victims.proxies)]
-    for (const proxy of some) proxy.isLate = true
-    for (const proxy of some) proxy.isParted = true
-    await whileMs(random, 700)
-    for (const proxy of some) proxy.isParted = false
-    await whileMs(random, 50)
-    for (const proxy of some) proxy.isLate = false
+    const held = some.map((proxy) => proxy.hold())
+    // Long enough for what takes back what was asked to arrive first.
+    await sleep(300 + random.below(900))
+    for (const each of held) each.letGo()
   },
   async 'a slow network'(victims, random) {
     for (const proxy of victims.proxies) proxy.delayMs = 5 + random.below(60)

@@ -21,61 +21,61 @@ export interface ChaosLimit {
 export const limits: readonly ChaosLimit[] = [
   {
     name: 'rate',
-    promise: { kind: 'rate', perSecond: 50, burst: 15 },
+    promise: { kind: 'rate', perSecond: 8, burst: 8 },
     isLeased: false,
     onStoreFailure: 'deny',
   },
   {
     name: 'leased-rate',
-    promise: { kind: 'rate', perSecond: 400, burst: 500 },
+    promise: { kind: 'rate', perSecond: 150, burst: 220 },
     isLeased: true,
     onStoreFailure: 'deny',
   },
   {
     name: 'window',
-    promise: { kind: 'window', limit: 40, windowMs: 500 },
+    promise: { kind: 'window', limit: 8, windowMs: 500 },
     isLeased: false,
     onStoreFailure: 'deny',
   },
   {
     name: 'leased-window',
-    promise: { kind: 'window', limit: 450, windowMs: 1000 },
+    promise: { kind: 'window', limit: 180, windowMs: 1000 },
     isLeased: true,
     onStoreFailure: 'deny',
   },
   {
     name: 'span',
-    promise: { kind: 'span', limit: 60, spanMs: 1000 },
+    promise: { kind: 'span', limit: 12, spanMs: 1000 },
     isLeased: false,
     onStoreFailure: 'deny',
   },
   {
     name: 'leased-span',
-    promise: { kind: 'span', limit: 450, spanMs: 1000 },
+    promise: { kind: 'span', limit: 180, spanMs: 1000 },
     isLeased: true,
     onStoreFailure: 'deny',
   },
   {
     name: 'shared-span',
-    promise: { kind: 'span', limit: 80, spanMs: 1000 },
+    promise: { kind: 'span', limit: 30, spanMs: 1000 },
     isLeased: false,
     onStoreFailure: 'share',
   },
   {
     name: 'shared-rate',
-    promise: { kind: 'rate', perSecond: 60, burst: 30 },
+    promise: { kind: 'rate', perSecond: 30, burst: 24 },
     isLeased: false,
     onStoreFailure: 'share',
   },
   {
     name: 'leased-shared-window',
-    promise: { kind: 'window', limit: 250, windowMs: 1000 },
+    promise: { kind: 'window', limit: 150, windowMs: 1000 },
     isLeased: true,
     onStoreFailure: 'share',
   },
   {
     name: 'slots',
-    promise: { kind: 'slots', limit: 8 },
+    promise: { kind: 'slots', limit: 5 },
     isLeased: false,
     onStoreFailure: 'deny',
   },
@@ -90,7 +90,13 @@ export const limits: readonly ChaosLimit[] = [
 
 /** Units that no run uses up; what is counted here is compared with what was recorded. */
 export const ledgerLimit = 1e9
-const always: Calendar = { spanAt: () => ({ startMs: 0, endMs: 4e12 }) }
+
+/** Of a counter that refuses nothing and forgets nothing. What was lost before it began does not matter to it. */
+export function ledgerRule(startMs: number): CounterRule {
+  const calendar: Calendar = { spanAt: () => ({ startMs, endMs: 4e12 }) }
+  return { kind: 'calendar', limit: ledgerLimit, calendar }
+}
+
 const debtCap = Number.POSITIVE_INFINITY
 
 /** What is promised, charged so that the life of a lease is made up for. */
@@ -108,11 +114,16 @@ export function chargeOf(limit: ChaosLimit, cost: number): Charge {
   }
 }
 
-/** A counter that refuses nothing and forgets nothing. */
-export function ledgerCharge(name: string, cost: number, isLeased: boolean): Charge {
+export function ledgerCharge(ledger: {
+  readonly name: string
+  readonly rule: CounterRule
+  readonly cost: number
+  readonly isLeased: boolean
+}): Charge {
+  const { name, rule, cost, isLeased } = ledger
   return {
     key: { partition: 'chaos', id: `${name}-${isLeased ? 'leased' : 'strict'}` },
-    rule: { kind: 'calendar', limit: ledgerLimit, calendar: always },
+    rule,
     cost,
     isEnforced: false,
     debtCap,

@@ -5,7 +5,7 @@ import { openQuotaStore } from '../../agent/limits/open.ts'
 import type { Charge, ReserveAnswer } from '../../agent/limits/store/store.ts'
 import { Random } from '../../test/harness/random.ts'
 import { type Admission, openJournal, sharedUs } from './journal.ts'
-import { type ChaosLimit, chargeOf, leaseMs, ledgerCharge, limits, slotLifeMs } from './limits.ts'
+import { type ChaosLimit, chargeOf, leaseMs, ledgerCharge, ledgerRule, limits, slotLifeMs } from './limits.ts'
 
 export interface ReplicaOptions {
   readonly name: string
@@ -49,11 +49,13 @@ const store = await openQuotaStore(
   { clock, slotLifeMs },
 )
 const tickMs = 4
+/** So long the loss of everything is noticed, and a ledger that begins then has lost nothing. */
+const turnOverMs = 250
 const ttlMs = 60_000
 const waitsMs: number[] = []
 let made = 0
 let open = 0
-let era = 0
+let ledger = { name: '', rule: ledgerRule(0) }
 /** Calls that failed for want of a store, though none of their limits denies then. */
 let keptOut = 0
 let isEnding = false
@@ -67,9 +69,13 @@ export interface Message {
   readonly end?: 'at once' | 'patient'
 }
 
+function turnOver(era: number): void {
+  ledger = { name: `${options.name}-${options.seed}-era${era}-`, rule: ledgerRule(Date.now()) }
+}
+
 let isPatient = true
 process.on('message', (message: Message) => {
-  if (message.era !== undefined) era = message.era
+  if (message.era !== undefined) setTimeout(turnOver, made === 0 ? 0 : turnOverMs, message.era)
   if (message.aheadMs !== undefined) aheadMs = message.aheadMs
   if (message.end !== undefined) {
     isPatient = message.end === 'patient'
@@ -119,20 +125,23 @@ process.send?.({ report }, () => process.exit(0))
 
 function call(): void {
   const id = `${options.name}-${options.seed}-${made++}`
-  // Most calls need not ask the store.
-  const isLeased = random.below(4) > 0
+  // Half of the calls need not ask the store.
+  const isLeased = random.below(2) === 0
   // Some need not even have it.
   const isForgiven = random.below(6) === 0
-  const ledger = ledgerCharge(`${options.name}-${options.seed}-era${era}-`, 1 + random.below(4), isLeased)
-  const chosen = limits.filter((limit) => {
-    if (isForgiven) return limit.onStoreFailure !== 'deny' && random.below(2) === 0
-    return isLeased ? limit.isLeased && random.below(2) === 0 : random.below(3) === 0
+  const own = ledgerCharge({ ...ledger, cost: 1 + random.below(4), isLeased })
+  // Most calls have one limit, so that each limit is reached, whatever the others say.
+  const isAlone = random.below(3) > 0
+  const possible = limits.filter((limit) => {
+    if (isForgiven) return limit.onStoreFailure !== 'deny'
+    return isLeased || isAlone ? limit.isLeased === isLeased : true
   })
+  const chosen = isAlone ? [random.pick(possible)] : possible.filter(() => random.below(3) === 0)
   const charges = chosen.map((limit) => chargeOf(limit, 1 + random.below(4)))
   const runsMs = random.below(random.below(50) === 0 ? 2000 : 40)
   open++
   ask(
-    [...charges, ledger],
+    [...charges, own],
     (given) => store.reserve(id, given, ttlMs),
     (answer, asked) => {
       waitsMs.push((asked.afterUs - asked.beforeUs) / 1000)
@@ -147,10 +156,13 @@ function call(): void {
         id,
         ...asked,
         costs: costsOf(chosen, charges),
-        ledger: ledger.key.id,
+        ledger: own.key.id,
       })
       const grows = random.below(4) === 0
-      setTimeout(() => (grows ? grow({ id, chosen, charges, ledger }) : end({ id, chosen, charges })), runsMs)
+      setTimeout(
+        () => (grows ? grow({ id, chosen, charges, ledger: own }) : end({ id, chosen, charges })),
+        runsMs,
+      )
     },
   )
 }
@@ -191,9 +203,10 @@ function grow(call: Call & { readonly ledger: Charge }): void {
 
 /** Settles a call at some of what was charged, of what came last the least. */
 function end({ id, chosen, charges }: Call, more: readonly Charge[] = []): void {
+  const isWhole = random.below(4) > 0
   const taken = charges.map(({ cost, rule }, index) => {
     const all = cost + (more[index]?.cost ?? 0)
-    return rule.kind === 'concurrency' ? cost : Math.floor((all * random.below(5)) / 4)
+    return rule.kind === 'concurrency' || isWhole ? all : Math.floor((all * random.below(5)) / 4)
   })
   const first = charges.map(({ cost }, index) => Math.min(cost, taken[index] ?? 0))
   const unitsOf = (units: readonly number[]) =>

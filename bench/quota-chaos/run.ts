@@ -21,7 +21,15 @@ import {
 } from './check.ts'
 import { faults, forgetful, gentle, type Victims } from './faults.ts'
 import { type Line, readJournal, sharedUs } from './journal.ts'
-import { type ChaosLimit, leaseMs, ledgerCharge, ledgerLimit, limits, slotLifeMs } from './limits.ts'
+import {
+  type ChaosLimit,
+  leaseMs,
+  ledgerCharge,
+  ledgerLimit,
+  ledgerRule,
+  limits,
+  slotLifeMs,
+} from './limits.ts'
 import type { Message, ReplicaOptions, ReplicaReport, Wrong } from './replica.ts'
 
 export interface ChaosOptions {
@@ -46,6 +54,8 @@ export interface ChaosResult {
   readonly kills: number
   /** Broken promises of limits that deny without their store. */
   readonly excesses: readonly Excess[]
+  /** Limits of which at least seven tenths were taken in some span: of the others this says little. */
+  readonly reached: readonly string[]
   /** Calls that were kept out though none of their limits denies without its store. */
   readonly keptOut: number
   /** Of the limit that is shared without its store: the worst span. */
@@ -264,6 +274,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
         return limit.onStoreFailure satisfies never
     }
   })
+  const reached = limits.filter(
+    (limit) => excessOf(times(limit, 0.7), taken.get(limit.name) ?? []) !== undefined,
+  )
   const spans = limits.filter(
     ({ onStoreFailure, promise }) => onStoreFailure === 'share' && promise.kind === 'span',
   )
@@ -276,6 +289,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     faults: done,
     kills,
     excesses,
+    reached: reached.map(({ name }) => name),
     shared,
     sharedBound: sharedLimit * (1 + gaps.length) + (anew + 1) * partOf(sharing, replicas),
     keptOut: reports.reduce((all, { counts }) => all + (counts['keptOut'] ?? 0), 0),
@@ -338,7 +352,7 @@ async function compareLedgers(
   const expected = ledgersOf(journals).filter(({ ledger }) => ledger.includes(`-era${era}-`))
   let [tooMuch, tooLittle] = [0, 0]
   for (const { ledger, units } of expected) {
-    const charge = ledgerCharge('', 0, false)
+    const charge = ledgerCharge({ name: '', rule: ledgerRule(0), cost: 0, isLeased: false })
     const states = await store.peek([{ ...charge, key: { ...charge.key, id: ledger } }])
     if (typeof states === 'string') throw new Error(`the store is ${states}`)
     const used = ledgerLimit - (states[0]?.remaining ?? Number.NaN)

@@ -81,30 +81,38 @@ t.test(
   },
 )
 
-t.test('what was sent into a late network arrives although its sender is gone', async (t) => {
-  const asked: string[] = []
-  const server = createServer((socket) => {
-    socket.on('error', () => {})
-    socket.on('data', (chunk) => asked.push(String(chunk)))
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => server.close())
-  await using proxy = await startTcpProxy((server.address() as AddressInfo).port)
-  const send = async (text: string) => {
-    const client = connect(proxy.port, '127.0.0.1')
-    client.on('error', () => {})
-    await once(client, 'connect')
-    await new Promise((resolve) => client.write(text, resolve))
-    client.end()
-    return client
-  }
-  proxy.isLate = true
-  proxy.isParted = true
-  const gone = await send('of one that is gone')
-  await eventually('it is gone', () => gone.destroyed)
-  t.same(asked, [])
-  proxy.isParted = false
-  await eventually('it has arrived', () => asked.length === 1)
-  t.same(asked, ['of one that is gone'])
-})
+t.test(
+  'what was held back arrives although its sender is gone, and behind what was sent later',
+  async (t) => {
+    const asked: string[] = []
+    const server = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.on('data', (chunk) => asked.push(String(chunk)))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.teardown(() => server.close())
+    await using proxy = await startTcpProxy((server.address() as AddressInfo).port)
+    const open = async () => {
+      const client = connect(proxy.port, '127.0.0.1')
+      client.on('error', () => {})
+      await once(client, 'connect')
+      return client
+    }
+    const gone = await open()
+    gone.write('hello')
+    await eventually('it has arrived', () => asked.length === 1)
+    const held = proxy.hold()
+    gone.write('of one that is gone')
+    const isGone = once(gone, 'close')
+    gone.end()
+    await isGone
+    const later = await open()
+    later.write('later')
+    await eventually('what is new gets through', () => asked.length === 2)
+    held.letGo()
+    await eventually('the rest arrives', () => asked.length === 3)
+    t.same(asked, ['hello', 'later', 'of one that is gone'])
+    later.destroy()
+  },
+)

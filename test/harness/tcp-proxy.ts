@@ -12,8 +12,11 @@ export interface TcpProxy extends AsyncDisposable {
   isParted: boolean
   /** While it is mute, what is sent arrives, and nothing that is answered. */
   isMute: boolean
-  /** Whether what was sent before its sender went away arrives all the same, as from the buffers of a network. */
-  isLate: boolean
+  /**
+   * Holds back what is asked on the connections that there are, not on new ones. Once it is let go it arrives, also where
+   * its sender went away meanwhile.
+   */
+  hold(): { letGo(): void }
   /** Ends every connection. */
   cut(): void
 }
@@ -26,8 +29,8 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   const pumpAll = () => {
     for (const lane of lanes) lane.pump()
   }
-  const join = (from: Socket, to: Socket, direction: 'questions' | 'answers') => {
-    const lane = new Lane(to, () => isParted || (isMute && direction === 'answers'))
+  const join = (from: Socket, to: Socket, direction: Direction) => {
+    const lane = new Lane(to, direction, () => isParted || (isMute && direction === 'answers'))
     lanes.add(lane)
     sockets.add(from)
     from.setNoDelay(true)
@@ -36,7 +39,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     from.on('error', () => {})
     from.on('close', () => {
       sockets.delete(from)
-      if (proxy.isLate && direction === 'questions')
+      if (lane.isHeld)
         return lane.drain(() => {
           lanes.delete(lane)
           to.end()
@@ -57,7 +60,18 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     port: (server.address() as AddressInfo).port,
     target,
     delayMs: 0,
-    isLate: false,
+    hold() {
+      const held = [...lanes].filter(({ direction }) => direction === 'questions')
+      for (const lane of held) lane.isHeld = true
+      return {
+        letGo() {
+          for (const lane of held) {
+            lane.isHeld = false
+            lane.pump()
+          }
+        },
+      }
+    },
     cut() {
       for (const socket of sockets) socket.destroy()
     },
@@ -84,16 +98,21 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   return proxy
 }
 
+type Direction = 'questions' | 'answers'
+
 /** One direction of a connection. */
 class Lane {
+  readonly direction: Direction
+  isHeld = false
   readonly #to: Socket
   readonly #isShut: () => boolean
   readonly #waiting: { readonly chunk: Buffer; readonly dueMs: number }[] = []
   #timer: NodeJS.Timeout | undefined
   #onEmpty: (() => void) | undefined
 
-  constructor(to: Socket, isShut: () => boolean) {
+  constructor(to: Socket, direction: Direction, isShut: () => boolean) {
     this.#to = to
+    this.direction = direction
     this.#isShut = isShut
   }
 
@@ -105,7 +124,7 @@ class Lane {
   /** Sends what is due, but nothing before what came before it. */
   pump(): void {
     clearTimeout(this.#timer)
-    while (!this.#isShut()) {
+    while (!this.isHeld && !this.#isShut()) {
       const [next] = this.#waiting
       if (next === undefined) return this.#onEmpty?.()
       const leftMs = next.dueMs - performance.now()

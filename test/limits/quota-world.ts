@@ -56,8 +56,8 @@ export async function startQuotaWorld(options: {
   /** Where another model server listens that stands in its place. */
   readonly modelPort?: number
   readonly pods?: number
-  /** `limits` of the configuration. */
-  readonly limits?: object
+  /** `limits` of the configuration, by the number of the pod where each has its own. */
+  readonly limits?: object | ((index: number) => object)
 }): Promise<QuotaWorld> {
   await using opening = new AsyncDisposableStack()
   const { path: folder } = opening.use(temporaryFolder())
@@ -92,7 +92,10 @@ export async function startQuotaWorld(options: {
             },
           },
           issuers: [{ issuer, audience: 'models', jwks: { file: '../idp.json' }, tenantClaim: 'tenant' }],
-          limits: { store: 'memory', ...options.limits },
+          limits: {
+            store: 'memory',
+            ...(typeof options.limits === 'function' ? options.limits(index) : options.limits),
+          },
           audit: { dir: 'audit' },
           resources: { dir: '../resources' },
           listen: { admin },

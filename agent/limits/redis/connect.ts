@@ -25,6 +25,8 @@ export interface RedisLink extends AsyncDisposable {
 export interface LinkOptions {
   /** Whether a server that may throw away what it keeps is refused. */
   readonly keepsAll: boolean
+  /** How often it is looked whether that has changed. */
+  readonly recheckMs?: number | undefined
   readonly onTimeout?: () => void
   readonly warn?: ((text: string) => void) | undefined
 }

@@ -27,12 +27,15 @@ export interface NodeOptions {
   readonly maxInFlight: number
   /** Whether a server that may throw away what it keeps is refused. */
   readonly keepsAll: boolean
+  /** How often it is looked whether that has changed. */
+  readonly recheckMs?: number | undefined
   readonly onTimeout?: (() => void) | undefined
   readonly warn?: ((text: string) => void) | undefined
 }
 
 const minPauseMs = 20
 const maxPauseMs = 2000
+const defaultRecheckMs = 10_000
 /** So many may wait for their turn for each that may be under way. */
 const waitingPerInFlight = 4
 
@@ -58,6 +61,7 @@ class Node implements RedisNode {
   readonly #line: (() => void)[] = []
   #failures = 0
   #timer: NodeJS.Timeout | undefined
+  #recheckTimer: NodeJS.Timeout | undefined
   #isCorked = false
   /** Why the connection is being ended: what waits on it is told so. */
   #ending: RedisFault | undefined
@@ -135,17 +139,14 @@ class Node implements RedisNode {
     }, connectTimeoutMs)
     try {
       await client.connect()
-      const { problem, warning } = await checkServer(
-        (command, args) =>
-          client.call(command, args as string[]).catch((cause) => Promise.reject(faultOf(cause))),
-        { keepsAll },
-      )
+      const { problem, warning } = await look(client, keepsAll)
       if (warning !== undefined) warn?.(warning)
       if (this.#client !== client) return
       if (problem === undefined) {
         this.#isUsable = true
         this.#problem = undefined
         this.#failures = 0
+        if (keepsAll && warning === undefined) this.#recheckLater(client)
       } else {
         said = new Error(problem)
         destroy(client)
@@ -164,6 +165,7 @@ class Node implements RedisNode {
     this.#isClosed = true
     this.#isUsable = false
     clearTimeout(this.#timer)
+    clearTimeout(this.#recheckTimer)
     const client = this.#client
     this.#deadlines.clear()
     if (client === undefined || client.status === 'end') return
@@ -179,10 +181,21 @@ class Node implements RedisNode {
     if (stream !== undefined) await ended
   }
 
+  /** Somebody may have it throw things away from now on, and the connection is none the worse for it. */
+  #recheckLater(client: Redis): void {
+    this.#recheckTimer = setTimeout(async () => {
+      const { problem } = await look(client, true).catch(noAnswer)
+      if (this.#client !== client || !this.#isUsable) return
+      if (problem === undefined) this.#recheckLater(client)
+      else this.#end(new RedisFault('disconnected', problem))
+    }, this.#options.recheckMs ?? defaultRecheckMs).unref()
+  }
+
   #onEnd(client: Redis, said: unknown): void {
     if (this.#client !== client) return
     this.#client = undefined
     this.#isUsable = false
+    clearTimeout(this.#recheckTimer)
     this.#deadlines.clear()
     this.#problem =
       this.#ending?.message ?? (said === undefined ? 'the connection was closed' : problemOf(said))
@@ -230,6 +243,17 @@ function faultOf(cause: unknown): RedisFault {
   if (cause instanceof RedisFault) return cause
   const isReply = cause instanceof Error && cause.name === 'ReplyError'
   return new RedisFault(isReply ? 'reply' : 'disconnected', messageOf(cause))
+}
+
+/** It says nothing of what was asked; the next one may. */
+const noAnswer = () => ({ problem: undefined })
+
+function look(client: Redis, keepsAll: boolean): ReturnType<typeof checkServer> {
+  return checkServer(
+    (command, args) =>
+      client.call(command, args as string[]).catch((cause) => Promise.reject(faultOf(cause))),
+    { keepsAll },
+  )
 }
 
 function destroy(client: Redis): void {

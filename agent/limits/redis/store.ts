@@ -33,6 +33,8 @@ export interface RedisStoreSettings extends RedisSettings {
   readonly stateDir?: string | undefined
   /** How long what runs at a replica is counted after its last sign. */
   readonly slotLifeMs?: number | undefined
+  /** How often it is looked whether the server keeps everything; only tests have another time than the usual. */
+  readonly recheckMs?: number | undefined
   readonly clock?: Clock
   /** Other than the server's own only in tests. */
   readonly time?: ScriptTime
@@ -61,6 +63,7 @@ export async function openRedisStore(settings: RedisStoreSettings): Promise<Quot
   })
   const link = await connectRedis(settings, {
     keepsAll: true,
+    recheckMs: settings.recheckMs,
     onTimeout: () => counts.timeouts++,
     warn: settings.warn,
   })

@@ -125,6 +125,19 @@ t.test('what is wrong with a server is told apart', async (t) => {
     await eventually('mended', () => store.health.problem() === undefined)
   })
 
+  await t.test('a server that may forget from now on', async (t) => {
+    await using valkey = await startValkey()
+    const url = `redis://127.0.0.1:${valkey.port}`
+    await using store = await openRedisStore({ url, timeoutMs, recheckMs: 20 })
+    t.match(await store.reserve('a', [charge('c')], ttlMs), { kind: 'granted' })
+    await valkey.client.config('SET', 'maxmemory-policy', 'volatile-ttl')
+    await eventually('noticed', () => /is volatile-ttl/.test(store.health.problem() ?? ''))
+    t.match(await store.reserve('b', [charge('c')], ttlMs), { kind: 'failed', fault: 'unavailable' })
+    await valkey.client.config('SET', 'maxmemory-policy', 'noeviction')
+    await eventually('mended', () => store.health.problem() === undefined)
+    t.match(await store.reserve('c', [charge('c')], ttlMs), { kind: 'granted', states: [{ remaining: 8 }] })
+  })
+
   await t.test('answers of the wrong form', async (t) => {
     const replies = [
       '$5\r\nhello\r\n',

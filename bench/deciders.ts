@@ -49,6 +49,7 @@ async function startWith(
   const agent = await startAgent({
     folder,
     config: { policy: { bundle: 'policy.tar.gz', ...policy }, ...config },
+    isInstalled: true,
   })
   return {
     pid: agent.pid,

@@ -65,6 +65,7 @@ async function startSluice(
   const agent = await startAgent({
     folder,
     config: { rateLimit: { config: ['limits.yaml'], ...rateLimit }, ...config },
+    isInstalled: true,
   })
   return {
     pid: agent.pid,

@@ -103,3 +103,16 @@ t.test('no file is longer than 400 lines', async (t) => {
     t.ok(lines <= 400, `${file}: ${lines}`)
   }
 })
+
+// V8 takes such a function for a method that stays, and allocates it among what is old. Of an exchange, or of what belongs to
+// one, it keeps everything through all quick collections (`setComputation` in agent/inference/inference.ts).
+t.test('no function is written straight into a property of what lives for one request', async (t) => {
+  for (const file of files) {
+    const text = readFileSync(join(agent, file), 'utf8')
+    t.notMatch(
+      text,
+      /^ *(?:if \(.*\) )?(?!this\.)\w+(?:\.\w+)+ =\s+(?:async )?(?:\w+|\(.*\)(?:: .*)?) =>/m,
+      file,
+    )
+  }
+})

@@ -5,7 +5,7 @@ import { isWholeBody } from './body-facts.ts'
 import { clientKind } from './client-kind.ts'
 import { decodedPem } from './pem-text.ts'
 import { populate, populated } from './populated.ts'
-import { setOwn } from './wire/common.ts'
+import { joinedHeaders, setOwn } from './wire/common.ts'
 
 /** One end of the connection, as a CheckRequest describes it. */
 export interface PeerFacts {
@@ -143,13 +143,13 @@ export class CheckFacts implements RequestFacts {
   }
 
   #httpJson(): JsonObject {
-    const headers: Record<string, string> = {}
+    // Envoy sends raw headers in their place; a policy that reads `headers` must not find an empty map for that.
+    const isRaw = this.headerMap !== undefined && this.headerKeys.length === 0
+    const headers: Record<string, string> = isRaw ? joinedHeaders(this.headers) : {}
     for (let i = 0; i < this.headerKeys.length; i++)
       setOwn(headers, this.headerKeys[i] as string, this.headerValues[i] as string)
-    // Envoy sends raw headers in their place; a policy that reads `headers` must not find an empty map for that.
-    if (this.headerMap !== undefined && this.headerKeys.length === 0)
-      for (const [name, values] of this.headers.entries()) setOwn(headers, name, values.join(','))
-    const http = populated({
+    const http: Record<string, JsonValue> = {}
+    populate(http, {
       id: this.id,
       method: this.method,
       headers,
@@ -164,11 +164,19 @@ export class CheckFacts implements RequestFacts {
       rawBody: this.rawBody?.toString('base64'),
     })
     if (this.headerMap === undefined) return http
-    const raw = this.headerMap.map(({ key, value, rawValue }) =>
-      populated({ key, value, rawValue: rawValue.toString('base64') }),
-    )
-    return { ...http, headerMap: raw.length === 0 ? {} : { headers: raw } }
+    const raw = this.headerMap.map(rawHeaderJson)
+    http['headerMap'] = raw.length === 0 ? {} : { headers: raw }
+    return http
   }
+}
+
+/** Field by field, as below: there are a dozen of them in each check. */
+function rawHeaderJson({ key, value, rawValue }: RawHeader): JsonObject {
+  const fields: Record<string, JsonValue> = {}
+  if (key !== '') fields['key'] = key
+  if (value !== '') fields['value'] = value
+  if (rawValue.length > 0) fields['rawValue'] = rawValue.toString('base64')
+  return fields
 }
 
 function peerJson({ address, service, labels, principal, certificate }: PeerFacts): JsonObject {

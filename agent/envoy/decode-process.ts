@@ -4,7 +4,7 @@ import { isWholeBody } from './body-facts.ts'
 import { clientKind } from './client-kind.ts'
 import { encodedPem } from './pem-text.ts'
 import type { ProcessingMessage } from './processing-message.ts'
-import { setOwn } from './wire/common.ts'
+import { joinedHeaders } from './wire/common.ts'
 
 /** Everything about a request but its body, as `request_headers` brings it. */
 export type HeaderFacts = Omit<RequestFacts, 'body' | 'isBodyComplete' | 'attributes'>
@@ -71,8 +71,7 @@ function text(value: JsonValue | undefined): string {
 
 /** The document that ext_authz would have brought, from what ext_proc does: a policy need not know the difference. */
 function attributesJson(facts: HeaderFacts, principal: string): JsonObject {
-  const headers: Record<string, string> = {}
-  for (const [name, values] of facts.headers.entries()) setOwn(headers, name, values.join(','))
+  const headers = joinedHeaders(facts.headers)
   const colon = facts.sourceAddress.lastIndexOf(':')
   const size = facts.headers.single('content-length')
   return {

@@ -165,7 +165,8 @@ export class RequestPhase {
     const { pipeline } = this.#talk.options
     const x = pipeline.open(facts)
     this.#talk.exchange = x
-    x.whenWaiting = () => this.#talk.waits()
+    const waits = () => this.#talk.waits()
+    x.whenWaiting = waits
     this.#state = { kind: 'deciding' }
     this.#talk.whenDecided(pipeline.request(x), (decision) => this.#decided(x, decision, waited))
   }

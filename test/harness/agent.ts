@@ -4,7 +4,9 @@ import { http } from './http.ts'
 import { freePorts } from './ports.ts'
 import { startProcess } from './process.ts'
 
-const main = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
+const root = join(import.meta.dirname, '..', '..')
+const main = join(root, 'agent', 'main.ts')
+const command = join(root, 'bin', 'sluice.mjs')
 
 export interface AgentProcess extends AsyncDisposable {
   readonly pid: number
@@ -26,6 +28,8 @@ export async function startAgent(options: {
   readonly config: Readonly<Record<string, unknown>>
   /** False for an agent that is expected to stay unready. */
   readonly untilReady?: boolean
+  /** Through the command that is installed, which sizes the heap and costs one more start of Node. */
+  readonly isInstalled?: boolean
 }): Promise<AgentProcess> {
   const [probesPort] = (await freePorts(1)) as [number]
   mkdirSync(options.folder, { recursive: true })
@@ -42,7 +46,7 @@ export async function startAgent(options: {
     startProcess({
       name: 'the agent',
       program: process.execPath,
-      args: [main, 'agent', '--config', configPath],
+      args: [options.isInstalled === true ? command : main, 'agent', '--config', configPath],
       isReady: async () => {
         const { status } = await probe(options.untilReady === false ? '/livez' : '/readyz')
         return status === 200

@@ -183,8 +183,10 @@ t.test('keys that stand once are never taken for repeated, whatever else is in t
       const keys = Object.keys(more).map((key) => key.toLowerCase())
       fc.pre(new Set(keys).size === keys.length && !keys.includes('model'))
       const { verdict } = ask(chat, JSON.stringify({ ...more, model: 'meta-llama/x' }))
-      t.equal(verdict.kind, 'allow', JSON.stringify(more))
+      // Not by the name of an assertion: some texts in there end the report of the test.
+      return verdict.kind === 'allow'
     }),
     { numRuns: 300 },
   )
+  t.pass()
 })

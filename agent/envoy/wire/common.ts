@@ -12,6 +12,17 @@ export function setOwn<T>(object: Record<string, T>, key: string, value: T): voi
   else object[key] = value
 }
 
+/** Headers as one text each: of a name that came more often its values, with commas between. */
+export function joinedHeaders(headers: RequestHeaders): Record<string, string> {
+  const joined: Record<string, string> = {}
+  const [names, values] = [headers.names(), headers.values()]
+  for (let i = 0; i < names.length; i++) {
+    const [name, value] = [names[i] as string, values[i] as string]
+    setOwn(joined, name, Object.hasOwn(joined, name) ? `${joined[name]},${value}` : value)
+  }
+  return joined
+}
+
 /** One entry of a `map<string, string>` into `into`; the last of a key counts. */
 export function readTextEntry(reader: Reader, into: Record<string, string>): void {
   const outer = reader.enter()

@@ -90,10 +90,11 @@ export function openOverload(options: OverloadOptions): Overload {
   /** Waits until it may run, or is refused. */
   function itsTurn(x: Exchange, call: Call, usage: Usage): Promise<Verdict> {
     return new Promise((resolve) => {
-      call.resolve = (turn) => {
+      const ended = (turn: Turn) => {
         x.waiting = undefined
         resolve(turn === 'run' ? allowed(x, usage) : refused(call.gate, turn))
       }
+      call.resolve = ended
       x.waiting = call
       x.whenWaiting?.(call)
     })

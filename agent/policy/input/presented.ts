@@ -32,11 +32,9 @@ export function presented(
 const hostNames: readonly string[] = [':authority', 'host']
 
 function shownHeaders(headers: JsonObject, authority: string, withheld: readonly string[]): JsonObject {
-  return Object.fromEntries(
-    Object.entries(headers)
-      .filter(([name]) => !withheld.includes(name.toLowerCase()))
-      .map(([name, value]) => [name, hostNames.includes(name) ? authority : value]),
-  )
+  const shown = Object.entries(headers).filter(([name]) => !withheld.includes(name.toLowerCase()))
+  for (const entry of shown) if (hostNames.includes(entry[0])) entry[1] = authority
+  return Object.fromEntries(shown)
 }
 
 /** Raw headers: `headers` is a list of key and value, the value in base64. */

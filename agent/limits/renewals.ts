@@ -8,8 +8,11 @@ export interface Renewable {
   renew(): void
 }
 
-/** So many are renewed at once, and the next ones a little later: a thousand calls may have begun in the same moment. */
-const batch = 64
+/**
+ * So many are renewed at once, and the next ones a little later: thousands of calls may have begun in the same moment, and
+ * calls that are to be decided ask the store too.
+ */
+const batch = 16
 const pauseMs = 20
 
 /**

@@ -46,7 +46,8 @@ export class CalendarCounter implements Counter {
   }
 
   owe(rule: CalendarRule, units: number, debtCap: number, now: Instant): void {
-    this.#enter(rule, now)
+    // An edit since the hold was taken goes before what the hold knows: its period could end too early.
+    if (now.wallMs >= this.#endMs) this.#enter(rule, now)
     this.#add(units, Math.min(rule.limit + debtCap, maxUnits))
   }
 

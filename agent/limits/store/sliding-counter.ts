@@ -69,7 +69,9 @@ export class SlidingCounter implements Counter {
   }
 
   owe(rule: SlidingRule, units: number, debtCap: number, now: Instant): void {
-    const slice = this.#enter(rule, now)
+    // An edit since the hold was taken goes before what the hold knows: its window could be shorter.
+    const present = { ...rule, sliceUs: this.#sliceUs, sliceCount: this.#sliceCount }
+    const slice = this.#enter(this.#sum > 0 ? present : rule, now)
     this.#add(slice, units, Math.min(rule.limit + debtCap, maxUnits))
   }
 

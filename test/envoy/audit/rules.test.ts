@@ -500,6 +500,8 @@ const measuredRows: readonly Row[] = [
     'typed_per_filter_config',
     extProcOverride({ processing_mode: { request_body_mode: 'STREAMED' } }),
   ],
+  ['calls_tried_again', 'grpcRoute', 'route.retry_policy', { retry_on: '5xx' }],
+  ['calls_tried_again', 'grpcRoute', 'route.hedge_policy', { hedge_on_per_try_timeout: true }],
   ['ext_proc_mode_override', 'extProc', 'typed_config.allowed_override_modes.0.response_body_mode', 'NONE'],
 ]
 

@@ -329,6 +329,27 @@ export function tableLaws(t: Test, name: string, open: () => Promise<Trial & Asy
     }
   })
 
+  law(
+    'a debt from before an edit is charged to the limit as it is now',
+    async (t, { store, fresh, wait }) => {
+      const always = { spanAt: () => ({ startMs: 0, endMs: 8.64e15 }) }
+      const longer = { kind: 'sliding' as const, limit: 20, sliceUs: 1_000_000, sliceCount: 60 }
+      const edits = [
+        [sliding(10), longer, 10_000_000],
+        [calendar(10), { kind: 'calendar' as const, limit: 20, calendar: always }, 86_400_000_000],
+      ] as const
+      for (const [before, after, laterUs] of edits) {
+        const [id, key] = [fresh(), fresh()]
+        await store.reserve(id, [chargeOn(key, before, 1)], ttlMs)
+        await store.reserve(fresh(), [chargeOn(key, after, 6)], ttlMs)
+        await wait(5_000_000)
+        t.equal(await store.settle(id, [3]), 'settled')
+        await wait(laterUs)
+        t.match(await peek(store, [chargeOn(key, after, 1)]), [{ remaining: 11 }], before.kind)
+      }
+    },
+  )
+
   law('the largest numbers are counted one by one', async (t, { store, fresh }) => {
     for (const rule of [gcraRule(maxUnits, 1000, maxUnits), sliding(maxUnits), calendar(2 ** 63)]) {
       const key = fresh()

@@ -1,5 +1,5 @@
 import type { JsonObject } from '#base/json.ts'
-import { isSet, type Rule } from '../rule.ts'
+import { either, isSet, type Rule } from '../rule.ts'
 import { at, enclosing, type Node, objectsAt, textAt } from '../tree.ts'
 
 const shown: ReadonlySet<string> = new Set([
@@ -13,6 +13,8 @@ const shown: ReadonlySet<string> = new Set([
 export function showsBody(object: JsonObject, field: string): boolean {
   return shown.has(textAt(object, field))
 }
+
+const isTriedAgain = either(isSet('retry_policy'), isSet('retry_policy_typed_config'), isSet('hedge_policy'))
 
 /** What limits need to see: what a call may take, and what it took. */
 export const measuringRules: readonly Rule[] = [
@@ -36,6 +38,15 @@ export const measuringRules: readonly Rule[] = [
       (node.kind === 'extProc' ? isHidden(object, node) : isHiddenOnRoute(object)),
     why: 'what a call took stands in its answer, which the agent does not see: calls that are charged by it are refused.',
     fix: 'set filters, routes and modes as sluice envoy config does.',
+  },
+  {
+    id: 'calls_tried_again',
+    severity: 'weakens',
+    kinds: ['virtualHost', 'routeAction'],
+    setting: 'retry_policy, retry_policy_typed_config, hedge_policy',
+    isBroken: (object, _, { expected }) => expected.areCallsMeasured === true && isTriedAgain(object),
+    why: 'a call that is tried several times is computed as often, and charged once: the agent sees one answer.',
+    fix: 'remove it, and have clients try again.',
   },
 ]
 

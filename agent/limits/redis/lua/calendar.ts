@@ -76,9 +76,15 @@ local function calendarBack(kind)
     kind.store(part, s)
   end
 
+  -- An edit since goes before what the hold knows: its period could end too early.
   function back.owe(part, units)
-    guessSpan(part)
-    kind.put(part, kind.read(part), units, part.limit + part.debtCap)
+    local value, s = call('GET', part.key), nil
+    if value then
+      local used, startMs, endMs, generation = unpackNumbers(kind.form, value)
+      if nowMs < endMs then s = {used = used, startMs = startMs, endMs = endMs, generation = generation} end
+    end
+    if not s then guessSpan(part) end
+    kind.put(part, s or kind.read(part), units, part.limit + part.debtCap)
   end
 
   function back.adjust(c, s, units)

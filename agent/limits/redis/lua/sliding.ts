@@ -155,7 +155,10 @@ local function slidingBack(kind)
     kind.store(c, s)
   end
 
-  function back.owe(part, units) kind.put(part, kind.read(part), units, part.limit + part.debtCap) end
+  function back.owe(part, units)
+    local c = presentSlices(part)
+    kind.put(c, kind.read(c), units, part.limit + part.debtCap)
+  end
 
   function back.adjust(c, s, units)
     if s.sum == 0 then return end

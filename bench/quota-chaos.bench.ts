@@ -5,8 +5,10 @@ import { runChaos } from './quota-chaos/run.ts'
  * Processes that share a real Valkey while processes, the store and the network fail by a seeded schedule; everything that
  * was let through is compared with what was promised. Not a contest of speed: the other figures say at what load.
  */
-export async function measure({ seconds, seed }: BenchOptions): Promise<Row[]> {
-  const result = await runChaos({ seed, until: { seconds } })
+export async function measure({ seconds, seed, only }: BenchOptions): Promise<Row[]> {
+  const result = await runChaos({ seed, until: { seconds }, only })
+  for (const { limit, units, fromUs, toUs } of result.excesses)
+    process.stderr.write(`${limit}: ${units} too many in ${toUs - fromUs} us\n`)
   const { reports } = result
   const calls = sum(reports.map(({ calls }) => calls))
   const waitsMs = reports.flatMap((report) => report.waitsMs).sort((a, b) => a - b)

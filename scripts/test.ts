@@ -4,6 +4,7 @@ import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { readReport } from './tap-report.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -29,12 +30,16 @@ const report = join(folder, 'report.tap')
 const result = spawnSync('tap', ['--reporter=terse', `--output-file=${report}`, ...chosen], {
   cwd: root,
   stdio: ['ignore', 'inherit', 'inherit'],
+  // Each file and each agent that it starts reads the same sources: their types are stripped once.
+  env: { ...process.env, NODE_COMPILE_CACHE: join(folder, 'compiled') },
 })
-const { passed, failed, broken } = count(report)
+const { passed, failed, failures } = readReport(readFileSync(report, 'utf8'))
 rmSync(folder, { recursive: true, force: true })
 const isGood = result.status === 0 && failed === 0 && passed > 0
-// Once more at the end: a log that keeps only its tail must still say what broke.
-for (const line of broken) process.stdout.write(`\n${line}`)
+// Once more at the end: a log that keeps only its tail must still say what broke, and as much as it can of how.
+for (const { path, diagnostics } of failures.slice(0, 50))
+  process.stdout.write(`\nnot ok: ${path}\n${diagnostics.map((line) => `${line}\n`).join('')}`)
+if (failures.length > 1) for (const { path } of failures) process.stdout.write(`\nnot ok: ${path}`)
 // A runner that died without naming a failed assertion is a failure all the same.
 // On a line of its own: the reporter leaves the cursor, and escape codes, on the one before.
 process.stdout.write(`\n${passed} passed, ${isGood ? 0 : Math.max(failed, 1)} failed\n`)
@@ -47,16 +52,4 @@ function needsComponents(file: string): boolean {
     /from '((\.\.?\/)+(harness\/|scripted-server)|\.\/(pair|in-process|caller-world)\.ts)/.test(text) ||
     file.startsWith('test/harness/')
   )
-}
-
-/** Totals of a TAP report, and the lines of the assertions that failed, each below the files and tests it is in. */
-function count(path: string): {
-  readonly passed: number
-  readonly failed: number
-  readonly broken: readonly string[]
-} {
-  const text = readFileSync(path, 'utf8')
-  const figures = [...text.matchAll(/^# \{ total: (\d+)(?:, pass: (\d+))?(?:, fail: (\d+))?/gm)].at(-1)
-  const broken = [...text.matchAll(/^ *not ok \d+(?! .*# (?:TODO|SKIP)).*$/gm)].map(([line]) => line)
-  return { passed: Number(figures?.[2] ?? 0), failed: Number(figures?.[3] ?? 0), broken }
 }

@@ -64,7 +64,9 @@ export const limitsSchema = z.strictObject({
     .min(10)
     .max(7 * 86_400)
     .default(3600)
-    .describe('How long a call may take before what was reserved for it becomes its charge.'),
+    .describe(
+      'How long what was reserved for a call outlives the agent; then it becomes the charge of the call. While the agent runs, its calls may take as long as they like.',
+    ),
   leaseMs: z
     .int()
     .min(20)

@@ -67,6 +67,8 @@ export interface Demand {
    * configuration reserves at first; more is asked for while the answer streams.
    */
   readonly isOutputBounded: boolean
+  /** How many answers it asks for: so many times what the configuration reserves stands in the place of a bound. */
+  readonly answers: number
 }
 
 /**

@@ -7,12 +7,17 @@ export interface Bound {
   readonly usage: Usage
   /** False where the request sets no bound on its output tokens. */
   readonly isOutputBounded: boolean
+  /** How many answers it asks for. */
+  readonly answers: number
 }
 
 /** The bound of whoever can read the protocol; else what the length of the request says. */
 export function boundOf(x: Exchange): Bound {
   const demand = x.demand?.()
-  if (demand !== undefined) return { usage: demand.bound, isOutputBounded: demand.isOutputBounded }
+  if (demand !== undefined) {
+    const { bound: usage, isOutputBounded, answers } = demand
+    return { usage, isOutputBounded, answers }
+  }
   const requestBytes = bodyBytes(x) ?? unboundedAmount
   const { call } = x
   const isInfer = call?.verb === 'infer' || call?.verb === 'stream_infer'
@@ -28,6 +33,7 @@ export function boundOf(x: Exchange): Bound {
       requestBytes,
     },
     isOutputBounded: !isGenerated,
+    answers: 1,
   }
 }
 
@@ -49,14 +55,15 @@ export interface Reservation {
 
 /** The part of a bound that a policy reserves before the answer. */
 export function reservationOf({ reserve }: QuotaPolicy, bound: Bound): Reservation {
-  const { usage, isOutputBounded } = bound
-  const whole = isOutputBounded ? usage.outputTokens : reserve.outputTokens
+  const { usage, isOutputBounded, answers } = bound
+  const unsaid = Math.min(reserve.outputTokens * answers, unboundedAmount)
+  const whole = isOutputBounded ? usage.outputTokens : unsaid
   const first =
     reserve.slice === undefined ? whole : Math.min(reserve.slice, isOutputBounded ? whole : Infinity)
   const isPart = !isOutputBounded || first < whole
   return {
     usage: withOutputTokens(usage, first),
-    step: isPart ? (reserve.slice ?? reserve.outputTokens) : undefined,
+    step: isPart ? (reserve.slice ?? unsaid) : undefined,
     mostOutputTokens: isOutputBounded ? whole : unboundedAmount,
   }
 }

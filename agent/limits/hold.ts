@@ -4,6 +4,7 @@ import { type Metered, noUsage, type Usage } from '#decision/usage.ts'
 import { withOutputTokens } from './bound.ts'
 import type { Bill, Charged } from './charging.ts'
 import type { LimitsObserver } from './observer.ts'
+import type { Renewable, Renewals } from './renewals.ts'
 import type { Charge, CounterState, QuotaStore, ReserveAnswer } from './store/store.ts'
 
 /** How long nobody is asked for more once the store could not be. */
@@ -16,15 +17,17 @@ export interface HoldOptions {
   readonly clock: Clock
   readonly holdMs: number
   readonly observer: LimitsObserver
+  readonly renewals: Renewals
 }
 
 /** What is known of a call of which no limit wanted to know more. */
 const oneCall: Usage = { ...noUsage, inferences: 1 }
 
 /** What one call was charged beforehand; settled once. */
-export class Hold implements QuotaHold {
+export class Hold implements QuotaHold, Renewable {
   readonly isMetered: boolean
   readonly isGrowing: boolean
+  renewAtUs = 0
   readonly #options: HoldOptions
   /** By the place of the charge. */
   readonly #shares: readonly Share[]
@@ -44,6 +47,21 @@ export class Hold implements QuotaHold {
     this.#shares = bill.charged.map((charged) => new Share(charged))
     this.#growing = this.#shares.filter((share) => share.step !== undefined)
     this.isGrowing = this.#growing.length > 0
+    options.renewals.add(this)
+  }
+
+  /** Has the store keep it for as long again: the call still runs. */
+  renew(): void {
+    // Whatever is asked for at this moment does so too.
+    if (this.#isSettled || this.#asking !== undefined) return
+    const { store, x, bill, holdMs } = this.#options
+    this.#steps++
+    const nothing = this.#shares.map((share) => share.more(undefined, bill))
+    const answer = store.topUp(x.id, this.#steps, nothing, holdMs)
+    if (!(answer instanceof Promise)) return
+    this.#asking = answer.then(() => {
+      this.#asking = undefined
+    })
   }
 
   progress(metered: Metered): 'go_on' | 'stop' {
@@ -86,7 +104,8 @@ export class Hold implements QuotaHold {
 
   #close(actuals: readonly number[]): void {
     this.#isSettled = true
-    const { store, x } = this.#options
+    const { store, x, renewals } = this.#options
+    renewals.delete(this)
     // What is asked for at this moment is part of what is settled.
     if (this.#asking === undefined) void store.settle(x.id, actuals)
     else void this.#asking.then(() => store.settle(x.id, actuals))

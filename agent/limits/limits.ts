@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '#base/clock.ts'
+import { type After, systemAfter } from '#base/timers.ts'
 import type { Exchange } from '#decision/exchange.ts'
 import type { Stage } from '#decision/stage.ts'
 import { computingVerbs } from '#decision/verbs.ts'
@@ -9,6 +10,7 @@ import { type Bill, billOf } from './charging.ts'
 import { Hold } from './hold.ts'
 import type { LimitsObserver } from './observer.ts'
 import { storeRefusal, unchargedRefusal, violationRefusal } from './refusal.ts'
+import { Renewals } from './renewals.ts'
 import { compileRules } from './rules/rules.ts'
 import type { CounterState, QuotaStore, ReserveAnswer } from './store/store.ts'
 
@@ -17,12 +19,13 @@ const overHeader = 'x-sluice-quota-over'
 
 export interface LimitsOptions {
   readonly store: QuotaStore
-  /** How long a call may take before what was reserved for it becomes its charge. */
+  /** How long what was reserved for a call outlives this process. While it runs, it renews what its calls hold. */
   readonly holdMs?: number
   /** How long what is drawn beforehand may be used; 0 where nothing is. */
   readonly leaseMs?: number
   readonly observer?: LimitsObserver
   readonly clock?: Clock
+  readonly after?: After
 }
 
 /**
@@ -34,12 +37,14 @@ export interface LimitsOptions {
  */
 export function createLimitsStage(options: LimitsOptions): Stage {
   const { store, holdMs = 3_600_000, leaseMs = 0, observer = {}, clock = systemClock } = options
+  // Twice before it would end: one question to the store may fail.
+  const renewals = new Renewals({ everyMs: holdMs / 3, clock, after: options.after ?? systemAfter })
   const compiled = perResources((resources) => compileRules(resources, { leaseMs }))
 
   const decided = (x: Exchange, bill: Bill, answer: ReserveAnswer): Verdict => {
     switch (answer.kind) {
       case 'granted': {
-        const hold = new Hold({ x, bill, store, clock, holdMs, observer })
+        const hold = new Hold({ x, bill, store, clock, holdMs, observer, renewals })
         x.hold = hold
         return granted(x, hold, bill, answer.states, observer)
       }

@@ -50,7 +50,7 @@ export const quotaPolicySpec = z
           .int()
           .min(1)
           .default(1024)
-          .describe('Output tokens reserved for a call that sets no bound.'),
+          .describe('Output tokens reserved for each answer of a call that sets no bound.'),
         slice: z
           .int()
           .min(1)

@@ -27,7 +27,7 @@ export const limits: readonly ChaosLimit[] = [
   },
   {
     name: 'leased-rate',
-    promise: { kind: 'rate', perSecond: 250, burst: 300 },
+    promise: { kind: 'rate', perSecond: 400, burst: 500 },
     isLeased: true,
     onStoreFailure: 'deny',
   },
@@ -39,7 +39,7 @@ export const limits: readonly ChaosLimit[] = [
   },
   {
     name: 'leased-window',
-    promise: { kind: 'window', limit: 300, windowMs: 1000 },
+    promise: { kind: 'window', limit: 450, windowMs: 1000 },
     isLeased: true,
     onStoreFailure: 'deny',
   },
@@ -51,7 +51,7 @@ export const limits: readonly ChaosLimit[] = [
   },
   {
     name: 'leased-span',
-    promise: { kind: 'span', limit: 300, spanMs: 1000 },
+    promise: { kind: 'span', limit: 450, spanMs: 1000 },
     isLeased: true,
     onStoreFailure: 'deny',
   },
@@ -69,7 +69,7 @@ export const limits: readonly ChaosLimit[] = [
   },
   {
     name: 'leased-shared-window',
-    promise: { kind: 'window', limit: 200, windowMs: 1000 },
+    promise: { kind: 'window', limit: 250, windowMs: 1000 },
     isLeased: true,
     onStoreFailure: 'share',
   },

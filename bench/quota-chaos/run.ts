@@ -22,7 +22,7 @@ import {
 import { faults, forgetful, gentle, type Victims } from './faults.ts'
 import { type Line, readJournal, sharedUs } from './journal.ts'
 import { type ChaosLimit, leaseMs, ledgerCharge, ledgerLimit, limits, slotLifeMs } from './limits.ts'
-import type { ReplicaOptions, ReplicaReport, Wrong } from './replica.ts'
+import type { Message, ReplicaOptions, ReplicaReport, Wrong } from './replica.ts'
 
 export interface ChaosOptions {
   readonly seed: number
@@ -34,6 +34,8 @@ export interface ChaosOptions {
   readonly timeoutMs?: number
   /** Ends after that time without anything that goes wrong but this. */
   readonly wrong?: Wrong
+  /** Does only what has this in its name. */
+  readonly only?: string | undefined
   /** Told what is done, and when. */
   readonly onFault?: (name: string) => void
 }
@@ -66,7 +68,7 @@ const program = join(import.meta.dirname, 'replica.ts')
 
 /** Has processes share a real Valkey while things go wrong, and compares what they let through with what was promised. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
-  const { seed, until, replicas = 3, callsPerSecond = 250, timeoutMs = 100 } = options
+  const { seed, until, replicas = 3, callsPerSecond = 250, timeoutMs = 100, only = '' } = options
   const random = new Random(seed)
   await using stack = new AsyncDisposableStack()
   const folder = stack.use(temporaryFolder())
@@ -77,7 +79,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const startServer = async (port?: number) => {
     const server = await startValkey({
       ...(port !== undefined && { port }),
-      settings: ['--dir', folder.path, '--repl-diskless-sync-delay', '0'],
+      settings: [
+        ...['--dir', folder.path, '--repl-diskless-sync-delay', '0', '--enable-debug-command', 'yes'],
+      ],
     })
     servers.add(server)
     return server
@@ -90,7 +94,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const gaps: Gap[] = []
   const silences: { readonly replica: number; readonly fromUs: number; toUs: number }[] = []
   const children: ChildProcess[] = []
+  /** Of replicas that were asked to end. */
+  const farewells: ReplicaReport[] = []
+  const clocks = proxies.map((_, index) => clocksMs[index % clocksMs.length] ?? 0)
   let era = 0
+  /** How often a replica had a part of its own anew: it started, or its clock was set. */
+  let anew = 0
   let kills = 0
   stack.defer(async () => {
     for (const child of children) await end(child)
@@ -105,28 +114,41 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       stateDir: join(folder.path, `state-${index}`),
       timeoutMs,
       callsPerSecond,
-      aheadMs: clocksMs[index % clocksMs.length] ?? 0,
+      aheadMs: clocks[index] ?? 0,
       wrong: options.wrong,
     }
     journals.push({ path: journal, replica: index })
     const child = fork(program, [JSON.stringify(replica)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     children[index] = child
     await once(child, 'message')
-    child.send({ era })
+    tell(child, { era })
   }
   const signal = (index: number, name: NodeJS.Signals) => void children[index]?.kill(name)
   const victims: Victims = {
     proxies,
     signalReplica: signal,
-    async killReplica(index) {
-      kills++
-      await end(children[index])
+    async killReplicas(indexes, meanwhile = async () => {}) {
+      kills += indexes.length
+      anew += indexes.length
+      await Promise.all(indexes.map((index) => end(children[index])))
+      await meanwhile()
+      for (const index of indexes) await startReplica(index)
+    },
+    async endReplica(index) {
+      anew++
+      farewells.push(await farewell(children[index] as ChildProcess, 'at once'))
       await startReplica(index)
+    },
+    setClock(index, aheadMs) {
+      anew++
+      clocks[index] = aheadMs
+      const child = children[index]
+      if (child?.connected) tell(child, { aheadMs })
     },
     signalStore: (name) => primary.kill(name),
     async command(...words) {
       const [name = '', ...more] = words
-      await primary.client.call(name, ...more)
+      await primary.client.call(String(name), ...more)
     },
     async restartStore() {
       const { port } = primary
@@ -189,14 +211,17 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     },
     forgotten() {
       era++
-      for (const child of children) child.send({ era })
+      for (const child of children) tell(child, { era })
     },
   }
   for (let index = 0; index < replicas; index++) await startReplica(index)
 
   const done: string[] = []
   const startUs = sharedUs()
-  const names = Object.keys(faults)
+  const names = Object.keys(faults).filter((name) => name.includes(only))
+  if (names.length === 0)
+    throw new Error(`nothing has '${only}' in its name; there are: ${Object.keys(faults).join(', ')}`)
+  const mild = names.filter((name) => !forgetful.includes(name))
   /** From 0 to 1. */
   const progress = () =>
     'faults' in until ? done.length / until.faults : (sharedUs() - startUs) / 1e6 / until.seconds
@@ -204,9 +229,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   if (options.wrong !== undefined && 'seconds' in until) await sleep(until.seconds * 1000)
   while (progress() < 1) {
     // Towards the end nothing is forgotten, so that there is something to compare.
-    const possible = progress() < 0.6 ? names : names.filter((name) => !forgetful.includes(name))
+    const possible = progress() < 0.6 || mild.length === 0 ? names : mild
     const name = random.pick(possible)
-    const beside = random.below(3) === 0 ? [random.pick(gentle)] : []
+    const beside = only === '' && random.below(3) === 0 ? [random.pick(gentle)] : []
     for (const each of [name, ...beside]) {
       options.onFault?.(each)
       done.push(each)
@@ -214,7 +239,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     await Promise.all([name, ...beside].map((each) => faults[each]?.(victims, random)))
     await sleep(100 + random.below(500))
   }
-  const reports = await Promise.all(children.map(farewell))
+  const reports = [...farewells, ...(await Promise.all(children.map((child) => farewell(child, 'patient'))))]
   const lines = journals.map(({ path }) => readJournal(path))
   const taken = mergeAll(
     journals.map(({ replica }, index) => {
@@ -232,7 +257,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
         return excessAround(limit, of, gaps) ?? []
       case 'share':
         // At worst once more, and each that is killed, or has another time, takes its part again.
-        return excessOf(times(limit, 2 + gaps.length, (kills + 1) * part), of) ?? []
+        return excessOf(times(limit, 2 + gaps.length, (anew + 1) * part), of) ?? []
       case 'allow':
         return []
       default:
@@ -252,7 +277,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     kills,
     excesses,
     shared,
-    sharedBound: sharedLimit * (1 + gaps.length) + (kills + 1) * partOf(sharing, replicas),
+    sharedBound: sharedLimit * (1 + gaps.length) + (anew + 1) * partOf(sharing, replicas),
     keptOut: reports.reduce((all, { counts }) => all + (counts['keptOut'] ?? 0), 0),
     tooMuch,
     tooLittle,
@@ -279,10 +304,15 @@ async function end(child: ChildProcess | undefined): Promise<void> {
   await once(child, 'exit')
 }
 
-async function farewell(child: ChildProcess): Promise<ReplicaReport> {
+function tell(child: ChildProcess, message: Message): void {
+  child.send(message)
+}
+
+/** @param how a patient one is given the time to deliver everything */
+async function farewell(child: ChildProcess, how: 'at once' | 'patient'): Promise<ReplicaReport> {
   if (!child.connected)
     throw new Error(`a replica ended before its time: ${child.exitCode ?? child.signalCode}`)
-  child.send({ end: true })
+  tell(child, { end: how })
   for (;;) {
     const [message] = (await Promise.race([
       once(child, 'message'),

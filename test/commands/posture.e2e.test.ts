@@ -29,7 +29,7 @@ async function startWorld() {
     main: `127.0.0.1:${main}`,
     tls: { certificate: 'tls.pem', privateKey: 'tls.key', trustBundles: { 'example.org': 'ca.pem' } },
     upstream: { http: `127.0.0.1:${upstream.port}`, grpc: '127.0.0.1:1' },
-    messageTimeoutMs: 5000,
+    messageTimeoutMs: 20_000,
   }
   const seed = { listen: { agent: `unix:${join(folder, 'agent.sock')}` }, envoy: section }
   writeFileSync(join(folder, 'seed.yaml'), JSON.stringify(seed))

@@ -44,7 +44,7 @@ export function kit(stub: Pick<Stage, 'request' | 'response' | 'revoke' | 'end'>
       { name: 'stub', failureReason: 'policy_failed', ...stub },
     ],
     resources: () => noResources,
-    deadlineMs: 2000,
+    deadlineMs: 30_000,
   })
   const open: Pipeline['open'] = (request) => {
     const x = inner.open(request)

@@ -34,7 +34,7 @@ export async function startMeteringWorld(options: {
   const { path: folder } = opening.use(temporaryFolder())
   const told: (MessageKind | undefined)[] = []
   const { pipeline, log } = options.kit
-  const method = extProcMethod({ pipeline, log, firstMessageTimeoutMs: 5000 })
+  const method = extProcMethod({ pipeline, log, firstMessageTimeoutMs: 60_000 })
   if (method.kind !== 'stream') throw new Error('Process is a stream')
   const server = opening.use(
     await startGrpcServer({

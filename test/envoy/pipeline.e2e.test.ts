@@ -39,7 +39,7 @@ function raw(text: string | Buffer): Promise<string> {
     socket.on('end', done)
     socket.on('error', done)
     socket.on('close', done)
-    socket.setTimeout(3000, () => socket.destroy())
+    socket.setTimeout(30_000, () => socket.destroy())
   })
 }
 const rawRequest = (path: string, headers: readonly string[] = []) =>

@@ -45,9 +45,9 @@ function envoyConfig(port: number, upstreamPort: number, address: string): JsonO
       enable_x_ratelimit_headers: 'DRAFT_VERSION_03',
       rate_limit_service: {
         transport_api_version: 'V3',
-        grpc_service: { envoy_grpc: { cluster_name: 'sluice' }, timeout: '2s' },
+        grpc_service: { envoy_grpc: { cluster_name: 'sluice' }, timeout: '20s' },
       },
-      timeout: '2s',
+      timeout: '20s',
     },
   }
   const tenant = { request_headers: { header_name: 'x-tenant', descriptor_key: 'tenant' } }

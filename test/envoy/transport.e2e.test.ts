@@ -16,7 +16,7 @@ function envoyConfig(port: number, decider: JsonObject): JsonObject {
     typed_config: {
       '@type': typeUrls.extAuthz,
       transport_api_version: 'V3',
-      grpc_service: { envoy_grpc: { cluster_name: 'sluice' }, timeout: '2s' },
+      grpc_service: { envoy_grpc: { cluster_name: 'sluice' }, timeout: '20s' },
       status_on_error: { code: 'ServiceUnavailable' },
     },
   }

@@ -70,7 +70,7 @@ function patient(config: Readonly<Record<string, unknown>>): Readonly<Record<str
   const { decision, envoy } = config
   return {
     ...config,
-    decision: { deadlineMs: 4000, ...(decision as object) },
-    ...(envoy !== undefined && { envoy: { messageTimeoutMs: 5000, ...(envoy as object) } }),
+    decision: { deadlineMs: 8000, ...(decision as object) },
+    ...(envoy !== undefined && { envoy: { messageTimeoutMs: 10_000, ...(envoy as object) } }),
   }
 }

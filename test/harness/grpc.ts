@@ -62,7 +62,7 @@ export function grpcInfer(call: {
       (bytes: Buffer) => fromBinary(ModelInferResponseSchema, bytes),
       call.message,
       metadata,
-      { deadline: Date.now() + (call.deadlineMs ?? 30_000) },
+      { deadline: Date.now() + (call.deadlineMs ?? 60_000) },
       (error: ServiceError | null, response?: ModelInferResponse) => {
         client.close()
         const tookMs = performance.now() - began

@@ -88,7 +88,7 @@ export class H2Client implements AsyncDisposable {
    *
    * @throws Error with everything that has come, after `deadlineMs` or when the connection has closed without it.
    */
-  async until<T>(what: string, check: () => T | undefined | false, deadlineMs = 30_000): Promise<T> {
+  async until<T>(what: string, check: () => T | undefined | false, deadlineMs = 60_000): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>()
     const fail = (why: string) => reject(new Error(`${why}: ${what}; came: ${this.story()}`))
     const look = () => {

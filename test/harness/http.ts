@@ -44,7 +44,7 @@ export function http(call: HttpCall): Promise<HttpAnswer> {
       ...(call.body !== undefined && { 'content-length': Buffer.byteLength(call.body) }),
       ...call.headers,
     },
-    timeout: 30_000,
+    timeout: 60_000,
     ...(call.socketPath === undefined
       ? { host: '127.0.0.1', port: call.port }
       : { socketPath: call.socketPath }),
@@ -77,7 +77,7 @@ export function http(call: HttpCall): Promise<HttpAnswer> {
         }),
       )
     })
-    sent.on('timeout', () => sent.destroy(new Error('no answer within 30 s')))
+    sent.on('timeout', () => sent.destroy(new Error('no answer within 60 s')))
     sent.on('error', reject)
     sent.end(call.body)
   })

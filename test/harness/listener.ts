@@ -33,7 +33,7 @@ export function plainListener(options: {
 export function extAuthzFilter(cluster: string, more: JsonObject = {}): JsonObject {
   return typed('envoy.filters.http.ext_authz', 'extAuthz', {
     transport_api_version: 'V3',
-    grpc_service: { envoy_grpc: { cluster_name: cluster }, timeout: '5s' },
+    grpc_service: { envoy_grpc: { cluster_name: cluster }, timeout: '20s' },
     ...more,
   })
 }

@@ -65,7 +65,8 @@ export async function startOpenAiServer(options: OpenAiOptions = {}): Promise<Op
   })
   // Envoy keeps connections: one that is closed for idleness as a request comes would be nobody's fault.
   server.keepAliveTimeout = 0
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  // Envoy opens a connection a call; who finds the queue full tries again a second later.
+  await new Promise<void>((resolve) => server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, resolve))
   return {
     port: (server.address() as AddressInfo).port,
     calls,

@@ -14,9 +14,16 @@ const keptCharacters = 200_000
 const running = new Set<ChildProcess>()
 
 // Children are leaders of their own groups (Triton's python stubs die with Triton), so that nothing dies by itself.
-process.once('exit', () => {
+const killAll = () => {
   for (const child of running) killGroup(child, 'SIGKILL')
-})
+}
+process.once('exit', killAll)
+// The runner ends a test that takes too long by the first.
+for (const signal of ['SIGALRM', 'SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+  process.once(signal, () => {
+    killAll()
+    process.kill(process.pid, signal)
+  })
 
 /**
  * Starts a program and waits until `isReady` says so.

@@ -29,7 +29,7 @@ export function rateLimitClient(address: string): RateLimitClient {
           (bytes: Uint8Array) => Buffer.from(bytes),
           (bytes: Buffer) => fromBinary(RateLimitResponseSchema, bytes),
           toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, question)),
-          { deadline: Date.now() + 30_000 },
+          { deadline: Date.now() + 60_000 },
           (error: ServiceError | null, response?: RateLimitResponse) => {
             if (response !== undefined) resolve({ kind: 'answer', response })
             else resolve({ kind: 'status', code: error?.code ?? 2, details: error?.details ?? '' })

@@ -10,6 +10,10 @@ export interface TcpProxy extends AsyncDisposable {
   delayMs: number
   /** While it is parted nothing gets through, and nobody is told. */
   isParted: boolean
+  /** While it is mute, what is sent arrives, and nothing that is answered. */
+  isMute: boolean
+  /** Whether what was sent before its sender went away arrives all the same, as from the buffers of a network. */
+  isLate: boolean
   /** Ends every connection. */
   cut(): void
 }
@@ -18,8 +22,12 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>()
   const lanes = new Set<Lane>()
   let isParted = false
-  const join = (from: Socket, to: Socket) => {
-    const lane = new Lane(to, () => isParted)
+  let isMute = false
+  const pumpAll = () => {
+    for (const lane of lanes) lane.pump()
+  }
+  const join = (from: Socket, to: Socket, direction: 'questions' | 'answers') => {
+    const lane = new Lane(to, () => isParted || (isMute && direction === 'answers'))
     lanes.add(lane)
     sockets.add(from)
     from.setNoDelay(true)
@@ -28,6 +36,11 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     from.on('error', () => {})
     from.on('close', () => {
       sockets.delete(from)
+      if (proxy.isLate && direction === 'questions')
+        return lane.drain(() => {
+          lanes.delete(lane)
+          to.end()
+        })
       lanes.delete(lane)
       lane.end()
       to.destroy()
@@ -35,8 +48,8 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   }
   const server = createServer((client) => {
     const upstream = connect(proxy.target, '127.0.0.1')
-    join(client, upstream)
-    join(upstream, client)
+    join(client, upstream, 'questions')
+    join(upstream, client, 'answers')
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -44,6 +57,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     port: (server.address() as AddressInfo).port,
     target,
     delayMs: 0,
+    isLate: false,
     cut() {
       for (const socket of sockets) socket.destroy()
     },
@@ -52,7 +66,14 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     },
     set isParted(value: boolean) {
       isParted = value
-      if (!value) for (const lane of lanes) lane.pump()
+      pumpAll()
+    },
+    get isMute() {
+      return isMute
+    },
+    set isMute(value: boolean) {
+      isMute = value
+      pumpAll()
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
@@ -66,13 +87,14 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
 /** One direction of a connection. */
 class Lane {
   readonly #to: Socket
-  readonly #isParted: () => boolean
+  readonly #isShut: () => boolean
   readonly #waiting: { readonly chunk: Buffer; readonly dueMs: number }[] = []
   #timer: NodeJS.Timeout | undefined
+  #onEmpty: (() => void) | undefined
 
-  constructor(to: Socket, isParted: () => boolean) {
+  constructor(to: Socket, isShut: () => boolean) {
     this.#to = to
-    this.#isParted = isParted
+    this.#isShut = isShut
   }
 
   send(chunk: Buffer, delayMs: number): void {
@@ -83,9 +105,9 @@ class Lane {
   /** Sends what is due, but nothing before what came before it. */
   pump(): void {
     clearTimeout(this.#timer)
-    while (!this.#isParted()) {
+    while (!this.#isShut()) {
       const [next] = this.#waiting
-      if (next === undefined) return
+      if (next === undefined) return this.#onEmpty?.()
       const leftMs = next.dueMs - performance.now()
       if (leftMs > 0) {
         this.#timer = setTimeout(() => this.pump(), leftMs)
@@ -94,6 +116,12 @@ class Lane {
       this.#waiting.shift()
       if (!this.#to.destroyed) this.#to.write(next.chunk)
     }
+  }
+
+  /** Nothing more comes; tells when what waits has been sent. */
+  drain(onEmpty: () => void): void {
+    this.#onEmpty = onEmpty
+    this.pump()
   }
 
   end(): void {

@@ -17,7 +17,7 @@ export function temporaryFolder(): Disposable & { readonly path: string } {
 export async function eventually<T>(
   what: string,
   check: () => T | undefined | false | Promise<T | undefined | false>,
-  deadlineMs = 30_000,
+  deadlineMs = 60_000,
 ): Promise<T> {
   const end = performance.now() + deadlineMs
   let trouble: unknown

@@ -68,7 +68,7 @@ export function knock(peer: TlsPeer): Promise<Knock> {
       done({ kind: 'refused', why: cause.code ?? cause.message }),
     )
     socket.on('close', () => done({ kind: 'refused', why: 'closed' }))
-    socket.setTimeout(20_000, () => done({ kind: 'refused', why: 'silence' }))
+    socket.setTimeout(60_000, () => done({ kind: 'refused', why: 'silence' }))
   })
 }
 

@@ -101,7 +101,7 @@ export async function startCluster(size = 3): Promise<ClusterWorld> {
   for (const [index, busPort] of busPorts.entries()) {
     const settings = [
       ...['--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--dir', folder.path],
-      ...['--cluster-config-file', `nodes-${index}.conf`, '--cluster-node-timeout', '2000'],
+      ...['--cluster-config-file', `nodes-${index}.conf`, '--cluster-node-timeout', '30000'],
       ...['--cluster-require-full-coverage', 'no'],
     ]
     nodes.push(stack.use(await startValkey({ settings })))

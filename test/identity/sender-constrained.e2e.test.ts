@@ -200,7 +200,7 @@ t.test('a nonce is demanded, and accepted', async (t) => {
 
 t.test('a used proof is known at the other replica, and nothing goes on while Valkey is gone', async (t) => {
   const [port] = (await freePorts(1)) as [number]
-  const replay = { url: `redis://127.0.0.1:${port}`, timeoutMs: 2000 }
+  const replay = { url: `redis://127.0.0.1:${port}`, timeoutMs: 5000 }
   const change = () => ({ tokens: { dpop: { externalUrl }, replay } })
   await using valkey = await startValkey({ port })
   await using one = await startCallerWorld(change)

@@ -60,5 +60,5 @@ export function aMeter(
 
 /** What a request may take at most. */
 export const aDemand =
-  (bound: Partial<Usage>, isOutputBounded = true) =>
-  () => ({ bound: { ...noUsage, ...bound }, isOutputBounded })
+  (bound: Partial<Usage>, isOutputBounded = true, answers = 1) =>
+  () => ({ bound: { ...noUsage, ...bound }, isOutputBounded, answers })

@@ -171,6 +171,10 @@ t.test('a call that sets no bound is charged what its policy reserves for such',
     demand: aDemand({ inputTokens: 10, outputTokens: 7777 }, false),
   })
   t.equal(remaining(verdict), 690)
+  const demand = aDemand({ inputTokens: 10 }, false, 2)
+  t.equal(remaining(world.ask({ call: chat, demand }).verdict), 80, 'for each answer that it asks for')
+  const absurd = aDemand({ inputTokens: 10 }, false, Number.MAX_SAFE_INTEGER)
+  t.match(world.ask({ call: chat, demand: absurd }).verdict, { kind: 'deny', reason: 'quota_cost_unbounded' })
 })
 
 t.test('without whoever reads the protocol the length of the request is the bound', async (t) => {

@@ -57,7 +57,7 @@ t.test(
     await using valkey = await startValkey()
     const changes: (string | undefined)[] = []
     await using store = await openQuotaStore(
-      { store: `redis://127.0.0.1:${valkey.port}`, redis: { timeoutMs: 500 } },
+      { store: `redis://127.0.0.1:${valkey.port}`, redis: patient },
       { onChange: (problem) => changes.push(problem) },
     )
     const strict: Charge = {

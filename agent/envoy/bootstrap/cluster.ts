@@ -20,7 +20,8 @@ export function cluster(options: {
   return {
     name: options.name,
     type: 'STATIC',
-    connect_timeout: '1s',
+    // Envoy's own default. Less fails calls that would be served a moment later, where a burst fills the queue of a listener.
+    connect_timeout: '5s',
     circuit_breakers: {
       thresholds: [
         {

@@ -1,4 +1,4 @@
-import type { RateLimitRequest, RateLimitResponse, Unit } from '#limits/rls/rls.ts'
+import { type RateLimitRequest, type RateLimitResponse, requestBounds, type Unit } from '#limits/rls/rls.ts'
 import { Reader, WireFault } from './reader.ts'
 import { Writer } from './writer.ts'
 
@@ -19,7 +19,8 @@ type Descriptor = RateLimitRequest['descriptors'][number]
 type Override = NonNullable<Descriptor['limit']>
 
 /**
- * Reads a RateLimitRequest, in one walk over its bytes.
+ * Reads a RateLimitRequest, in one walk over its bytes. Of more descriptors or entries than a request may have it reads one
+ * more, so that they are refused, and steps over the rest: there is room for a million in one message.
  *
  * @throws WireFault when the bytes are no such message, or a limit comes with a unit that is not known.
  * @see envoy/service/ratelimit/v3/rls.proto, envoy/extensions/common/ratelimit/v3/ratelimit.proto
@@ -32,7 +33,8 @@ export function decodeRateLimit(bytes: Buffer): RateLimitRequest {
   while (reader.at < reader.end) {
     const tag = reader.tag()
     if (tag === 0x0a) domain = reader.string()
-    else if (tag === 0x12) descriptors.push(readDescriptor(reader))
+    else if (tag === 0x12 && descriptors.length <= requestBounds.descriptors)
+      descriptors.push(readDescriptor(reader))
     else if (tag === 0x18) hitsAddend = reader.uint32()
     else reader.skip(tag)
   }
@@ -49,7 +51,8 @@ function readDescriptor(reader: Reader): Descriptor {
     const tag = reader.tag()
     switch (tag) {
       case 0x0a:
-        entries.push(readEntry(reader))
+        if (entries.length <= requestBounds.entries) entries.push(readEntry(reader))
+        else reader.skip(tag)
         break
       case 0x12:
         limit = readOverride(reader, limit ?? { requestsPerUnit: 0, unit: 0, multiplier: undefined })

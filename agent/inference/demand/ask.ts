@@ -56,6 +56,7 @@ export function askOf(asked: {
         gpuMs: 0,
       },
       isOutputBounded: output.isBounded,
+      answers: output.answers,
     },
     likely: {
       inferences: asked.inferences === unboundedAmount ? 1 : Math.max(1, asked.inferences),

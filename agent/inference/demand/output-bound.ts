@@ -5,10 +5,12 @@ import { times, wholeAmount } from './amount.ts'
 export interface OutputBound {
   readonly tokens: number
   readonly isBounded: boolean
+  /** How many answers are made. */
+  readonly answers: number
 }
 
-export const noOutput: OutputBound = { tokens: 0, isBounded: true }
-export const openOutput: OutputBound = { tokens: 0, isBounded: false }
+export const noOutput: OutputBound = { tokens: 0, isBounded: true, answers: 1 }
+export const openOutput: OutputBound = { tokens: 0, isBounded: false, answers: 1 }
 
 /** Names under which OpenAI's API, vLLM and TensorRT-LLM take the bound of one answer. */
 export const limitNames = [
@@ -37,9 +39,13 @@ export class OutputReading {
     const amount = wholeAmount(value, 1)
     // Servers read what is odd (0, -1, digits in quotes) each in its own way.
     if (amount === undefined) this.#isReadable = false
-    else if (isLimit) this.#limit = Math.max(this.#limit ?? 0, amount)
-    else if (name === 'n' || name === 'best_of') this.#choices = Math.max(this.#choices, amount)
-    else this.#beams = times(this.#beams, amount)
+    if (isLimit) this.#limit = Math.max(this.#limit ?? 0, amount ?? 0)
+    else this.#multiply(name, amount ?? laxAmount(value))
+  }
+
+  #multiply(name: string, answers: number): void {
+    if (name === 'n' || name === 'best_of') this.#choices = Math.max(this.#choices, answers)
+    else this.#beams = times(this.#beams, answers)
   }
 
   readAll(members: JsonObject): void {
@@ -68,8 +74,14 @@ export class OutputReading {
 
   /** The bound where so many prompts are answered. */
   result(prompts: number): OutputBound {
-    if (!this.#isReadable || this.#limit === undefined) return openOutput
     const answers = times(times(this.#choices, this.#beams), prompts)
-    return { tokens: times(this.#limit, answers), isBounded: true }
+    if (!this.#isReadable || this.#limit === undefined) return { ...openOutput, answers }
+    return { tokens: times(this.#limit, answers), isBounded: true, answers }
   }
+}
+
+/** As the most lenient server would read it: digits in quotes, a fraction. 1 where it is no number. */
+function laxAmount(value: unknown): number {
+  const number = typeof value === 'string' ? Number(value.replaceAll('_', '')) : value
+  return typeof number === 'number' && number > 1 ? times(Math.ceil(number), 1) : 1
 }

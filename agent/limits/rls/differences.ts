@@ -173,6 +173,13 @@ export const differences: readonly Difference[] = [
     where: 'configuration',
   },
   {
+    name: 'no_files',
+    theirs: 'A folder without files is a configuration without limits: everything passes.',
+    fixed: 'It is refused, and the last good limits stay.',
+    strict: 'fixed',
+    where: 'configuration',
+  },
+  {
     name: 'unlimited_unit',
     theirs: 'Beside `unlimited`, a unit that is misspelt is passed over.',
     fixed: 'It is refused.',

@@ -16,6 +16,8 @@ export interface LimitCount {
 /** Clients write the values of requests: beyond so many names all others are one. */
 const maxNames = 2000
 const others = 'other'
+/** A longer name is one of the others: it would stand in every answer to who collects metrics. */
+const maxNameLength = 256
 
 type Counted = { -readonly [K in keyof LimitCount]: LimitCount[K] }
 
@@ -54,5 +56,5 @@ function nameOf(limit: Limit, domain: string, { entries }: Descriptor): string {
   if (!limit.isDetailed) return limit.statName
   let name = domain
   for (const { key, value } of entries) name += value === '' ? `.${key}` : `.${key}_${value}`
-  return name
+  return name.length > maxNameLength ? others : name
 }

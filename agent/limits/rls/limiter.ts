@@ -7,7 +7,13 @@ import { type Plan, planRequest } from './plan.ts'
 import { responseOf } from './response.ts'
 import type { Rules } from './rules.ts'
 import type { RateLimitSettings } from './settings.ts'
-import type { Compat, RateLimitFault, RateLimitRequest, RateLimitResponse } from './types.ts'
+import {
+  type Compat,
+  type RateLimitFault,
+  type RateLimitRequest,
+  type RateLimitResponse,
+  requestBounds,
+} from './types.ts'
 
 export type RateLimitAnswer = RateLimitResponse | RateLimitFault
 
@@ -18,9 +24,6 @@ export interface RateLimiter {
   counts(): Iterable<LimitCount>
 }
 
-/** Bounds of one request; what is beyond is no request of Envoy. */
-const maxDescriptors = 64
-const maxEntries = 32
 /** How long it can still be taken back that a request was counted, where that may have to be. */
 const holdMs = 1000
 
@@ -150,6 +153,7 @@ async function countWithBack(
 function requestFault({ domain, descriptors }: RateLimitRequest, compat: Compat): string | undefined {
   if (domain === '') return 'the domain is empty'
   if (descriptors.length === 0) return 'no descriptors'
+  const { descriptors: maxDescriptors, entries: maxEntries } = requestBounds
   if (descriptors.length > maxDescriptors) return `more than ${maxDescriptors} descriptors`
   for (const { entries } of descriptors) {
     if (entries.length === 0 && compat === 'fixed') return 'a descriptor without entries'

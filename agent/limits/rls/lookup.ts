@@ -1,6 +1,10 @@
+import { createHash } from 'node:crypto'
 import { compileLimit, type Limit } from './limit.ts'
 import type { Node, Rules } from './rules.ts'
 import type { Descriptor } from './types.ts'
+
+/** Longer names stand in a digest: clients write values of many kilobytes, and each new one is a name that is kept. */
+const maxIdLength = 256
 
 /** The limit that applies to a descriptor, and where it is counted. */
 export interface Found {
@@ -22,7 +26,7 @@ export function findLimit(rules: Rules, domain: string, descriptor: Descriptor):
     const limit = compileLimit({ ...override, name: '' })
     let counterId = spelling.head(domain, limit.windowText)
     for (const { key, value } of entries) counterId += spelling.entry(key, value)
-    return { limit, counterId }
+    return { limit, counterId: kept(counterId) }
   }
   let node: Node = root
   let text = ''
@@ -37,5 +41,11 @@ export function findLimit(rules: Rules, domain: string, descriptor: Descriptor):
   }
   const { limit } = node
   if (limit === undefined) return undefined
-  return { limit, counterId: spelling.head(domain, limit.windowText) + text }
+  return { limit, counterId: kept(spelling.head(domain, limit.windowText) + text) }
+}
+
+/** Every name begins with its window, so that none is the digest of another. */
+function kept(counterId: string): string {
+  if (counterId.length <= maxIdLength) return counterId
+  return `#${createHash('sha256').update(counterId, 'utf16le').digest('base64url')}`
 }

@@ -9,14 +9,15 @@ import type { RateLimitSettings } from './settings.ts'
 export { type Difference, differences } from './differences.ts'
 export type { RateLimitAnswer, RateLimiter } from './limiter.ts'
 export type { RateLimitSettings } from './settings.ts'
-export type {
-  Compat,
-  Descriptor,
-  DescriptorStatus,
-  RateLimitFault,
-  RateLimitRequest,
-  RateLimitResponse,
-  Unit,
+export {
+  type Compat,
+  type Descriptor,
+  type DescriptorStatus,
+  type RateLimitFault,
+  type RateLimitRequest,
+  type RateLimitResponse,
+  requestBounds,
+  type Unit,
 } from './types.ts'
 
 export interface LoadedRateLimits extends Disposable {

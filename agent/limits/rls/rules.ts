@@ -38,7 +38,8 @@ export interface RuleOptions {
 /**
  * Reads configuration files of envoyproxy/ratelimit, or folders of them, one domain a document.
  *
- * @throws SluiceError naming every mistake with file and line, a domain or a descriptor that stands there twice too.
+ * @throws SluiceError naming every mistake with file and line: a domain or a descriptor that stands there twice too, and
+ * nothing where limits should be, which would let everything pass.
  */
 export function readRules(paths: readonly string[], options: RuleOptions): Rules {
   const { compat, mergeDomains } = options
@@ -65,9 +66,10 @@ export function readRules(paths: readonly string[], options: RuleOptions): Rules
 
 /** The files of a folder that are not hidden, by name. */
 function filesOf(path: string): readonly string[] {
+  let files: readonly string[]
   try {
     if (!statSync(path).isDirectory()) return [path]
-    return readdirSync(path)
+    files = readdirSync(path)
       .filter((name) => !name.startsWith('.'))
       .sort()
       .map((name) => join(path, name))
@@ -76,10 +78,19 @@ function filesOf(path: string): readonly string[] {
     const expected = 'a readable file, or a folder of them'
     throw new SluiceError({ code: 'file_unreadable', place: path, found: messageOf(cause), expected, cause })
   }
+  // Somebody is at work there, or has mounted something else.
+  if (files.length === 0) throw nothingIn(path, 'a file with limits')
+  return files
+}
+
+function nothingIn(place: string, expected: string): SluiceError {
+  return new SluiceError({ code: 'rate_limit_invalid', place, found: 'nothing', expected })
 }
 
 function documentsOf(file: string, compat: Compat): readonly SourceDocument[] {
   const documents = readDocuments(file, { isYaml11: true, textKeys })
+  // A file that is being written begins so.
+  if (documents.length === 0) throw nothingIn(file, 'a domain')
   // What follows the first is never looked at there.
   return compat === 'strict' ? documents.slice(0, 1) : documents
 }

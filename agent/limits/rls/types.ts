@@ -39,6 +39,9 @@ export interface Descriptor {
   readonly isNegativeHits: boolean
 }
 
+/** Of one request, and of each of its descriptors; what is beyond is no request of Envoy. */
+export const requestBounds = { descriptors: 64, entries: 32 } as const
+
 /** envoy.service.ratelimit.v3.RateLimitRequest */
 export interface RateLimitRequest {
   readonly domain: string

@@ -16,7 +16,16 @@ const unsweptShare = 0.05
  * one. When none can be, keys that are new share one counter a limit, or are refused where the limit is not told.
  */
 export class Counters {
-  readonly #partitions = new Map<string, Map<string, Counter>>()
+  /**
+   * By kind, partition and id: a limit that is edited to another kind counts elsewhere, for calls that began before the edit
+   * are topped up and settled beside those that came after it.
+   */
+  readonly #partitions: Readonly<Record<CounterRule['kind'], Map<string, Map<string, Counter>>>> = {
+    gcra: new Map(),
+    sliding: new Map(),
+    calendar: new Map(),
+    concurrency: new Map(),
+  }
   readonly #kept: Counter[] = []
   readonly #shared = new Map<string, Counter>()
   readonly #max: number
@@ -33,15 +42,14 @@ export class Counters {
 
   /** The counter of a charge; one that is not kept, and says what a new one says, where there is none. */
   find({ key, rule }: Charge, now: Instant): Counter {
-    const known = this.#partitions.get(key.partition)?.get(key.id)
-    // Of another kind: the limit was edited to something that what was used says nothing about.
-    if (known !== undefined && known.kind === rule.kind) return known
+    const known = this.#partitions[rule.kind].get(key.partition)?.get(key.id)
+    if (known !== undefined) return known
     if (this.#shared.size > 0 && key.family !== undefined) {
       // While anything is on the shared one, a counter of its own would let a key start afresh.
       const shared = this.#shared.get(familyOf(key, key.family, rule))
       if (shared !== undefined && !shared.isIdle(now)) return shared
     }
-    if (known === undefined && this.#kept.length >= this.#max) {
+    if (this.#kept.length >= this.#max) {
       this.#sweep(now)
       if (this.#kept.length >= this.#max)
         return key.family === undefined ? new NoRoom(rule.kind) : this.#sharedFor(key, key.family, rule)
@@ -52,10 +60,11 @@ export class Counters {
   /** Keeps a counter that {@link find} made. */
   keep(counter: Counter, key: CounterKey, now: Instant): void {
     if (counter.place >= 0) return
-    let partition = this.#partitions.get(key.partition)
+    const partitions = this.#partitions[counter.kind]
+    let partition = partitions.get(key.partition)
     if (partition === undefined) {
       partition = new Map()
-      this.#partitions.set(key.partition, partition)
+      partitions.set(key.partition, partition)
     }
     const before = partition.get(key.id)
     if (before !== undefined) this.#forget(before)
@@ -97,9 +106,10 @@ export class Counters {
 
   #drop(counter: Counter): void {
     const { partition, id } = counter.key as CounterKey
-    const counters = this.#partitions.get(partition) as Map<string, Counter>
+    const partitions = this.#partitions[counter.kind]
+    const counters = partitions.get(partition) as Map<string, Counter>
     counters.delete(id)
-    if (counters.size === 0) this.#partitions.delete(partition)
+    if (counters.size === 0) partitions.delete(partition)
     this.#forget(counter)
   }
 

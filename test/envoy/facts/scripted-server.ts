@@ -100,12 +100,12 @@ export async function startBench(options: {
     kind === 'extAuthz'
       ? typed('envoy.filters.http.ext_authz', kind, {
           transport_api_version: 'V3',
-          grpc_service: { ...service, timeout: '2s' },
+          grpc_service: { ...service, timeout: '20s' },
           ...settings,
         })
       : typed(index === 0 ? 'envoy.filters.http.ext_proc' : `envoy.filters.http.ext_proc.${index}`, kind, {
           grpc_service: service,
-          message_timeout: '1s',
+          message_timeout: '20s',
           ...settings,
         }),
   )
@@ -164,7 +164,7 @@ function cluster(name: string, address: JsonObject, isHttp2: boolean, settings: 
   return {
     name,
     type: 'STATIC',
-    connect_timeout: '1s',
+    connect_timeout: '5s',
     load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
     typed_extension_protocol_options: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {

@@ -66,7 +66,7 @@ t.test(
       pipeline,
       isReady: () => true,
       maxMessageBytes: 4 << 20,
-      firstMessageTimeoutMs: 1000,
+      firstMessageTimeoutMs: 60_000,
       sds,
       log,
     })

@@ -57,6 +57,15 @@ function agree(bytes: Uint8Array, differences: readonly string[]): boolean {
 
 const requests = messageBytes(RateLimitRequestSchema, 4)
 
+t.test('of a million descriptors or entries no more are read than are refused', (t) => {
+  const empty = (tag: number) => Buffer.alloc(2_000_000).fill(Buffer.from([tag, 0]))
+  t.equal(decodeRateLimit(empty(0x12)).descriptors.length, 65)
+  const entries = empty(0x0a)
+  const length = Buffer.from([0x12, 0x80, 0x89, 0x7a])
+  t.equal(decodeRateLimit(Buffer.concat([length, entries])).descriptors[0]?.entries.length, 33)
+  t.end()
+})
+
 t.test('a request is what protobuf-es reads, whatever order, repetition and unknown fields', async () => {
   fc.assert(
     fc.property(requests, (bytes) => agree(bytes, own)),

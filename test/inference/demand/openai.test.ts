@@ -47,6 +47,28 @@ t.test('what bounds the output is read, and nothing that is odd is believed', as
   }
 })
 
+t.test('how many answers are asked for is known where nothing bounds them', async (t) => {
+  const rows: [path: string, members: object, answers: number][] = [
+    [chatPath, { messages }, 1],
+    [chatPath, { messages, n: 100 }, 100],
+    [chatPath, { messages, n: 2, best_of: 8 }, 8],
+    [chatPath, { messages, n: 2, beam_width: 4 }, 8],
+    [chatPath, { messages, max_tokens: '7', n: 3 }, 3],
+    // Lenient servers take these for numbers.
+    [chatPath, { messages, n: '1_00' }, 100],
+    [chatPath, { messages, n: 2.5 }, 3],
+    [chatPath, { messages, n: 1e300 }, unbounded],
+    [chatPath, { messages, n: -5 }, 1],
+    [chatPath, { messages, n: [7] }, 1],
+    [chatPath, { messages, n: 'many' }, 1],
+    ['/v1/completions', { prompt: ['a', 'b', 'c'], n: 2 }, 6],
+  ]
+  for (const [path, members, answers] of rows) {
+    const found = ask(path, members)
+    t.same([found.answers, found.isOutputBounded], [answers, false], JSON.stringify(members))
+  }
+})
+
 t.test('every prompt of a list is answered', async (t) => {
   const rows: [path: string, members: object, inferences: number, tokens: number][] = [
     ['/v1/completions', { prompt: 'a', max_tokens: 5 }, 1, 5],

@@ -213,7 +213,11 @@ t.test('no place is ever lost, whichever way calls end, and none is given twice'
 })
 
 const demandOf = (tokens: number): { demand: () => Demand } => ({
-  demand: () => ({ bound: { ...noUsage, inputTokens: tokens, outputTokens: 0 }, isOutputBounded: true }),
+  demand: () => ({
+    bound: { ...noUsage, inputTokens: tokens, outputTokens: 0 },
+    isOutputBounded: true,
+    answers: 1,
+  }),
 })
 const meterOf = (usage: Partial<Usage>) => ({
   requestReport: () => undefined,

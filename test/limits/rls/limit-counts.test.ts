@@ -37,3 +37,9 @@ t.test('names that clients make up are bounded', async (t) => {
   t.equal(all.length, 2001)
   t.strictSame(all.at(-1), { limit: 'other', within: 10, over: 0, shadow: 0 })
 })
+
+t.test('a name as long as clients make it is counted among the others', async (t) => {
+  const { ask, counts } = limiter(config)
+  await ask(request(`detailed=${'x'.repeat(100_000)}`))
+  t.strictSame([...counts()], [{ limit: 'other', within: 1, over: 0, shadow: 0 }])
+})

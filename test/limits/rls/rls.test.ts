@@ -1,11 +1,13 @@
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { openRateLimits } from '#limits/rls/rls.ts'
 import { createRateLimiter } from '../../../agent/limits/rls/limiter.ts'
+import { findLimit } from '../../../agent/limits/rls/lookup.ts'
 import type { Descriptor } from '../../../agent/limits/rls/types.ts'
 import { createMemoryStore } from '../../../agent/limits/store/memory.ts'
 import fc from '../../fast-check.ts'
-import { eventually } from '../../harness/temp.ts'
+import { eventually, temporaryFolder } from '../../harness/temp.ts'
 import { asFixed, codes, defaultSettings, descriptor, file, limiter, request, told } from './kit.ts'
 
 const config = `domain: models
@@ -259,4 +261,45 @@ t.test('a bad file takes no effect: the last good state stays, with its counters
   await eventually('the bad file is seen', () => limits.lastError())
   t.match(await limits.limiter.shouldRateLimit(day), { statuses: [{ remaining: 1 }] })
   t.match(loads, [{ domains: 1 }, { problem: /yaml|malformed|:1:/i }])
+})
+
+t.test('files that are gone or empty lift no limit', async (t) => {
+  using folder = temporaryFolder()
+  const path = join(folder.path, 'limits.yaml')
+  writeFileSync(path, config)
+  const problems: (string | undefined)[] = []
+  await using store = createMemoryStore()
+  using limits = openRateLimits({
+    ...asFixed,
+    files: [folder.path],
+    store,
+    settings: defaultSettings,
+    watchIntervalMs: 5,
+    onLoad: ({ problem }) => void problems.push(problem),
+  })
+  const isLimited = async (where: string) =>
+    t.match(await limits.limiter.shouldRateLimit(request('tenant=x')), { statuses: [{ limit: {} }] }, where)
+  writeFileSync(path, '')
+  await eventually('the empty file is seen', () => limits.lastError())
+  await isLimited('an empty file')
+  writeFileSync(path, config)
+  await eventually('the file is back', () => limits.lastError() === undefined)
+  rmSync(path)
+  await eventually('the empty folder is seen', () => limits.lastError())
+  await isLimited('no file')
+  const nothing = /: nothing; expected/
+  t.match(problems, [undefined, nothing, undefined, nothing])
+})
+
+t.test('a value of many kilobytes has a counter of its own, and a short name', async (t) => {
+  const long = 'x'.repeat(60_000)
+  const limit = { requestsPerUnit: 1, unit: 'hour', multiplier: 1 } as const
+  for (const compat of ['fixed', 'strict'] as const) {
+    const { rules, ask } = limiter(config, { compat })
+    for (const each of [descriptor(`tenant=${long}`), descriptor(`any=${long}`, { limit })])
+      t.ok((findLimit(rules, 'models', each)?.counterId.length ?? 1e9) <= 256, compat)
+    for (let i = 0; i < 3; i++) t.match(told(await ask(request(`tenant=${long}`))), ['ok', 2 - i])
+    t.match(told(await ask(request(`tenant=${long}`))), ['over'])
+    t.match(told(await ask(request(`tenant=${long}y`))), ['ok', 2], 'another value is another')
+  }
 })

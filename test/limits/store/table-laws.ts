@@ -168,6 +168,22 @@ export function tableLaws(t: Test, name: string, open: () => Promise<Trial & Asy
     t.match(await peek(store, charges(1)), [{ remaining: 5 }, { remaining: 1 }])
   })
 
+  law('a hold that is topped up for nothing lives on', async (t, { store, fresh, wait }) => {
+    for (const rule of [tenASecond, sliding(10), calendar(10), concurrency(10)]) {
+      const [id, key] = [fresh(), fresh()]
+      const charge = (cost: number) => [chargeOn(key, rule, cost)]
+      await store.reserve(id, charge(1), 1000)
+      await wait(700_000)
+      const free = charge(0).map((each) => ({ ...each, isEnforced: false }))
+      t.match(await store.topUp(id, 1, free, 1000), { kind: 'granted' }, rule.kind)
+      await wait(700_000)
+      const isRunning = rule.kind === 'concurrency'
+      if (isRunning) t.match(await peek(store, charge(1)), [{ remaining: 9 }])
+      t.equal(await store.settle(id, [9]), 'settled', rule.kind)
+      t.match(await peek(store, charge(1)), [{ isOver: false }], rule.kind)
+    }
+  })
+
   law('what was topped up drains with what was there', async (t, { store, fresh, wait }) => {
     const [id, key] = [fresh(), fresh()]
     await store.reserve(id, [chargeOn(key, tenASecond, 4)], ttlMs)
@@ -293,6 +309,23 @@ export function tableLaws(t: Test, name: string, open: () => Promise<Trial & Asy
       t.match(await peek(store, [chargeOn(key, after, 1)]), [{ remaining: 16 }], before.kind)
       const answer = await store.reserve(fresh(), [chargeOn(key, after, 6)], ttlMs)
       t.match(answer, { kind: 'granted', states: [{ remaining: 10 }] }, before.kind)
+    }
+  })
+
+  law('calls from before an edit leave what was used since as it is', async (t, { store, fresh }) => {
+    const rules = [tenASecond, sliding(10), calendar(10), concurrency(10)]
+    for (const before of rules) {
+      for (const after of rules) {
+        if (before === after) continue
+        const [key, old] = [fresh(), fresh()]
+        await store.reserve(old, [chargeOn(key, before, 1)], ttlMs)
+        await store.reserve(fresh(), [chargeOn(key, after, 6)], ttlMs)
+        const name = `${before.kind} to ${after.kind}`
+        await store.topUp(old, 1, [chargeOn(key, before, 1)], ttlMs)
+        t.match(await peek(store, [chargeOn(key, after, 1)]), [{ remaining: 4 }], `${name}, topped up`)
+        await store.settle(old, [5])
+        t.match(await peek(store, [chargeOn(key, after, 1)]), [{ remaining: 4 }], `${name}, settled`)
+      }
     }
   })
 

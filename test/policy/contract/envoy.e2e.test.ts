@@ -79,7 +79,7 @@ function authzFilter(name: string, more: JsonObject = {}): JsonObject {
 function procFilter(name: string): JsonObject {
   return typed('envoy.filters.http.ext_proc', 'extProc', {
     grpc_service: { envoy_grpc: { cluster_name: name }, timeout: '0s' },
-    message_timeout: '5s',
+    message_timeout: '20s',
     processing_mode: { request_header_mode: 'SEND', response_header_mode: 'SEND' },
   })
 }

@@ -254,7 +254,24 @@ t.test('each documented difference is there, in how configurations are read', as
   }
 })
 
+t.test('a folder without files limits nothing there, and is refused here', async (t) => {
+  using folder = temporaryFolder()
+  await using peer = await startRatelimit({
+    folder: join(folder.path, 'peer'),
+    files: {},
+    valkeyPort: valkey.port,
+  })
+  using client = rateLimitClient(peer.address)
+  const answer = toldOf(await client.ask({ domain: 'models', descriptors: [descriptor('k=v')] }))
+  t.match(answer, { statuses: [{ limit: '' }] })
+  for (const compat of ['strict', 'fixed'] as const)
+    t.throws(() => readRules([folder.path], { compat, mergeDomains: false }), { message: /nothing/ })
+})
+
 t.test('every row of the table is probed, and none twice', async (t) => {
   const probed = [...probes, ...configs].map(({ name }) => name)
-  t.strictSame([...probed, 'unknown_unit', ...unseen].sort(), differences.map(({ name }) => name).sort())
+  t.strictSame(
+    [...probed, 'unknown_unit', 'no_files', ...unseen].sort(),
+    differences.map(({ name }) => name).sort(),
+  )
 })

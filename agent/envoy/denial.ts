@@ -2,7 +2,7 @@ import type { ClientKind, Exchange } from '#decision/exchange.ts'
 import { problemType, reasons } from '#decision/reasons.ts'
 import type { Header, OwnDenial, Refusal, Verdict } from '#decision/verdict.ts'
 import { encodeGrpcMessage, type Status } from '#grpc/service.ts'
-import { rateLimitHeaders } from '#limits/answer/answer.ts'
+import { openAiHeaders, rateLimitHeaders } from '#limits/answer/answer.ts'
 import { challengeHeaders } from './authenticate-header.ts'
 import { grpcDetails } from './grpc-details.ts'
 import { isOpenAi, openAiError, retryHeaders } from './openai-error.ts'
@@ -65,6 +65,7 @@ export function denialOf(refusal: Refusal, refused: Refused): Denial {
       ['content-type', 'application/json'],
       ...retryHeaders(httpStatus, retry),
       ...rateLimitHeaders(quotas),
+      ...openAiHeaders(quotas),
     )
     return { httpStatus, headers, body: openAiError(refusal.reason, httpStatus, text) }
   }

@@ -81,6 +81,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   if (options.transport === 'grpc-js') return onGrpcJs({ ...options, socketMode }, path, counters)
 
   const connections = new Set<Connection>()
+  let onLastClosed = () => {}
   const budget = new MemoryBudget(maxServerHeldBytes)
   let toldAtMs = Number.NEGATIVE_INFINITY
   const onWrongPeer = (protocol: WrongPeer) => {
@@ -102,7 +103,10 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       nowMs: () => performance.now(),
       accept: (stream, head) => openCall(stream, head, call),
       onWrongPeer,
-      onClosed: () => connections.delete(connection),
+      onClosed: () => {
+        connections.delete(connection)
+        if (connections.size === 0) onLastClosed()
+      },
     })
     connections.add(connection)
   }
@@ -125,11 +129,16 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
         const cutOff = setTimeout(() => {
           for (const connection of connections) connection.destroy()
         }, drainMs)
-        server.close(() => {
+        const closed = () => {
           clearTimeout(cutOff)
           clearInterval(sweep)
           if (path !== undefined) rmSync(path, { force: true })
           resolve()
+        }
+        server.close(() => {
+          // Sockets that are cut off are gone before their calls know, and these may have something to write down.
+          if (connections.size === 0) closed()
+          else onLastClosed = closed
         })
         for (const connection of connections) connection.drain()
       }),

@@ -5,7 +5,14 @@ import type { Stage } from '#decision/stage.ts'
 import { computingVerbs } from '#decision/verbs.ts'
 import { ALLOW, allowWith, type Header, type Mutations, type Verdict } from '#decision/verdict.ts'
 import { perResources } from '#resources/resources.ts'
-import { maxTold, policyHeader, stateHeader } from './answer/answer.ts'
+import {
+  isOpenAiUnit,
+  maxTold,
+  openAiHeaders,
+  policyHeader,
+  type Standing,
+  stateHeader,
+} from './answer/answer.ts'
 import { type Bill, billOf } from './charging.ts'
 import { Hold } from './hold.ts'
 import type { LimitsObserver } from './observer.ts'
@@ -95,6 +102,8 @@ function granted(
   let policies = ''
   let standing = ''
   let told = 0
+  const isOpenAi = x.call?.protocol === 'openai'
+  let standings: Standing[] | undefined
   let over: string[] | undefined
   let toldOver: string[] | undefined
   for (let i = 0; i < charged.length; i++) {
@@ -105,7 +114,13 @@ function granted(
       told++
       const separator = policies === '' ? '' : ', '
       policies += separator + terms.policyText
-      standing += separator + terms.stateText(state.remaining, Math.ceil(state.resetUs / 1e6))
+      const resetSeconds = Math.ceil(state.resetUs / 1e6)
+      standing += separator + terms.stateText(state.remaining, resetSeconds)
+      const { unit, quota } = terms.advertised
+      if (isOpenAi && isOpenAiUnit(unit)) {
+        standings ??= []
+        standings.push({ unit, quota, remaining: state.remaining, resetSeconds })
+      }
     }
     if (state.isOver && terms.mode === 'soft') {
       over = [...(over ?? []), rule.name]
@@ -124,6 +139,7 @@ function granted(
   if (hold.isMetered) setHeaders.push(['accept-encoding', 'identity'])
   const addResponseHeaders: Header[] = []
   if (policies !== '') addResponseHeaders.push([policyHeader, policies], [stateHeader, standing])
+  if (standings !== undefined) addResponseHeaders.push(...openAiHeaders(standings))
   if (toldOver !== undefined) addResponseHeaders.push([overHeader, overText(toldOver)])
   const requestBody = hold.isMetered ? x.meter?.requestReport() : undefined
   if (setHeaders.length === 0 && addResponseHeaders.length === 0 && requestBody === undefined) return ALLOW

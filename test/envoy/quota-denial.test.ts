@@ -211,6 +211,12 @@ t.test('a client of OpenAI reads its own kind of error', async (t) => {
       t.equal(all['x-should-retry'], shouldRetry)
     }
   }
+  const told = { ...exceeded, quotas: [{ ...notice, unit: 'tokens', remaining: 3 }] } as Refusal
+  const { headers } = denialOf(told, { client: 'json', decisionId, isOpenAi: true })
+  t.match(Object.fromEntries(headers), {
+    'x-ratelimit-remaining-tokens': '3',
+    'x-ratelimit-reset-tokens': /^([0-9]+[hm])*[0-9]+s$/,
+  })
   const own: Refusal = { kind: 'deny', reason: 'policy_denied', own: { body: 'mine' } }
   t.equal(denialOf(own, { client: 'json', decisionId, isOpenAi: true }).body, 'mine')
 })

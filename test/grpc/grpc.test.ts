@@ -213,4 +213,30 @@ for (const transport of ['sluice', 'grpc-js'] as const) {
       }
     },
   )
+
+  t.test(`${transport}: each call that is cut off is told so before the server has stopped`, async (t) => {
+    let ended = 0
+    const silent: Method = {
+      kind: 'stream',
+      path: '/test.Echo/Silent',
+      open: (writer) => ({
+        message: (bytes) => writer.send(Buffer.from(bytes)),
+        halfClosed: () => {},
+        ended: () => void ended++,
+      }),
+    }
+    const listen = `unix:${socketPath()}`
+    const options = { listen, methods: [silent], maxMessageBytes: 1000, transport, drainMs: 50 }
+    const server = await startGrpcServer(options)
+    using client = connect(listen)
+    const streams = Array.from({ length: 20 }, () =>
+      client.makeBidiStreamRequest('/test.Echo/Silent', same, same),
+    )
+    const over = streams.map((stream) => outcome(stream))
+    for (const stream of streams) stream.write(Buffer.from('a'))
+    await Promise.all(streams.map((stream) => once(stream, 'data')))
+    await server[Symbol.asyncDispose]()
+    t.equal(ended, streams.length)
+    await Promise.all(over)
+  })
 }

@@ -3,7 +3,7 @@ import type { Exchange } from '#decision/exchange.ts'
 import type { QuotaPolicy } from '#resources/resources.ts'
 import type { QuotaOutcome } from '#telemetry/quota-metrics.ts'
 import { acme, aToken, someRequest } from '../decision/an-exchange.ts'
-import { aPolicy, aStage, infer } from './a-quota.ts'
+import { aDemand, aPolicy, aStage, chat, infer } from './a-quota.ts'
 
 const once = { unit: 'requests', rate: 1, window: '1m' }
 const noTenant = { tenant: undefined as never }
@@ -217,6 +217,44 @@ t.test('clients are told of the limits that are advertised and not in shadow', a
   silent.ask()
   t.notOk('quotas' in silent.ask().verdict)
 })
+
+t.test(
+  'clients of OpenAI are told how many requests and tokens are left, of the limit with the least',
+  async (t) => {
+    const limits = [
+      { unit: 'requests', rate: 9, window: '1m' },
+      { unit: 'requests', name: 'daily', limit: 5, period: { unit: 'day' } },
+      { unit: 'tokens', kind: 'sliding', limit: 1000, window: '2h' },
+      {
+        unit: 'tokens',
+        name: 'credits',
+        cost: '2 * tokens',
+        limit: 3,
+        window: '2h',
+        kind: 'sliding',
+        mode: 'soft',
+      },
+      { unit: 'requests', name: 'unseen', kind: 'sliding', limit: 1, window: '1h', mode: 'shadow' },
+      { unit: 'concurrency', max: 3 },
+    ]
+    const told = (more: Parameters<ReturnType<typeof aStage>['ask']>[0], spec: object = {}) => {
+      const demand = aDemand({ inputTokens: 10, outputTokens: 90 })
+      const { verdict } = aStage([aPolicy({ limits, ...spec })]).ask({ demand, ...more })
+      const headers = verdict.kind === 'allow' ? (verdict.mutations.addResponseHeaders ?? []) : []
+      return Object.fromEntries(headers.filter(([name]) => name.startsWith('x-ratelimit-')))
+    }
+    t.match(told({ call: chat }), {
+      'x-ratelimit-limit-requests': '5',
+      'x-ratelimit-remaining-requests': '4',
+      'x-ratelimit-reset-requests': /^[0-9]+h[0-9]+m[0-9]+s$/,
+      'x-ratelimit-limit-tokens': '1000',
+      'x-ratelimit-remaining-tokens': '900',
+      'x-ratelimit-reset-tokens': /^2h[0-9]+m[0-9]+s$/,
+    })
+    t.same(told({ call: infer('fraud') }), {}, 'and nobody else')
+    t.same(told({ call: chat }, { advertise: false }), {})
+  },
+)
 
 t.test('a soft limit lets through, and tells client, model server and route', async (t) => {
   const { ask } = aStage([

@@ -57,3 +57,49 @@ export function stateWriter({
   return (remaining, resetSeconds) =>
     `${begin}${writeInteger(remaining)}${Number.isFinite(resetSeconds) ? `;t=${writeInteger(resetSeconds)}` : ''}`
 }
+
+/** Of what clients of OpenAI's API read how many are left, by the unit that is counted. */
+const openAiUnits: ReadonlyMap<string, string> = new Map([
+  ['requests', 'requests'],
+  ['tokens', 'tokens'],
+])
+
+/** How a limit stands, as clients of OpenAI's API are told. */
+export type Standing = Pick<QuotaNotice, 'unit' | 'quota' | 'remaining' | 'resetSeconds'>
+
+/** Whether clients of OpenAI's API are told of limits in this unit. */
+export function isOpenAiUnit(unit: string): boolean {
+  return openAiUnits.has(unit)
+}
+
+/**
+ * The `x-ratelimit-` headers of OpenAI's API: of requests and of tokens the limit with the least left. Several limits of one
+ * unit have no place there.
+ *
+ * @see https://platform.openai.com/docs/guides/rate-limits
+ */
+export function openAiHeaders(standings: readonly Standing[]): readonly Header[] {
+  const headers: Header[] = []
+  for (const [unit, name] of openAiUnits) {
+    let least: Standing | undefined
+    for (const each of standings)
+      if (each.unit === unit && (least === undefined || each.remaining < least.remaining)) least = each
+    if (least === undefined) continue
+    headers.push(
+      [`x-ratelimit-limit-${name}`, String(least.quota)],
+      [`x-ratelimit-remaining-${name}`, String(Math.max(0, Math.floor(least.remaining)))],
+    )
+    if (Number.isFinite(least.resetSeconds))
+      headers.push([`x-ratelimit-reset-${name}`, duration(least.resetSeconds)])
+  }
+  return headers
+}
+
+/** As Go writes durations: `6m0s`. */
+function duration(seconds: number): string {
+  const hours = Math.floor(seconds / 3600)
+  const minutes = Math.floor(seconds / 60) % 60
+  const text = `${seconds % 60}s`
+  if (hours > 0) return `${hours}h${minutes}m${text}`
+  return minutes > 0 ? `${minutes}m${text}` : text
+}

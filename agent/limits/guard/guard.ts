@@ -30,6 +30,7 @@ import {
 } from './parts.ts'
 import { SettleQueue } from './settle-queue.ts'
 import { LocalShare } from './share.ts'
+import { Underway } from './underway.ts'
 
 export interface GuardOptions {
   readonly clock?: Clock
@@ -67,6 +68,7 @@ class GuardedStore implements QuotaStore {
   readonly #queue: SettleQueue
   readonly #away: Away
   readonly #held = new OpenHolds<Held>()
+  readonly #underway = new Underway()
   readonly #flushMs: number
   readonly #own: Record<StoreCount, number>
   #probed: Charge | undefined
@@ -147,7 +149,7 @@ class GuardedStore implements QuotaStore {
     this.#probed = charges[0]
     // An answer that does not yet contain what was granted here says too much is left.
     const { isLevel } = this.#away
-    return andThen(this.#inner.reserve(id, charges, ttlMs), (answer) => {
+    return andThen(this.#underway.follow(this.#inner.reserve(id, charges, ttlMs)), (answer) => {
       this.#heard(answer)
       if (answer.kind !== 'failed') {
         if (isLevel) this.#away.see(charges, answer.states)
@@ -182,7 +184,7 @@ class GuardedStore implements QuotaStore {
       held.parts === undefined
         ? this.#inner.topUp(id, step, charges, ttlMs)
         : this.#inner.reserve(partId, charges, ttlMs)
-    return andThen(asked, (answer) => {
+    return andThen(this.#underway.follow(asked), (answer) => {
       this.#heard(answer)
       if (answer.kind === 'failed') {
         // Whether it was written nobody knows: once this is delivered, it was not.
@@ -243,6 +245,7 @@ class GuardedStore implements QuotaStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const endUs = this.#clock.monotonicUs() + this.#flushMs * 1000
+    await this.#underway.none(this.#flushMs, this.#keepingAfter)
     await this.#flush(endUs)
     await this.#queue.close(Math.max(0, (endUs - this.#clock.monotonicUs()) / 1000))
     this.#stopRetry?.()
@@ -331,7 +334,7 @@ class GuardedStore implements QuotaStore {
   }
 
   #tell(answer: SettleAnswer | Promise<SettleAnswer>): SettleAnswer | Promise<SettleAnswer> {
-    return andThen(answer, (answer) => {
+    return andThen(this.#underway.follow(answer), (answer) => {
       // Why it was not taken is not said; the next reservation finds out.
       if (answer !== 'queued') this.#breaker.heard(undefined)
       return answer

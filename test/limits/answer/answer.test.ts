@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { QuotaNotice } from '#decision/verdict.ts'
-import { rateLimitHeaders } from '#limits/answer/answer.ts'
+import { openAiHeaders, rateLimitHeaders } from '#limits/answer/answer.ts'
 import { writeMember } from '#limits/answer/structured-field.ts'
 import fc from '../../fast-check.ts'
 
@@ -80,3 +80,36 @@ t.test('whatever it is made of, a list reads back as it was meant', async () => 
     ),
   )
 })
+
+t.test(
+  'a client of OpenAI reads what is left of the limit with the least, and when it is there again',
+  async (t) => {
+    const tokens = (remaining: number, resetSeconds: number) =>
+      notice({ name: 'q/tokens', unit: 'tokens', remaining, resetSeconds })
+    const rows: readonly (readonly [readonly QuotaNotice[], object])[] = [
+      [[], {}],
+      [[notice({ unit: 'bytes' }), notice({ unit: 'units' }), notice({ unit: 'concurrency' })], {}],
+      [
+        [notice({ remaining: 7, resetSeconds: 90 }), notice({ remaining: 8, quota: 9 })],
+        {
+          'x-ratelimit-limit-requests': '100',
+          'x-ratelimit-remaining-requests': '7',
+          'x-ratelimit-reset-requests': '1m30s',
+        },
+      ],
+      [
+        [tokens(-5, 7201)],
+        {
+          'x-ratelimit-limit-tokens': '100',
+          'x-ratelimit-remaining-tokens': '0',
+          'x-ratelimit-reset-tokens': '2h0m1s',
+        },
+      ],
+      [
+        [tokens(0, Number.POSITIVE_INFINITY)],
+        { 'x-ratelimit-limit-tokens': '100', 'x-ratelimit-remaining-tokens': '0' },
+      ],
+    ]
+    for (const [notices, wanted] of rows) t.same(Object.fromEntries(openAiHeaders(notices)), wanted)
+  },
+)

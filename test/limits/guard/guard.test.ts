@@ -561,6 +561,51 @@ t.test('a call that is settled before the store has answered leaves nothing', as
   }
 })
 
+t.test(
+  'what is on its way at the end arrives, and what comes of it, before the store is closed',
+  async (t) => {
+    const w = world()
+    const { inner } = w
+    const one = charge(hourRule(100))
+    const { settle, reserve } = inner
+    inner.settle = async (id, actuals) => {
+      for (let turn = 0; turn < 5; turn++) await settled()
+      return settle(id, actuals)
+    }
+    let usedAtEnd: number | undefined
+    inner[Symbol.asyncDispose] = async () => {
+      usedAtEnd = w.used(one)
+    }
+    await w.store.reserve('settled', [{ ...one, cost: 40 }], ttlMs)
+    inner.reserve = async (id, charges, ttl) => {
+      for (let turn = 0; turn < 5; turn++) await settled()
+      return reserve(id, charges, ttl)
+    }
+    void w.store.settle('settled', [5])
+    // A client that went away while the store was asked.
+    void Promise.resolve(w.store.reserve('abandoned', [{ ...one, cost: 30 }], ttlMs)).then(() =>
+      w.store.settle('abandoned', [0]),
+    )
+    await w.store[Symbol.asyncDispose]()
+    t.equal(usedAtEnd, 5)
+  },
+)
+
+t.test('the end does not wait for a store that never answers', async (t) => {
+  const w = world()
+  await w.store.reserve('a', [charge(hourRule(100))], ttlMs)
+  w.inner.settle = () => new Promise(() => {})
+  void w.store.settle('a', [1])
+  let isOver = false
+  const ended = w.store[Symbol.asyncDispose]().then(() => {
+    isOver = true
+  })
+  await w.time.advance(900)
+  t.equal(isOver, false)
+  await w.time.advance(200)
+  await ended
+})
+
 t.test('two processes that lose their store share what was left, whatever comes when', async (t) => {
   const step = fc.record({
     replica: fc.nat(1),

@@ -17,6 +17,10 @@ export interface AgentQuotas extends AsyncDisposable {
   readonly routes: readonly ConsoleRoute[]
 }
 
+/** Of QuotaPolicies where the configuration has no limits. */
+export const uncounted =
+  'limits is not configured: nobody counts for the QuotaPolicies; expected limits: {store: memory}, or the URL of a store'
+
 /** How long what is drawn beforehand may be used; in the memory of one process nothing is. */
 export function leaseMsOf({ limits }: Config): number {
   return limits === undefined || limits.store === 'memory' ? 0 : limits.leaseMs

@@ -20,7 +20,7 @@ import { createTrafficStage } from '#traffic/traffic.ts'
 import { openAgentIdentity } from './agent-identity.ts'
 import { openAgentOverload } from './agent-overload.ts'
 import { openAgentPosture } from './agent-posture.ts'
-import { leaseMsOf, openAgentQuotas } from './agent-quotas.ts'
+import { leaseMsOf, openAgentQuotas, uncounted } from './agent-quotas.ts'
 import { openAgentRateLimits } from './agent-rate-limits.ts'
 import { collected } from './collected.ts'
 import { orFail } from './fail.ts'
@@ -136,6 +136,7 @@ async function startAgent(
   if (resources) {
     const problem = () => (resources.isReady() ? undefined : (resources.lastError() ?? 'not loaded'))
     checks.push({ name: 'resources', problem, warning: () => resources.lastError() })
+    if (config.limits === undefined && resources.current().quotas.length > 0) log.error(uncounted)
   }
 
   const identity = await openAgentIdentity({ config, log, metrics })

@@ -4,6 +4,7 @@ import type { Config } from '#config/config.ts'
 import { tenantFault } from '#identity/identity.ts'
 import { openPolicy } from '#policy/policy.ts'
 import { noResources, openResources, type Resources } from '#resources/resources.ts'
+import { uncounted } from './agent-quotas.ts'
 import { policyOptions, switchesOf } from './policy-options.ts'
 
 /** One line of what a check found. */
@@ -88,7 +89,7 @@ async function descriptorFindings(policy: PolicyConfig): Promise<Finding[]> {
   }
 }
 
-function resourceFindings({ resources: config }: Config): {
+function resourceFindings({ resources: config, limits }: Config): {
   readonly findings: Finding[]
   readonly resources: Resources
 } {
@@ -102,5 +103,7 @@ function resourceFindings({ resources: config }: Config): {
     problem === undefined
       ? { isGood: true, text: `resources: ${counts}` }
       : { isGood: false, text: `resources: ${problem}` }
-  return { findings: [finding], resources }
+  const findings: Finding[] = [finding]
+  if (limits === undefined && quotas.length > 0) findings.push({ isGood: false, text: uncounted })
+  return { findings, resources }
 }

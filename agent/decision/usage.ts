@@ -16,7 +16,7 @@ export interface Usage {
   readonly requestBytes: number
   readonly responseBytes: number
   /**
-   * Milliseconds that an accelerator computed, rounded up. No model server says it of one call: it is taken to be the time
+   * Milliseconds that an accelerator computed, rounded up. Hardly a model server says it of one call: it is taken to be the time
    * from when the call was let through until it ended, which is never less.
    */
   readonly gpuMs: number
@@ -39,7 +39,7 @@ export const unboundedAmount = Number.MAX_SAFE_INTEGER
 /** What was measured of a call so far. */
 export interface Metered {
   readonly usage: Usage
-  /** `reported`: the model server said it. `estimated`: derived from what was seen, never less than that. */
+  /** `reported`: the model server said it. `estimated`: derived from what was seen. */
   readonly source: 'reported' | 'estimated'
   /** Whether the answer came to its end; one that broke off is charged what was seen of it. */
   readonly isComplete: boolean

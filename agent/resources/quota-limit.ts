@@ -27,7 +27,11 @@ export const amount = z
     z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
     z
       .string()
-      .regex(/^(0|[1-9][0-9]{0,18})$/, 'a whole number, in quotes beyond 9007199254740991')
+      // What else a text is has been said: nothing goes on to look at how large it is.
+      .regex(/^(0|[1-9][0-9]{0,18})$/, {
+        error: 'a whole number, in quotes beyond 9007199254740991',
+        abort: true,
+      })
       .refine((text) => BigInt(text) <= maxLimit, 'at most 9223372036854775807')
       .transform(Number),
   ])

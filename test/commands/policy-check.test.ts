@@ -60,6 +60,15 @@ file(
   }),
 )
 file('bad-resources/access.yaml', 'kind: AccessPolice\n')
+file(
+  'quotas/q.yaml',
+  stringify({
+    apiVersion: 'sluice.dev/v1alpha1',
+    kind: 'QuotaPolicy',
+    metadata: { name: 'q' },
+    spec: { tenants: ['*'], limits: [{ unit: 'requests', rate: 1, window: '1s' }] },
+  }),
+)
 
 interface Ran {
   readonly status: number | null
@@ -172,6 +181,18 @@ const rows: readonly Row[] = [
     { policy: { opa: signed, candidate: { bundle: 'wasm.tar.gz' } } },
     1,
     /^BAD +policy\.candidate: .*expected a signature/m,
+  ],
+  [
+    'quotas that are counted',
+    { resources: { dir: 'quotas' }, limits: { store: 'memory' } },
+    0,
+    /^ok +resources: .* 1 quotas/m,
+  ],
+  [
+    'quotas that nobody counts for',
+    { resources: { dir: 'quotas' } },
+    1,
+    /^BAD +limits is not configured: .*expected limits: \{store: memory\}/m,
   ],
   [
     'resources that are wrong',

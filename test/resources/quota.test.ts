@@ -179,6 +179,10 @@ t.test('what is wrong with a limit is told at its place', async (t) => {
       /limits\.0\.stoer: a key that is not known; expected store/,
     ],
     ['tokens', /limits\.0: "tokens"; expected a map/],
+    [
+      '{unit: tokens, limit: 2M, period: {unit: day}}',
+      /^[^:]+:[0-9]+:[0-9]+: spec\.limits\.0\.limit: "2M"; expected a number or a whole number/,
+    ],
   ]
   for (const [limit, message] of rows) t.match(load(t, policy([limit])).problem, message, limit)
 })

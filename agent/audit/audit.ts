@@ -51,8 +51,10 @@ export function openAudit(options: {
     } catch (cause) {
       lost++
       trouble = messageOf(cause)
-      log?.close()
+      const broken = log
+      // First: one that cannot even be closed must not stay.
       log = undefined
+      broken?.close()
       throw cause
     }
   }

@@ -24,6 +24,7 @@ import { leaseMsOf, openAgentQuotas, uncounted } from './agent-quotas.ts'
 import { openAgentRateLimits } from './agent-rate-limits.ts'
 import { collected } from './collected.ts'
 import { orFail } from './fail.ts'
+import { createFailureLog } from './failure-log.ts'
 import { isOpaStart, type OpaExtras, type OpaOptions, startFromOpa } from './opa-start.ts'
 import { openPolicyLogs } from './policy-logs.ts'
 import { policyOptions, switchesOf, warnWhenStale } from './policy-options.ts'
@@ -265,14 +266,14 @@ async function startAgent(
     overload?.stage,
   ].filter((stage) => stage !== undefined)
 
+  const logFailure = createFailureLog(log)
   const pipeline = createPipeline({
     stages,
     resources: () => resources?.current() ?? noResources,
     ...(recorder && { recorder }),
     observer: (x, verdict, durationUs) => {
       metrics.observe(x, verdict, durationUs)
-      if (verdict.kind === 'error')
-        log.error({ id: x.id, reason: verdict.reason, err: verdict.cause }, 'decision failed')
+      logFailure(x, verdict)
     },
     deadlineMs: config.decision.deadlineMs,
     challenger: createChallenger(tokens?.challenges),

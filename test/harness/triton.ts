@@ -129,7 +129,10 @@ export async function startTriton(
         ...(options.hasMetrics ? metrics : ['--allow-metrics=false']),
       ],
       env: triton.env,
-      isReady: async () => (await http({ port: httpPort, path: '/v2/health/ready' })).status === 200,
+      // It opens its ports one by one, that of metrics last.
+      isReady: async () =>
+        (await http({ port: httpPort, path: '/v2/health/ready' })).status === 200 &&
+        (!options.hasMetrics || (await http({ port: metricsPort, path: '/metrics' })).status === 200),
       deadlineMs: 120_000,
     })
     return {

@@ -281,7 +281,14 @@ async function startAgent(
 
   const posture = await openAgentPosture({ config, log, metrics })
   if (posture) opening.use(posture)
-  const probed = [...checks, identity?.ownCheck, posture?.check].filter((each) => each !== undefined)
+  let isListening = false
+  const listener = {
+    name: 'listener',
+    problem: () => (isListening ? undefined : 'nobody listens to Envoy yet'),
+  }
+  const probed = [listener, ...checks, identity?.ownCheck, posture?.check].filter(
+    (each) => each !== undefined,
+  )
   const probes = opening.use(await startProbes({ address: config.listen.probes, metrics, checks: probed }))
   const server = opening.use(
     await startEnvoyServer({
@@ -301,6 +308,7 @@ async function startAgent(
   if (config.listen.admin !== undefined)
     opening.use(await openConsole({ socket: config.listen.admin, routes: quotas?.routes ?? [] }))
   metrics.transport(server.counters)
+  isListening = true
   opening.defer(() => {
     probes.drain()
     secrets?.drain()

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { goModuleFolder, goTool } from './go-tools.ts'
 import { http } from './http.ts'
@@ -55,7 +55,11 @@ export async function startRatelimit(options: {
       RUNTIME_WATCH_ROOT: 'false',
       ...env,
     },
-    isReady: async () => (await http({ port, path: '/healthcheck' })).status === 200,
+    // Its ports and its socket come one by one.
+    isReady: async () =>
+      (await http({ port, path: '/healthcheck' })).status === 200 &&
+      (await http({ port: debugPort, path: '/stats' })).status === 200 &&
+      existsSync(socket),
   })
   return {
     ...running,

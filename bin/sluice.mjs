@@ -11,10 +11,10 @@ const words = process.argv.slice(2)
 
 /**
  * For the agent, which runs for long beside a model: what V8 lets new objects take before it looks which of them are still
- * needed, three times 4 MB in the place of three times 16 or more. A request leaves next to nothing behind, so that the
- * heap is 50 MB smaller and decisions cost the same (`bench -- authz`). V8 takes it at its start only.
+ * needed, three times 8 MB in the place of three times 16 or more. A request leaves next to nothing behind, so that the
+ * heap is some 40 MB smaller; less than 8 costs calls that wait for a store (`bench -- rls`). V8 takes it at its start only.
  */
-const flags = words[0] === 'agent' && !isSizeChosen() ? ['--max-semi-space-size=4'] : []
+const flags = words[0] === 'agent' && !isSizeChosen() ? ['--max-semi-space-size=8'] : []
 
 if (Number(process.versions.node.split('.')[0]) >= 24) {
   if (flags.length > 0 && process.execve !== undefined) {

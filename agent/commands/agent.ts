@@ -136,8 +136,11 @@ async function startAgent(
     )
   if (resources) {
     const problem = () => (resources.isReady() ? undefined : (resources.lastError() ?? 'not loaded'))
-    checks.push({ name: 'resources', problem, warning: () => resources.lastError() })
-    if (config.limits === undefined && resources.current().quotas.length > 0) log.error(uncounted)
+    // Not a reason to take traffic from every agent at once, when a policy comes before its configuration does.
+    const remark = () =>
+      config.limits === undefined && resources.current().quotas.length > 0 ? uncounted : undefined
+    checks.push({ name: 'resources', problem, warning: () => resources.lastError(), remark })
+    if (remark() !== undefined) log.error(uncounted)
   }
 
   const identity = await openAgentIdentity({ config, log, metrics })

@@ -1,7 +1,10 @@
 /** Rounds in the time in which every replica gives a sign, and one that may be late. */
 const rememberedRounds = 4
 
-/** Tells every memory in which something of this process runs that it is there, and learns how many others are. */
+/**
+ * Tells every memory in which something of this process runs that it is there; and learns how many others are from the first of
+ * them, which is the same for all processes.
+ */
 export class Heartbeats {
   readonly #tags: () => readonly string[]
   readonly #beat: (tag: string) => Promise<number>
@@ -41,10 +44,10 @@ export class Heartbeats {
 
   /** What fails is tried in the next round: until then what runs here is counted for the rest of its life. */
   async #round(): Promise<void> {
-    const seen = await Promise.allSettled(this.#tags().map((tag) => this.#beat(tag)))
-    const numbers = seen.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
-    if (numbers.length === 0) return
-    const now = Math.max(...numbers)
+    const [first] = await Promise.allSettled(this.#tags().map((tag) => this.#beat(tag)))
+    // Of the others each knows those alone of which something runs there.
+    if (first?.status !== 'fulfilled') return
+    const now = first.value
     this.#seen.push(now)
     if (this.#seen.length > rememberedRounds) this.#seen.shift()
     this.#onRound(Math.max(1, now))

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Clock } from '#base/clock.ts'
 import type { ScriptAnswer } from './answer.ts'
 import type { Argument } from './node.ts'
 
@@ -7,7 +8,7 @@ import type { Argument } from './node.ts'
  *
  * - `epoch`: a random name that it got when the first script found none, and `born`, when that was
  * - `w:<replica>`: how many scripts of this replica have charged or settled something
- * - `a:<replica>`: until when it counts as there
+ * - `a:<replica>`: until when it counts as there; what is a week older is forgotten, with its `w`
  * - `lost`: when memory was last found lost
  *
  * A replica remembers the epoch, and the highest `w` that was acknowledged to it, and says both with every script. The script
@@ -26,6 +27,7 @@ export class MemoryRecords {
   readonly #onEpoch: () => void
   readonly #replica: string
   readonly #lifeMs: number
+  readonly #clock: Clock
   /** With a number for each call, the epoch in case there is none. */
   readonly #fresh = randomBytes(12).toString('hex')
   #calls = 0
@@ -34,6 +36,7 @@ export class MemoryRecords {
   constructor(options: {
     readonly replica: string
     readonly lifeMs: number
+    readonly clock: Clock
     readonly max?: number
     readonly epochs?: Readonly<Record<string, string>>
     readonly onLoss: () => void
@@ -41,28 +44,35 @@ export class MemoryRecords {
   }) {
     this.#replica = options.replica
     this.#lifeMs = options.lifeMs
+    this.#clock = options.clock
     this.#max = options.max ?? defaultMax
     this.#onLoss = options.onLoss
     this.#onEpoch = options.onEpoch
     for (const [tag, epoch] of Object.entries(options.epochs ?? {}))
-      this.#known.set(tag, { epoch, writes: 0, lostMs: 0 })
+      this.#known.set(tag, { epoch, writes: 0, lostMs: 0, atUs: 0 })
   }
 
   /** The first arguments of every script. */
   arguments(tag: string): Argument[] {
-    const { epoch, writes } = this.#known.get(tag) ?? nothing
+    const { epoch, writes: acknowledged, atUs } = this.#known.get(tag) ?? nothing
+    const writes = this.#clock.monotonicUs() - atUs > rememberedUs ? 0 : acknowledged
     return [this.#replica, epoch, writes, this.#fresh + (this.#calls++).toString(16), this.#lifeMs]
   }
 
   /** Whether this is the first answer that tells of a loss. */
   learn(tag: string, { epoch, writes, lostMs }: ScriptAnswer): boolean {
     const known = this.#known.get(tag)
+    const atUs = this.#clock.monotonicUs()
     if (known === undefined || known.epoch !== epoch) {
       this.#known.delete(tag)
       if (this.#known.size >= this.#max) this.#known.delete(this.#known.keys().next().value as string)
-      this.#known.set(tag, { epoch, writes, lostMs })
+      this.#known.set(tag, { epoch, writes, lostMs, atUs })
       this.#onEpoch()
-    } else if (writes > known.writes) known.writes = writes
+    } else {
+      // Answers may come in another order; after a long time it counts from the beginning.
+      known.writes = atUs - known.atUs > rememberedUs ? writes : Math.max(known.writes, writes)
+      known.atUs = atUs
+    }
     const isNews = lostMs > (known?.lostMs ?? 0)
     if (isNews && known?.epoch === epoch) known.lostMs = lostMs
     if (lostMs > this.#lostMs) {
@@ -86,8 +96,12 @@ interface Known {
   readonly epoch: string
   writes: number
   lostMs: number
+  /** When its last answer came. */
+  atUs: number
 }
 
-const nothing: Known = { epoch: '', writes: 0, lostMs: 0 }
+const nothing: Known = { epoch: '', writes: 0, lostMs: 0, atUs: 0 }
+/** Half of the time after which a memory forgets how often a replica wrote that it does not hear of. */
+const rememberedUs = 3.5 * 86_400_000_000
 /** Memories that are remembered: one, or in a cluster the partitions that were last new. */
 const defaultMax = 10_000

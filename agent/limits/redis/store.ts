@@ -52,11 +52,13 @@ const defaultSlotLifeMs = 10_000
  */
 export async function openRedisStore(settings: RedisStoreSettings): Promise<QuotaStore> {
   const { slotLifeMs = defaultSlotLifeMs, replica = randomBytes(8).toString('hex') } = settings
+  const { clock = systemClock } = settings
   const counts = noCounts()
   const file = await openStateFile(settings.stateDir, settings.warn)
   const records = new MemoryRecords({
     replica,
     lifeMs: slotLifeMs,
+    clock,
     epochs: file.state.epochs,
     onLoss: () => counts.memory_lost++,
     onEpoch: () => file.save({ epochs: records.epochs() }),
@@ -110,8 +112,8 @@ class RedisStore implements QuotaStore {
     const replicasKept = new ReplicasKept(before)
     this.#heartbeats = new Heartbeats({
       everyMs: slotLifeMs / 3,
-      // Where all is one, also while nothing runs: others count who is there.
-      tags: () => (link.isCluster ? this.#running.tags() : [everywhere]),
+      // In one place also while nothing runs: there it is counted who is there.
+      tags: () => (link.isCluster ? [everywhere, ...this.#running.tags()] : [everywhere]),
       beat: (tag) => this.#beat(tag),
       before,
       onRound: (seen) => {

@@ -19,9 +19,9 @@ function partitionAt(node: number, prefix = 'p'): string {
 const places = [0, 1, 2].map((node) => partitionAt(node)) as [string, string, string]
 const one = (): [Charge, Charge, Charge] => [charge(places[0]), charge(places[1]), charge(places[2])]
 
-function open({ nodes }: ClusterWorld) {
+function open({ nodes }: ClusterWorld, more: { readonly slotLifeMs?: number } = {}) {
   const url = `redis+cluster://127.0.0.1:1,127.0.0.1:${nodes[1]?.port}`
-  return openRedisStore({ url, timeoutMs })
+  return openRedisStore({ url, timeoutMs, ...more })
 }
 
 t.test('in a cluster', async (t) => {
@@ -67,6 +67,14 @@ t.test('in a cluster', async (t) => {
   await t.test('a settlement of what this process never reserved is unknown', async (t) => {
     await using store = await open(world)
     t.equal(await store.settle('nobody knows', [0]), 'unknown')
+  })
+
+  await t.test('processes know of each other though nothing of them runs', async (t) => {
+    const more = { slotLifeMs: 1500 }
+    await using one = await open(world, more)
+    await using other = await open(world, more)
+    t.match(await one.reserve('elsewhere', [charge(places[2])], ttlMs), { kind: 'granted' })
+    await eventually('each knows of two', () => one.health.replicas() >= 2 && other.health.replicas() >= 2)
   })
 
   await t.test('a slot that moved is followed', async (t) => {

@@ -18,6 +18,32 @@ t.test('before the first rounds there are as many as when the process ran last',
   t.same(told, [2, 2, 2, 2, 2], 'which is not told as what there is')
 })
 
+t.test('how many there are says the first memory, however few run in others', async (t) => {
+  const heard = new EventTarget()
+  const told: number[] = []
+  let rounds = 0
+  const heartbeats = new Heartbeats({
+    everyMs: 1,
+    tags: () => ['first', 'other'],
+    onRound: (replicas) => {
+      told.push(replicas)
+      if (told.length === 1) heard.dispatchEvent(new Event('end'))
+    },
+    // Away now and then: the other must not be believed instead.
+    beat: async (tag) => {
+      if (tag === 'other') return 1
+      if (rounds++ % 2 === 0) throw new Error('no answer')
+      return 3
+    },
+  })
+  const kept = setInterval(() => {}, 1000)
+  await once(heard, 'end')
+  clearInterval(kept)
+  heartbeats.stop()
+  t.same(told, [3])
+  t.equal(heartbeats.replicas(), 3)
+})
+
 /** What is known before each round of which the answers are given, and after the last. */
 async function rounds(answers: readonly (number | 'no')[], before?: number) {
   const events = new EventTarget()

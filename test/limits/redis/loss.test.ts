@@ -2,7 +2,7 @@ import t from 'tap'
 import type { QuotaStore } from '../../../agent/limits/store/store.ts'
 import { freePorts } from '../../harness/ports.ts'
 import { eventually, temporaryFolder } from '../../harness/temp.ts'
-import { startValkey } from '../../harness/valkey.ts'
+import { startValkey, type Valkey } from '../../harness/valkey.ts'
 import { gcraRule } from '../store/sequences.ts'
 import { charge, concurrency, hourSliding, openAt, remainingOf, slowGcra, ttlMs } from './rules.ts'
 
@@ -32,6 +32,59 @@ t.test('who finds the memory empty refuses by it, limit by limit', async (t) => 
   t.match(await store.reserve('shadow', shadow, ttlMs), { kind: 'granted' })
   const mixed = [allowed[0], { ...(charges[1] as (typeof charges)[0]), onStoreFailure: 'share' as const }]
   t.match(await store.reserve('share', mixed as typeof charges, ttlMs), { ...lost, index: 1 })
+})
+
+const recordKey = 'sluice:e:{%}'
+const dayMs = 86_400_000
+
+/** The first sign of a replica has come, and no other will. */
+function signOf({ client }: Valkey): Promise<unknown> {
+  return eventually(
+    'the first sign',
+    async () => Number(await client.hget(recordKey, 'a:one')) > Date.now() + 300_000,
+  )
+}
+
+t.test('a replica that writes is not forgotten, though nothing of it runs for weeks', async (t) => {
+  await using valkey = await startValkey()
+  const { client } = valkey
+  await using store = await openAt(valkey.port, { ...quiet, replica: 'one' })
+  const each = charge('a')
+  t.match(await store.reserve('first', [each], ttlMs), { kind: 'granted' })
+  await signOf(valkey)
+  // As in a cluster, where signs are given only in memories in which something runs.
+  await client.hset(recordKey, 'a:one', Date.now() - 8 * dayMs)
+  await client.pexpire(recordKey, dayMs)
+  t.match(await store.reserve('second', [each], ttlMs), { kind: 'granted' })
+  t.ok((await client.pttl(recordKey)) > 399 * dayMs, 'the record outlives what is counted')
+  await using other = await openAt(valkey.port, { ...quiet, replica: 'other' })
+  await eventually('the other has looked who is there', async () => client.hexists(recordKey, 'a:other'))
+  t.match(await store.reserve('third', [each], ttlMs), { kind: 'granted', states: [{ remaining: 7 }] })
+  t.equal(other.health.lostAtMs(), undefined)
+  const there = Number(await client.hget(recordKey, 'a:one'))
+  t.ok(there <= Date.now(), 'what ran at it is not counted by that')
+})
+
+t.test('who was forgotten after a week without a call takes that for no loss', async (t) => {
+  await using valkey = await startValkey()
+  const { client } = valkey
+  let passedMs = 0
+  const clock = {
+    nowMs: () => Date.now(),
+    monotonicUs: () => Math.floor((performance.now() + passedMs) * 1000),
+  }
+  await using store = await openAt(valkey.port, { ...quiet, replica: 'one', clock })
+  const each = charge('a')
+  t.match(await store.reserve('first', [each], ttlMs), { kind: 'granted' })
+  await signOf(valkey)
+  await client.hset(recordKey, 'a:one', Date.now() - 8 * dayMs)
+  passedMs = 8 * dayMs
+  await using _other = await openAt(valkey.port, { ...quiet, replica: 'other' })
+  await eventually('it is forgotten', async () => !(await client.hexists(recordKey, 'w:one')))
+  t.match(await store.reserve('second', [each], ttlMs), { kind: 'granted', states: [{ remaining: 8 }] })
+  t.equal(store.health.lostAtMs(), undefined)
+  await client.hset(recordKey, 'w:one', 0)
+  t.match(await store.reserve('third', [each], ttlMs), lost, 'what it wrote since must still be there')
 })
 
 t.test('a limit counts again once what was used before cannot matter', async (t) => {

@@ -9,7 +9,8 @@
  */
 export const recordLua = `
 local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
-local maxUnits, recordMs, resetMs = 4503599627370496, 400 * 86400000, 8 * 86400000
+local maxUnits, dayMs = 4503599627370496, 86400000
+local recordMs, resetMs = 400 * dayMs, 8 * dayMs
 local function text(number) return string.format('%.0f', number) end
 
 -- Of one operation: a library is one for all of them.
@@ -42,10 +43,32 @@ local function begin(itsKeys, itsArgs)
   end
 end
 
+-- Has the record outlive what is counted, and forgets replicas of which nothing was heard for a week. How many are there.
+local function tend()
+  if call('PTTL', record) < recordMs then call('PEXPIRE', record, recordMs * 5 / 4) end
+  local all = call('HGETALL', record)
+  local there = 0
+  for i = 1, #all, 2 do
+    local name = string.match(all[i], '^a:(.+)$')
+    if name then
+      local untilMs = tonumber(all[i + 1])
+      if untilMs > nowMs then there = there + 1
+      elseif untilMs < nowMs - 7 * dayMs then call('HDEL', record, 'a:' .. name, 'w:' .. name) end
+    end
+  end
+  return there
+end
+
 -- To be said once by each call that wrote something.
 local function wrote()
   writes = writes + 1
   call('HSET', record, 'w:' .. replica, writes)
+  -- In a cluster a replica of which nothing runs here gives no signs, and must not be forgotten: its writes would seem lost.
+  if tonumber(own[5] or 0) < nowMs - dayMs then
+    own[5] = nowMs
+    call('HSET', record, 'a:' .. replica, nowMs)
+    tend()
+  end
 end
 
 -- Kind, time, epoch, writes and loss, and behind them the numbers of \`rest\`.

@@ -178,24 +178,11 @@ local function adjust()
 end
 `
 
-/**
- * KEYS: record. Says that this replica is there; forgets those that have not been for a week. Answers how many there are.
- */
+/** KEYS: record. Says that this replica is there. Answers how many there are. */
 const heartbeatLua = `
 local function heartbeat()
   call('HSET', record, 'a:' .. replica, nowMs + lifeMs)
-  if call('PTTL', record) < recordMs then call('PEXPIRE', record, recordMs * 5 / 4) end
-  local all = call('HGETALL', record)
-  local there = 0
-  for i = 1, #all, 2 do
-    local name = string.match(all[i], '^a:(.+)$')
-    if name then
-      local untilMs = tonumber(all[i + 1])
-      if untilMs > nowMs then there = there + 1
-      elseif untilMs < nowMs - 7 * 86400000 then call('HDEL', record, 'a:' .. name, 'w:' .. name) end
-    end
-  end
-  return answer('H', {there})
+  return answer('H', {tend()})
 end
 `
 

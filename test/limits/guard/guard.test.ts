@@ -527,6 +527,27 @@ t.test('what a lost share refuses or the store refuses takes nothing of the othe
   t.match(statesOf(alone), [{ remaining: 46 }])
 })
 
+t.test('what is asked of the store beside a lost limit, and not answered, is cancelled', async (t) => {
+  const w = world()
+  const shared = charge(hourRule(100), { id: 'shared', onStoreFailure: 'share' })
+  const kept = charge(hourRule(10), { id: 'kept' })
+  await w.store.reserve('a', [shared], ttlMs)
+  w.inner.weather = 'lost'
+  w.inner.isLost = ({ key }) => {
+    // Of what is asked next the answer is lost.
+    queueMicrotask(() => {
+      w.inner.weather = 'mute'
+    })
+    return key.id === 'shared'
+  }
+  t.equal((await w.store.reserve('b', [kept, shared], ttlMs)).kind, 'failed')
+  t.equal(w.used(kept), 1, 'it was written')
+  w.inner.isLost = () => false
+  w.inner.weather = 'well'
+  await w.time.advance(5000)
+  t.equal(w.used(kept), 0)
+})
+
 t.test('at the end what waits is delivered, as far as the store answers within the deadline', async (t) => {
   for (const isBack of [true, false]) {
     const w = world()

@@ -20,6 +20,20 @@ t.test('a rate lets its burst through and says when to come again', async (t) =>
   t.equal(ask().verdict.kind, 'allow')
 })
 
+t.test('times that clients are told are rounded up: who comes then is not too early', async (t) => {
+  const { clock, ask } = aStage([
+    aPolicy({ limits: [{ unit: 'requests', rate: 2, window: '1s', burst: 1 }] }, 'half'),
+    aPolicy({ limits: [{ unit: 'requests', kind: 'sliding', limit: 9, window: '1m' }] }, 'minute'),
+  ])
+  clock.advanceMs(250)
+  const { verdict } = ask()
+  const headers = verdict.kind === 'allow' ? verdict.mutations.addResponseHeaders : []
+  t.match(Object.fromEntries(headers ?? []), {
+    ratelimit: '"half/requests-1s";r=0;t=1, "minute/requests-1m";r=8;t=61',
+  })
+  t.match(ask().verdict, { kind: 'deny', retryAfterSeconds: 1, quotas: [{ resetSeconds: 1 }] })
+})
+
 t.test('a denied request changes no counter', async (t) => {
   const { ask, stage } = aStage([
     aPolicy({ limits: [{ unit: 'requests', rate: 3, window: '1m' }] }, 'wide'),

@@ -49,6 +49,19 @@ t.test(
   },
 )
 
+t.test('what nobody renews has its place no longer than a hold lives', async (t) => {
+  const world = aStage([aPolicy({ limits: [{ unit: 'concurrency', max: 1 }] })], {
+    holdMs: 60_000,
+    // As if the process had been killed: its timers go off no more.
+    after: () => () => {},
+  })
+  t.equal(world.ask().verdict.kind, 'allow')
+  world.clock.advanceMs(59_999)
+  t.match(world.ask().verdict, { kind: 'deny', reason: 'concurrency_limited' })
+  world.clock.advanceMs(1)
+  t.equal(world.ask().verdict.kind, 'allow')
+})
+
 /** What the only call of a world is charged on. */
 function chargesOf() {
   const partition = 'tenant/acme'

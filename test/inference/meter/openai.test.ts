@@ -247,7 +247,7 @@ t.test('streams of every API are read', async (t) => {
       events('{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}'),
       { output: 1 },
     ],
-    ['S6 usage all along', chatPath, continuous, { output: 2, source: 'reported' }],
+    ['S6 usage all along', chatPath, continuous, { input: 9, output: 2, source: 'reported' }],
     [
       'S6 and text after it',
       chatPath,

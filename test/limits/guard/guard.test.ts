@@ -90,7 +90,7 @@ t.test('after three answers that did not come nobody waits for the store', async
 t.test(
   'a store that is busy is not given up, and nothing is cancelled that it was never asked',
   async (t) => {
-    const { store, inner } = world()
+    const { store, inner, time } = world()
     const one = charge(hourRule(100))
     inner.weather = 'busy'
     for (let i = 0; i < 10; i++)
@@ -99,6 +99,7 @@ t.test(
     inner.weather = 'well'
     t.equal((await store.reserve('c', [one], ttlMs)).kind, 'granted')
     t.equal(store.health.counts.breaker_opened, 0)
+    await time.advance(5000)
     t.notOk(inner.asked.some((asked) => asked.startsWith('settle b')))
   },
 )
@@ -346,6 +347,27 @@ t.test('a second absence right behind the first gives no second share', async (t
   t.ok(granted <= 100, `${granted} of 100 were granted`)
 })
 
+t.test('an answer that does not know what was granted without the store gives no new share', async (t) => {
+  const w = world()
+  const one = charge(hourRule(100), { onStoreFailure: 'share' })
+  const ask = (id: string, cost: number) => w.store.reserve(id, [{ ...one, cost }], ttlMs)
+  await ask('seen', 1)
+  w.inner.weather = 'away'
+  t.equal((await ask('alone', 40)).kind, 'granted')
+  await w.store.settle('alone', [40])
+  w.inner.weather = 'well'
+  t.match(statesOf(await ask('early', 1)), [{ remaining: 98 }], 'the store was not told yet')
+  await openBreaker(w)
+  t.equal(now(ask('more', 10)).kind, 'refused')
+  t.equal(now(ask('rest', 9)).kind, 'granted', '49 of 99 were ours')
+  await w.store.settle('rest', [9])
+  w.inner.weather = 'well'
+  await w.time.advance(2000)
+  t.match(statesOf(await ask('later', 1)), [{ remaining: 48 }], 'now it was')
+  await openBreaker(w)
+  t.equal(now(ask('anew', 24)).kind, 'granted', 'of what it knows a share is anew')
+})
+
 t.test('a shadow limit is told to the store later', async (t) => {
   const w = world()
   const one = charge(hourRule(3), { isEnforced: false })
@@ -525,6 +547,41 @@ t.test('what a lost share refuses or the store refuses takes nothing of the othe
   t.equal(w.used(kept), 2)
   const alone = await w.store.reserve('alone', [shared], ttlMs)
   t.match(statesOf(alone), [{ remaining: 46 }])
+})
+
+t.test('what is asked of the store beside a lost limit, and not answered, is cancelled', async (t) => {
+  const w = world()
+  const shared = charge(hourRule(100), { id: 'shared', onStoreFailure: 'share' })
+  const kept = charge(hourRule(10), { id: 'kept' })
+  await w.store.reserve('a', [shared], ttlMs)
+  w.inner.weather = 'lost'
+  w.inner.isLost = ({ key }) => {
+    // Of what is asked next the answer is lost.
+    queueMicrotask(() => {
+      w.inner.weather = 'mute'
+    })
+    return key.id === 'shared'
+  }
+  t.equal((await w.store.reserve('b', [kept, shared], ttlMs)).kind, 'failed')
+  t.equal(w.used(kept), 1, 'it was written')
+  w.inner.isLost = () => false
+  w.inner.weather = 'well'
+  await w.time.advance(5000)
+  t.equal(w.used(kept), 0)
+})
+
+t.test('a call that is settled while a lost limit is made up for leaves nothing', async (t) => {
+  const w = world()
+  const shared = charge(hourRule(100), { id: 'shared', onStoreFailure: 'share' })
+  const kept = charge(hourRule(10), { id: 'kept' })
+  await w.store.reserve('a', [shared], ttlMs)
+  w.inner.weather = 'lost'
+  w.inner.isLost = ({ key }) => key.id === 'shared'
+  const late = w.store.reserve('b', [kept, shared], ttlMs)
+  await w.store.settle('b', [1, 1])
+  await late
+  await w.time.advance(5000)
+  t.equal(w.used(kept), 0)
 })
 
 t.test('at the end what waits is delivered, as far as the store answers within the deadline', async (t) => {

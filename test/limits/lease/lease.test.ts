@@ -189,6 +189,38 @@ t.test('an id that comes again changes nothing', async (t) => {
   t.equal(used(leased), 309)
 })
 
+t.test('a step that comes again is granted once, from a lease as from the store', async (t) => {
+  const { store, traffic, used, time } = world()
+  await traffic(leased, 300)
+  const charges = [{ ...leased, cost: 9 }, charge(hourRule(100), { id: 'strict', cost: 9 })]
+  t.equal((await store.reserve('grows', charges, ttlMs)).kind, 'granted')
+  const first = await store.topUp('grows', 1, charges, ttlMs)
+  t.equal(first.kind, 'granted')
+  t.same(await store.topUp('grows', 1, charges, ttlMs), first)
+  // Nobody settles it: it is charged all that it holds.
+  await time.advance(2 * ttlMs)
+  t.same(charges.map(used), [318, 18])
+})
+
+t.test('a lease lives from when it was asked for, however late the answer is', async (t) => {
+  const { store, inner, traffic, time } = world()
+  const reserve = inner.reserve.bind(inner)
+  const drawn: number[] = []
+  inner.reserve = async (id, charges, lifeMs) => {
+    const answer = await reserve(id, charges, lifeMs)
+    if (lifeMs === ttlMs) return answer
+    drawn.push(time.clock.nowMs())
+    await new Promise<void>((resolve) => void time.after(leaseMs / 2, resolve))
+    return answer
+  }
+  while (drawn.length === 0) await traffic(leased, 1)
+  const ageMs = () => time.clock.nowMs() - (drawn[0] as number)
+  await time.advance(leaseMs - 1 - ageMs())
+  t.equal(now(store.reserve('young', [leased], ttlMs)).kind, 'granted')
+  await time.advance(1)
+  t.type(store.reserve('old', [leased], ttlMs), Promise)
+})
+
 t.test('an id that was settled before it is reserved is refused', async (t) => {
   const { store, traffic } = world()
   await traffic(leased, 300)

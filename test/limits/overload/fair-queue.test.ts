@@ -108,6 +108,17 @@ t.test('what a call took more than was thought is taken into account', async (t)
   t.equal(tenants(taken(queue, 4)), 'bbbb')
 })
 
+t.test('what a call took more counts by the weight of its tenant', async (t) => {
+  const queue = new FairQueue<Item>(16)
+  const heavy = { cost: 4, weight: 4 }
+  const first = item('a', heavy)
+  queue.pass(first)
+  for (let i = 0; i < 4; i++) queue.add(item('a', heavy))
+  for (let i = 0; i < 4; i++) queue.add(item('b'))
+  queue.correct(first, 4)
+  t.equal(tenants(taken(queue, 4)), 'bbab')
+})
+
 t.test('a higher band goes first, and a lower one has its turn now and then', async (t) => {
   const queue = new FairQueue<Item>(4)
   for (let i = 0; i < 20; i++) {

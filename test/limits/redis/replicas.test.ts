@@ -128,6 +128,17 @@ t.test('what runs at a replica that gives no sign is not counted, until it does'
   t.equal(await remainingOf(other, slot), 1)
 })
 
+t.test('what begins at a replica counts for the others at once, however long it gave no sign', async (t) => {
+  await using valkey = await startValkey()
+  const slot = charge('slots', { rule: concurrency(2) })
+  await using one = await openAt(valkey.port, { slotLifeMs: 600_000, replica: 'one' })
+  await using other = await openAt(valkey.port, { slotLifeMs: 600_000, replica: 'other' })
+  await eventually('its first heartbeat', () => valkey.client.hget('sluice:e:{%}', 'a:one'))
+  await valkey.client.hset('sluice:e:{%}', 'a:one', 1)
+  t.match(await one.reserve('a', [slot], ttlMs), { kind: 'granted' })
+  t.equal(await remainingOf(other, slot), 1)
+})
+
 t.test('heartbeats keep what runs counted beyond one life', async (t) => {
   await using valkey = await startValkey()
   const slot = charge('slots', { rule: concurrency(1) })

@@ -94,6 +94,18 @@ t.test('no limit, a shadow and a replaced limit refuse nothing', async (t) => {
     t.strictSame(told(await ask(request('tenant=gold', 'special=1'))), ['ok', 0, undefined], 'replaced')
 })
 
+t.test('what only shadows are over is counted by the other limits', async (t) => {
+  const { ask } = limiter(config)
+  const both = async () => codes(await ask(request('dark=1', 'tenant=acme')))
+  for (const left of [2, 1, 0]) t.strictSame(await both(), ['ok', 'ok 0', `ok ${left}`])
+  t.strictSame(await both(), ['over', 'ok 0', 'over 0'])
+  const all = limiter(config, { isShadow: true })
+  const shadowed = async () => codes(await all.ask(request('tenant=acme', 'tenant=gold')))
+  for (let i = 0; i < 3; i++) await shadowed()
+  t.strictSame(await shadowed(), ['ok', 'over 0', 'ok 1'])
+  t.strictSame(await shadowed(), ['ok', 'over 0', 'ok 0'])
+})
+
 t.test('a request that is refused is charged nothing, on none of its limits', async (t) => {
   const { ask } = limiter(config)
   for (let i = 0; i < 3; i++) await ask(request('tenant=acme', 'tenant=gold'))

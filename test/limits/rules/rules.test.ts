@@ -1,4 +1,5 @@
 import t from 'tap'
+import { smallRateOf } from '#base/gcra.ts'
 import { RequestHeaders } from '#decision/request-headers.ts'
 import { noUsage, type Usage } from '#decision/usage.ts'
 import { keyMaker } from '../../../agent/limits/rules/key.ts'
@@ -30,6 +31,8 @@ const took: Usage = {
   responseBytes: 200,
   gpuMs: 17,
 }
+
+const rateOf = (rate: number, burst: number) => ({ ...smallRateOf({ rate, windowMs: 1000, burst }) })
 
 t.test('each unit is counted from what a call took', async (t) => {
   const rows: readonly (readonly [unit: string, units: number, isMetered: boolean])[] = [
@@ -180,6 +183,26 @@ t.test('overrides are for their tenant alone', async (t) => {
     rule.termsFor({ tenant: 'hooli' }, {}),
     'the same object for the same numbers',
   )
+})
+
+t.test('an override stands in place of the numbers of each kind of limit', async (t) => {
+  const rows: readonly (readonly [
+    limit: Readonly<Record<string, unknown>>,
+    override: Readonly<Record<string, unknown>>,
+    counter: Readonly<Record<string, unknown>>,
+  ])[] = [
+    [{ unit: 'requests', rate: 2, window: '1s' }, { rate: 7 }, { burst: 7, rate: rateOf(7, 7) }],
+    [{ unit: 'requests', rate: 2, window: '1s' }, { burst: 7 }, { burst: 7, rate: rateOf(2, 7) }],
+    [{ unit: 'requests', kind: 'sliding', limit: 2, window: '1m' }, { amount: 7 }, { limit: 7 }],
+    [{ unit: 'requests', limit: 2, period: { unit: 'day' } }, { amount: 7 }, { limit: 7 }],
+    [{ unit: 'concurrency', max: 2 }, { max: 7 }, { limit: 7 }],
+  ]
+  for (const [limit, override, counter] of rows) {
+    const overrides = [{ tenant: 'acme', limit: ruleOf(limit).name.slice('q/'.length), ...override }]
+    const rule = ruleOf(limit, { overrides })
+    t.match(rule.termsFor({ tenant: 'acme' }, {}), { counter }, JSON.stringify({ limit, override }))
+    t.same(rule.termsFor({ tenant: 'globex' }, {}), ruleOf(limit).termsFor({}, {}), 'and of no other tenant')
+  }
 })
 
 t.test('a number that is handed in takes the place of the declared one', async (t) => {

@@ -206,6 +206,50 @@ export function tableLaws(t: Test, name: string, open: () => Promise<Trial & Asy
     t.match(await peek(store, [chargeOn(key, sliding(10), 1)]), [{ remaining: 9, resetUs: 500_000 }])
   })
 
+  for (const [rule, laterUs] of [
+    [sliding(10), 1_100_000],
+    [calendar(10), 86_400_000_000],
+  ] as const) {
+    const { kind } = rule
+    const longMs = 3 * 86_400_000
+
+    law(`${kind}: what comes back of a time that is over is not taken from others`, async (t, trial) => {
+      const { store, fresh, wait } = trial
+      const [id, key] = [fresh(), fresh()]
+      await store.reserve(id, [chargeOn(key, rule, 4)], longMs)
+      await wait(laterUs)
+      await store.reserve(fresh(), [chargeOn(key, rule, 5)], ttlMs)
+      await store.settle(id, [0])
+      t.match(await peek(store, [chargeOn(key, rule, 1)]), [{ remaining: 5 }])
+    })
+
+    law(`${kind}: of what was topped up later no more comes back than that`, async (t, trial) => {
+      const { store, fresh, wait } = trial
+      const [id, key] = [fresh(), fresh()]
+      await store.reserve(id, [chargeOn(key, rule, 4)], longMs)
+      await wait(laterUs)
+      await store.topUp(id, 1, [chargeOn(key, rule, 2)], longMs)
+      await store.reserve(fresh(), [chargeOn(key, rule, 5)], ttlMs)
+      await store.settle(id, [0])
+      t.match(await peek(store, [chargeOn(key, rule, 1)]), [{ remaining: 5 }])
+    })
+  }
+
+  law('what comes back of several slices is taken from each as it was', async (t, { store, fresh, wait }) => {
+    const [id, key] = [fresh(), fresh()]
+    await store.reserve(id, [chargeOn(key, sliding(10), 4)], ttlMs)
+    await wait(300_000)
+    await store.topUp(id, 1, [chargeOn(key, sliding(10), 2)], ttlMs)
+    await store.reserve(fresh(), [chargeOn(key, sliding(10), 2)], ttlMs)
+    await wait(300_000)
+    await store.topUp(id, 2, [chargeOn(key, sliding(10), 1)], ttlMs)
+    await store.reserve(fresh(), [chargeOn(key, sliding(10), 1)], ttlMs)
+    await store.settle(id, [1])
+    t.match(await peek(store, [chargeOn(key, sliding(10), 1)]), [{ remaining: 6 }])
+    await wait(500_000)
+    t.match(await peek(store, [chargeOn(key, sliding(10), 1)]), [{ remaining: 7 }], 'without the first slice')
+  })
+
   law('a debt is paid before anything is granted', async (t, { store, fresh, wait }) => {
     const [id, key] = [fresh(), fresh()]
     await store.reserve(id, [chargeOn(key, tenASecond, 10)], ttlMs)

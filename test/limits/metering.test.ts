@@ -282,7 +282,7 @@ t.test('the demand is asked for once, and only where a limit needs it', async (t
   t.equal(asked, 1)
 })
 
-t.test('observers are told what a call took in the end', async (t) => {
+t.test('observers are told once what a call took in the end', async (t) => {
   const told: unknown[] = []
   const { ask, stage } = aStage([aPolicy({ limits: [tokens, { unit: 'concurrency', max: 3 }] })], {
     observer: {
@@ -290,6 +290,7 @@ t.test('observers are told what a call took in the end', async (t) => {
     },
   })
   const { x } = ask({ call: chat, demand: aDemand({ outputTokens: 9 }), meter: aMeter({ outputTokens: 4 }) })
+  stage.end?.(x)
   stage.end?.(x)
   t.same(told, [
     [

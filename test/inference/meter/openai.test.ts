@@ -249,6 +249,12 @@ t.test('streams of every API are read', async (t) => {
     ],
     ['S6 usage all along', chatPath, continuous, { input: 9, output: 2, source: 'reported' }],
     [
+      'S6 less than before',
+      chatPath,
+      events(usageOnly, chunk(null, { usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 } })),
+      { input: 9, output: 4, source: 'reported' },
+    ],
+    [
       'S6 and text after it',
       chatPath,
       continuous + events(chunk('12345678')),

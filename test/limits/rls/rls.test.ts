@@ -163,6 +163,23 @@ t.test('a descriptor that stands twice is charged the sum, and both are told the
   t.strictSame(codes(await strict.ask(request('tenant=gold', 'tenant=gold'))), ['ok', 'ok 4', 'ok 3'])
 })
 
+t.test('of two limits on one counter the smaller one counts, and one that refuses is enough', async (t) => {
+  const wide = descriptor('tenant=gold', { limit: { requestsPerUnit: 50, unit: 'minute', multiplier: 1 } })
+  const plain = descriptor('dark=1', { limit: { requestsPerUnit: 1, unit: 'day', multiplier: 1 } })
+  for (const both of [request(wide, 'tenant=gold'), request('tenant=gold', wide)]) {
+    const { ask } = limiter(config)
+    t.strictSame(codes(await ask(both)), ['ok', 'ok 3', 'ok 3'])
+    t.strictSame(codes(await ask(both)), ['ok', 'ok 1', 'ok 1'])
+    t.strictSame(codes(await ask(both)), ['over', 'over 1', 'over 1'])
+  }
+  for (const both of [request(plain, 'dark=1'), request('dark=1', plain)]) {
+    const { ask } = limiter(config)
+    t.equal(told(await ask(both))[0], 'over', 'one of them is no shadow')
+    const look = request(descriptor('dark=1', { hitsAddend: 0 }))
+    t.strictSame(codes(await ask(look)), ['ok', 'ok 1'], 'nothing was charged')
+  }
+})
+
 t.test('a limit that comes with the descriptor takes the place of the configured one', async (t) => {
   const { ask, clock } = limiter(config)
   const limit = { requestsPerUnit: 1, unit: 'second', multiplier: 10 } as const

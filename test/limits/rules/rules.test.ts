@@ -129,6 +129,24 @@ t.test('keys are the same exactly for the same values of the scopes', async () =
   )
 })
 
+t.test('no value of a scope can be written so that it stands for another', async (t) => {
+  const key = keyMaker('q/l', ['tenant', 'user', 'model'])
+  const long = 'x'.repeat(100)
+  const digest = key({ tenant: 'a', user: long }).id.split('|user=')[1]?.split('|')[0] as string
+  const pairs: readonly (readonly [Subject, Subject])[] = [
+    [{ user: '-' }, {}],
+    [{ user: '' }, {}],
+    [
+      { user: 'u|model=m', model: 'x' },
+      { user: 'u', model: 'm|model=x' },
+    ],
+    [{ user: long }, { user: digest }],
+    [{ user: long }, { user: `${long}x` }],
+  ]
+  for (const [one, other] of pairs)
+    t.not(key({ tenant: 'a', ...one }).id, key({ tenant: 'a', ...other }).id, JSON.stringify([one, other]))
+})
+
 t.test('counters of one tenant, or of one limit without tenants, can be changed in one step', async (t) => {
   t.equal(keyMaker('q/l', ['tenant', 'model'])({ tenant: 'acme', model: 'a' }).partition, 'tenant/acme')
   t.equal(keyMaker('q/m', ['tenant'])({ tenant: 'acme' }).partition, 'tenant/acme')

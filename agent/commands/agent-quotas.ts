@@ -17,9 +17,11 @@ export interface AgentQuotas extends AsyncDisposable {
   readonly routes: readonly ConsoleRoute[]
 }
 
-/** Of QuotaPolicies where the configuration has no limits. */
-export const uncounted =
-  'limits is not configured: nobody counts for the QuotaPolicies; expected limits: {store: memory}, or the URL of a store'
+/** What is wrong where there are QuotaPolicies, and the configuration has no limits. */
+export function uncounted({ limits }: Config, { quotas }: Resources): string | undefined {
+  if (limits !== undefined || quotas.length === 0) return undefined
+  return 'limits is not configured: nobody counts for the QuotaPolicies; expected limits: {store: memory}, or the URL of a store'
+}
 
 /** How long what is drawn beforehand may be used; in the memory of one process nothing is. */
 export function leaseMsOf({ limits }: Config): number {

@@ -137,10 +137,10 @@ async function startAgent(
   if (resources) {
     const problem = () => (resources.isReady() ? undefined : (resources.lastError() ?? 'not loaded'))
     // Not a reason to take traffic from every agent at once, when a policy comes before its configuration does.
-    const remark = () =>
-      config.limits === undefined && resources.current().quotas.length > 0 ? uncounted : undefined
+    const remark = () => uncounted(config, resources.current())
     checks.push({ name: 'resources', problem, warning: () => resources.lastError(), remark })
-    if (remark() !== undefined) log.error(uncounted)
+    const first = remark()
+    if (first !== undefined) log.error(first)
   }
 
   const identity = await openAgentIdentity({ config, log, metrics })

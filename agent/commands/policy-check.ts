@@ -89,12 +89,13 @@ async function descriptorFindings(policy: PolicyConfig): Promise<Finding[]> {
   }
 }
 
-function resourceFindings({ resources: config, limits }: Config): {
+function resourceFindings(config: Config): {
   readonly findings: Finding[]
   readonly resources: Resources
 } {
-  if (config === undefined || !existsSync(config.dir)) return { findings: [], resources: noResources }
-  using source = openResources({ dir: config.dir, tenantFault, onLoad: () => {} })
+  const dir = config.resources?.dir
+  if (dir === undefined || !existsSync(dir)) return { findings: [], resources: noResources }
+  using source = openResources({ dir, tenantFault, onLoad: () => {} })
   const problem = source.lastError()
   const resources = source.current()
   const { tenants, quotas, accessPolicies, routes } = resources
@@ -104,6 +105,7 @@ function resourceFindings({ resources: config, limits }: Config): {
       ? { isGood: true, text: `resources: ${counts}` }
       : { isGood: false, text: `resources: ${problem}` }
   const findings: Finding[] = [finding]
-  if (limits === undefined && quotas.length > 0) findings.push({ isGood: false, text: uncounted })
+  const missing = uncounted(config, resources)
+  if (missing !== undefined) findings.push({ isGood: false, text: missing })
   return { findings, resources }
 }

@@ -1,9 +1,9 @@
 import { chmodSync, rmSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { isMainThread } from 'node:worker_threads'
 import { messageOf, SluiceError } from '#base/errors.ts'
 import { createServer } from '#base/http.ts'
 import { removeStaleSocket } from '#base/stale-socket.ts'
+import { withMask } from '#base/with-mask.ts'
 
 /** What people with access to the socket may ask or do. */
 export interface ConsoleRoute {
@@ -47,10 +47,7 @@ export async function openConsole(options: {
         }),
       ),
     )
-    // Of its mode from the first moment, not from when it can be changed. A worker cannot have it so.
-    const mask = isMainThread ? process.umask(0o177) : undefined
-    server.listen(path, resolve)
-    if (mask !== undefined) process.umask(mask)
+    withMask(0o177, () => server.listen(path, resolve))
   })
   chmodSync(path, 0o600)
   return {

@@ -1,10 +1,10 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls'
-import { isMainThread } from 'node:worker_threads'
 import { splitHostPort } from '#base/address.ts'
 import { messageOf, SluiceError } from '#base/errors.ts'
 import { removeStaleSocket } from '#base/stale-socket.ts'
+import { withMask } from '#base/with-mask.ts'
 import { openCall } from './call.ts'
 import { createGrpcCounters, type GrpcCounters } from './counters.ts'
 import { Connection, type ConnectionLimits } from './http2/connection.ts'
@@ -178,12 +178,8 @@ function tlsServer(tls: TlsOptions, accept: (socket: Socket) => void): Server {
 function bind(server: Server, listen: string, path: string | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause) => reject(cannotBind(listen, cause.message, cause)))
-    if (path !== undefined) {
-      // Of its mode from the first moment, not from when it can be changed. A worker cannot have it so.
-      const mask = isMainThread ? process.umask(0o117) : undefined
-      server.listen(path, resolve)
-      if (mask !== undefined) process.umask(mask)
-    } else {
+    if (path !== undefined) withMask(0o117, () => server.listen(path, resolve))
+    else {
       const { host, port } = splitHostPort(listen)
       server.listen(port, host, resolve)
     }

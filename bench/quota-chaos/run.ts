@@ -89,9 +89,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const startServer = async (port?: number) => {
     const server = await startValkey({
       ...(port !== undefined && { port }),
-      settings: [
-        ...['--dir', folder.path, '--repl-diskless-sync-delay', '0', '--enable-debug-command', 'yes'],
-      ],
+      settings: ['--dir', folder.path, '--repl-diskless-sync-delay', '0', '--enable-debug-command', 'yes'],
     })
     servers.add(server)
     return server

@@ -1,15 +1,11 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import t from 'tap'
 import { startTcpProxy } from './tcp-proxy.ts'
 import { eventually } from './temp.ts'
 
 t.test('what goes through a bad network stays in order, whatever changes meanwhile', async (t) => {
-  const server = createServer((socket) => socket.pipe(socket))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => server.close())
-  await using proxy = await startTcpProxy((server.address() as AddressInfo).port)
+  await using proxy = await proxyOf(t, (socket) => socket.pipe(socket))
   const client = connect(proxy.port, '127.0.0.1')
   t.teardown(() => client.destroy())
   let got = ''
@@ -34,14 +30,10 @@ t.test('what goes through a bad network stays in order, whatever changes meanwhi
 
 t.test('what is cut is told to both ends', async (t) => {
   const ended: Promise<unknown>[] = []
-  const server = createServer((socket) => {
+  await using proxy = await proxyOf(t, (socket) => {
     ended.push(once(socket, 'close'))
     socket.on('error', () => {})
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => server.close())
-  await using proxy = await startTcpProxy((server.address() as AddressInfo).port)
   const client = connect(proxy.port, '127.0.0.1')
   client.on('error', () => {})
   await once(client, 'connect')
@@ -56,17 +48,13 @@ t.test(
   'what is answered to a mute network is lost with the connection; what was asked has arrived',
   async (t) => {
     const asked: string[] = []
-    const server = createServer((socket) => {
+    await using proxy = await proxyOf(t, (socket) => {
       socket.on('error', () => {})
       socket.on('data', (chunk) => {
         asked.push(String(chunk))
         socket.write('an answer')
       })
     })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    t.teardown(() => server.close())
-    await using proxy = await startTcpProxy((server.address() as AddressInfo).port)
     const client = connect(proxy.port, '127.0.0.1')
     client.on('error', () => {})
     client.on('data', () => t.fail('an answer came'))
@@ -85,14 +73,10 @@ t.test(
   'what was held back arrives although its sender is gone, and behind what was sent later',
   async (t) => {
     const asked: string[] = []
-    const server = createServer((socket) => {
+    await using proxy = await proxyOf(t, (socket) => {
       socket.on('error', () => {})
       socket.on('data', (chunk) => asked.push(String(chunk)))
     })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    t.teardown(() => server.close())
-    await using proxy = await startTcpProxy((server.address() as AddressInfo).port)
     const open = async () => {
       const client = connect(proxy.port, '127.0.0.1')
       client.on('error', () => {})
@@ -116,3 +100,12 @@ t.test(
     later.destroy()
   },
 )
+
+/** A bad network before a server that does this with each connection. */
+async function proxyOf(t: Pick<typeof import('tap').default, 'teardown'>, accept: (socket: Socket) => void) {
+  const server = createServer(accept)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  return await startTcpProxy((server.address() as AddressInfo).port)
+}

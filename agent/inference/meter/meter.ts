@@ -16,16 +16,17 @@ export interface MeterOptions {
   readonly withReport?: () => Uint8Array | undefined
 }
 
-/**
- * Measures the answer to one call.
- *
- * @param model whose answer it is, where that is known @param rates what is known of such models, and learned of this one
- */
-export function createMeter(
-  options: MeterOptions,
-  { model, rates }: { readonly model?: string | undefined; readonly rates: TokenRates },
-): AnswerMeter {
-  return new Meter(options, { model, rates })
+/** Who answers. */
+export interface Answerer {
+  /** Where that is known. */
+  readonly model?: string | undefined
+  /** What is known of models, and learned of this one. */
+  readonly rates: TokenRates
+}
+
+/** Measures the answer to one call. */
+export function createMeter(options: MeterOptions, answerer: Answerer): AnswerMeter {
+  return new Meter(options, answerer)
 }
 
 class Meter implements AnswerMeter {
@@ -37,10 +38,7 @@ class Meter implements AnswerMeter {
   #isReportOurs = false
   #reader: BodyReader | undefined
 
-  constructor(
-    options: MeterOptions,
-    { model, rates }: { readonly model: string | undefined; readonly rates: TokenRates },
-  ) {
+  constructor(options: MeterOptions, { model, rates }: Answerer) {
     this.#options = options
     this.#dialect = dialects[options.dialect]
     this.#model = model

@@ -20,12 +20,16 @@ export interface TokenRate {
 
 export const assumedRate: TokenRate = { perPiece: 1, perGuess: 1 }
 
-/** Of answers that came to their end. */
+/** Tokens that were reported of so many pieces, or of an input that was guessed to have so many. */
 interface Seen {
-  pieces: number
+  of: number
   tokens: number
-  guessed: number
-  inputs: number
+}
+
+/** Of answers that came to their end. */
+interface Model {
+  readonly output: Seen
+  readonly input: Seen
 }
 
 /**
@@ -33,48 +37,44 @@ interface Seen {
  * answers that came to their end. So a stream that breaks off, of which nothing is reported, is charged as if it had been.
  */
 export class TokenRates {
-  readonly #models = new LRUCache<string, Seen>({ max: maxModels })
+  readonly #models = new LRUCache<string, Model>({ max: maxModels })
 
   of(model: string): TokenRate {
-    const seen = this.#models.get(model)
-    if (seen === undefined) return assumedRate
-    const { pieces, tokens, guessed, inputs } = seen
+    const known = this.#models.get(model)
+    if (known === undefined) return assumedRate
+    const { output, input } = known
     return {
-      perPiece: within(most, (tokens + assumedPieces) / (pieces + assumedPieces)),
-      perGuess: guessed === 0 ? 1 : within(mostOfInput, inputs / guessed),
+      perPiece: within(most, (output.tokens + assumedPieces) / (output.of + assumedPieces)),
+      perGuess: input.of === 0 ? 1 : within(mostOfInput, input.tokens / input.of),
     }
   }
 
   /** @param pieces of a stream that came to its end @param tokens that were reported of it, and believed */
   learnOutput(model: string, pieces: number, tokens: number): void {
-    const seen = this.#seen(model)
-    seen.pieces += pieces
     // The end of a text is a token too, and has no piece.
-    seen.tokens += Math.abs(tokens - pieces) <= 1 + pieces / 32 ? pieces : tokens
-    if (seen.pieces > maxSeen) {
-      seen.pieces /= 2
-      seen.tokens /= 2
-    }
+    add(this.#model(model).output, pieces, Math.abs(tokens - pieces) <= 1 + pieces / 32 ? pieces : tokens)
   }
 
   /** @param guessed from the length of the prompt @param tokens that were reported of it */
   learnInput(model: string, guessed: number, tokens: number): void {
-    const seen = this.#seen(model)
-    seen.guessed += guessed
-    seen.inputs += tokens
-    if (seen.guessed > maxSeen) {
-      seen.guessed /= 2
-      seen.inputs /= 2
-    }
+    add(this.#model(model).input, guessed, tokens)
   }
 
-  #seen(model: string): Seen {
-    const known = this.#models.get(model)
+  #model(name: string): Model {
+    const known = this.#models.get(name)
     if (known !== undefined) return known
-    const seen = { pieces: 0, tokens: 0, guessed: 0, inputs: 0 }
-    this.#models.set(model, seen)
-    return seen
+    const model = { output: { of: 0, tokens: 0 }, input: { of: 0, tokens: 0 } }
+    this.#models.set(name, model)
+    return model
   }
+}
+
+function add(seen: Seen, of: number, tokens: number): void {
+  seen.of += of
+  seen.tokens += tokens
+  if (seen.of <= maxSeen) return
+  seen.of /= 2
+  seen.tokens /= 2
 }
 
 function within(limit: number, rate: number): number {

@@ -58,18 +58,15 @@ export function stateWriter({
     `${begin}${writeInteger(remaining)}${Number.isFinite(resetSeconds) ? `;t=${writeInteger(resetSeconds)}` : ''}`
 }
 
-/** Of what clients of OpenAI's API read how many are left, by the unit that is counted. */
-const openAiUnits: ReadonlyMap<string, string> = new Map([
-  ['requests', 'requests'],
-  ['tokens', 'tokens'],
-])
+/** Of what clients of OpenAI's API read how many are left; the units have the same names here. */
+const openAiUnits: readonly string[] = ['requests', 'tokens']
 
 /** How a limit stands, as clients of OpenAI's API are told. */
 export type Standing = Pick<QuotaNotice, 'unit' | 'quota' | 'remaining' | 'resetSeconds'>
 
 /** Whether clients of OpenAI's API are told of limits in this unit. */
 export function isOpenAiUnit(unit: string): boolean {
-  return openAiUnits.has(unit)
+  return openAiUnits.includes(unit)
 }
 
 /**
@@ -80,17 +77,17 @@ export function isOpenAiUnit(unit: string): boolean {
  */
 export function openAiHeaders(standings: readonly Standing[]): readonly Header[] {
   const headers: Header[] = []
-  for (const [unit, name] of openAiUnits) {
+  for (const unit of openAiUnits) {
     let least: Standing | undefined
     for (const each of standings)
       if (each.unit === unit && (least === undefined || each.remaining < least.remaining)) least = each
     if (least === undefined) continue
     headers.push(
-      [`x-ratelimit-limit-${name}`, String(least.quota)],
-      [`x-ratelimit-remaining-${name}`, String(Math.max(0, Math.floor(least.remaining)))],
+      [`x-ratelimit-limit-${unit}`, String(least.quota)],
+      [`x-ratelimit-remaining-${unit}`, String(Math.max(0, Math.floor(least.remaining)))],
     )
     if (Number.isFinite(least.resetSeconds))
-      headers.push([`x-ratelimit-reset-${name}`, duration(least.resetSeconds)])
+      headers.push([`x-ratelimit-reset-${unit}`, duration(least.resetSeconds)])
   }
   return headers
 }

@@ -48,6 +48,16 @@ async function openBreaker({ store, inner }: World, weather: 'away' | 'mute' = '
   for (let index = 0; index < 3; index++) await store.reserve(`breaks-${broken++}`, [any], ttlMs)
 }
 
+/** Has the store lose one limit, of which it had counted a call, and keep another. */
+async function loseShared({ store, inner }: World, keptLimit: number) {
+  const shared = charge(hourRule(100), { id: 'shared', onStoreFailure: 'share' })
+  const kept = charge(hourRule(keptLimit), { id: 'kept' })
+  await store.reserve('a', [shared], ttlMs)
+  inner.weather = 'lost'
+  inner.isLost = ({ key }) => key.id === 'shared'
+  return { shared, kept }
+}
+
 function now(answer: ReserveAnswer | Promise<ReserveAnswer>): ReserveAnswer {
   if (answer instanceof Promise) throw new Error('somebody was asked')
   return answer
@@ -538,11 +548,7 @@ t.test(
 
 t.test('what a lost share refuses or the store refuses takes nothing of the other', async (t) => {
   const w = world()
-  const shared = charge(hourRule(100), { id: 'shared', onStoreFailure: 'share' })
-  const kept = charge(hourRule(2), { id: 'kept' })
-  await w.store.reserve('a', [shared], ttlMs)
-  w.inner.weather = 'lost'
-  w.inner.isLost = ({ key }) => key.id === 'shared'
+  const { shared, kept } = await loseShared(w, 2)
   for (let index = 0; index < 10; index++) await w.store.reserve(`c${index}`, [kept, shared], ttlMs)
   t.equal(w.used(kept), 2)
   const alone = await w.store.reserve('alone', [shared], ttlMs)
@@ -551,10 +557,7 @@ t.test('what a lost share refuses or the store refuses takes nothing of the othe
 
 t.test('what is asked of the store beside a lost limit, and not answered, is cancelled', async (t) => {
   const w = world()
-  const shared = charge(hourRule(100), { id: 'shared', onStoreFailure: 'share' })
-  const kept = charge(hourRule(10), { id: 'kept' })
-  await w.store.reserve('a', [shared], ttlMs)
-  w.inner.weather = 'lost'
+  const { shared, kept } = await loseShared(w, 10)
   w.inner.isLost = ({ key }) => {
     // Of what is asked next the answer is lost.
     queueMicrotask(() => {
@@ -572,11 +575,7 @@ t.test('what is asked of the store beside a lost limit, and not answered, is can
 
 t.test('a call that is settled while a lost limit is made up for leaves nothing', async (t) => {
   const w = world()
-  const shared = charge(hourRule(100), { id: 'shared', onStoreFailure: 'share' })
-  const kept = charge(hourRule(10), { id: 'kept' })
-  await w.store.reserve('a', [shared], ttlMs)
-  w.inner.weather = 'lost'
-  w.inner.isLost = ({ key }) => key.id === 'shared'
+  const { shared, kept } = await loseShared(w, 10)
   const late = w.store.reserve('b', [kept, shared], ttlMs)
   await w.store.settle('b', [1, 1])
   await late

@@ -10,8 +10,8 @@ import { slidingLua } from './sliding.ts'
  * in what measure. `give` gives back what a hold took, `owe` charges its debt, `adjust` takes units out by hand, `renew` brings a
  * part of a hold up to date before more is taken.
  *
- * The numbers of a counter stand in one string, 8 bytes each, which one command reads and another writes (over the old one, where it is kept long enough: `SET` with an end takes four times as long); the last is when it was reset by
- * hand (us), or 0.
+ * The numbers of a counter stand in one string, 8 bytes each, which one command reads and another writes (over the old one,
+ * where it is kept long enough: `SET` with an end takes four times as long); the last is when it was reset by hand (us), or 0.
  *
  * A charge `c` has key, kind, cost and the numbers of its rule; a part of a hold is a charge with reserved, left, at, scale,
  * earlier and generation.
